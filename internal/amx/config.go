@@ -1,0 +1,167 @@
+package amx
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Config is what amx.yaml says, with every default filled in.
+type Config struct {
+	ListenAddress  string // amx serve; ":8080" unless given
+	Verbose        bool   // amx serve
+	TLSKey, TLSCrt string // amx serve: file names
+	Targets        []Target
+	Commands       []*Command // in the order of the file
+
+	file string
+}
+
+// Scope says what one run of a command is for.
+type Scope string
+
+// The scopes of a command.
+const (
+	ScopeNotification Scope = "notification" // one run for the matching alerts of a notification
+	ScopeAlert        Scope = "alert"        // one run for each alert
+)
+
+// Command is one configured command. Exactly one of Cmd, Script and Document is
+// set.
+type Command struct {
+	Name            string
+	Cmd             string // a program, run with Args
+	Script          string // a text that Shell runs
+	Document        string // the name of an SSM document
+	DocumentVersion string // "" for the document's default
+	Args            []string
+	Parameters      map[string][]string // of Document, each value a template
+
+	MatchLabels map[string]string // equality, all must hold
+	Matchers    []string          // Alertmanager's syntax, all must hold
+	Scope       Scope
+
+	Targets          []Target // its own, else the configuration's default
+	MaxTargets       int      // more nodes refuse the run
+	MaxConcurrency   string   // as SSM takes it: "50" or "10%"
+	MaxErrors        string   // as SSM takes it: "0" or "10%"
+	Platform         string   // "linux" or "windows"
+	Shell            string   // "sh" or "bash"
+	User             string   // "" for the agent's
+	WorkingDirectory string   // "" for the agent's
+
+	Timeout         time.Duration  // of the execution, whole seconds
+	DeliveryTimeout time.Duration  // until a node takes the command, whole seconds
+	Wait            *time.Duration // how long a webhook's caller waits; nil: the front end's default
+	NotifyOnFailure bool
+	Retries         int           // after a failure, if the source sends again
+	RepeatAfter     time.Duration // 0: never
+	Cooldown        time.Duration // 0: none
+	Max             int           // runs at once; 0 or less: no limit
+	RateLimit       []RateLimit
+	IgnoreResolved  bool
+	ResolvedSignal  string // a name such as "SIGTERM"
+	Mode            string // "run" or "observe"
+	Output          Output
+
+	line     int       // where the command begins in the file
+	compiled []matcher // of Matchers; nil if the Command was not made by ParseConfig
+}
+
+// Target selects nodes, in SSM's own form. The values are templates.
+type Target struct {
+	Key    string // InstanceIds, tag:NAME or resource-groups:Name
+	Values []string
+}
+
+// RateLimit allows a number of runs in each window of time.
+type RateLimit struct {
+	Runs int
+	Per  time.Duration
+}
+
+// Output is where SSM keeps what a command writes, beside its own 24,000
+// characters.
+type Output struct {
+	S3Bucket           string
+	S3Prefix           string
+	CloudWatchLogGroup string
+}
+
+// newCommand has the defaults of the contract.
+func newCommand() *Command {
+	return &Command{
+		Scope:           ScopeNotification,
+		MaxTargets:      10,
+		MaxConcurrency:  "50",
+		MaxErrors:       "0",
+		Platform:        "linux",
+		Shell:           "sh",
+		Timeout:         time.Hour,
+		DeliveryTimeout: 10 * time.Minute,
+		NotifyOnFailure: true,
+		ResolvedSignal:  "SIGKILL",
+		Mode:            "run",
+	}
+}
+
+// ParseConfig reads a configuration. Name is the file's, for errors only. The
+// error joins everything that is wrong, in the order of the lines.
+func ParseConfig(name string, data []byte) (*Config, error) {
+	r := &reader{file: name}
+	c := &Config{ListenAddress: ":8080", file: name}
+	if root := r.document(data); root != nil {
+		readKeys(r, "", root, configKeys, c)
+		c.complete(r)
+	}
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// RequireTargets returns an error for each command that has no targets, neither
+// its own nor the default. Only amx serve runs such a command, on its own host.
+func (c *Config) RequireTargets() error {
+	var errs []error
+	for i, cmd := range c.Commands {
+		if len(cmd.Targets) == 0 {
+			errs = append(errs, fmt.Errorf(`%s:%d: commands[%d] %q: no targets: add "targets" to it, or to the file as the default`,
+				c.file, cmd.line, i, cmd.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Matches reports whether the command acts on the alert: all of its
+// match_labels are among the alert's labels, and all of its matchers hold.
+// A label that the alert lacks is an empty one to a matcher, and never equal to
+// one of match_labels.
+func (c *Command) Matches(a *Alert) bool {
+	for name, want := range c.MatchLabels {
+		if value, ok := a.Labels[name]; !ok || value != want {
+			return false
+		}
+	}
+	matchers := c.compiled
+	if matchers == nil && len(c.Matchers) > 0 {
+		var err error
+		if matchers, err = compileMatchers(c.Matchers); err != nil {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(matchers, func(m matcher) bool { return !m.matches(a.Labels) })
+}
+
+func compileMatchers(texts []string) ([]matcher, error) {
+	all := []matcher{}
+	for i, text := range texts {
+		found, err := parseMatchers(text)
+		if err != nil {
+			return nil, fmt.Errorf("matchers[%d] %q: %w", i, text, err)
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}

@@ -1,0 +1,146 @@
+package amx
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+func readCommands(r *reader, at string, n *yaml.Node, c *Config) {
+	for i, element := range r.elements(at, n) {
+		cmd := newCommand()
+		cmd.line = element.Line
+		cmd.read(r, commandPath(r, i, element), element)
+		c.Commands = append(c.Commands, cmd)
+	}
+}
+
+// commandPath names a command in errors by its place, and by its name if it has
+// one.
+func commandPath(r *reader, i int, n *yaml.Node) string {
+	at := fmt.Sprintf("commands[%d]", i)
+	if n.Kind != yaml.MappingNode {
+		return at
+	}
+	quiet := reader{nodes: r.nodes}
+	for _, e := range quiet.entries("", n) {
+		if value := quiet.resolve(e.value); e.name == "name" && value.Kind == yaml.ScalarNode && value.Value != "" {
+			return fmt.Sprintf("%s %q", at, value.Value)
+		}
+	}
+	return at
+}
+
+// read fills the command from its mapping and checks what no key can check
+// alone.
+func (c *Command) read(r *reader, at string, n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		r.fail(n.Line, at, "%s: want keys and values", described(n))
+		return
+	}
+	lines := readKeys(r, at, n, commandKeys, c)
+	c.compiled, _ = compileMatchers(c.Matchers) // checked above
+	kinds := []string{"cmd", "script", "document"}
+	var given []string
+	for _, kind := range kinds {
+		if lines[kind] != 0 {
+			given = append(given, kind)
+		}
+	}
+	switch len(given) {
+	case 0:
+		r.fail(n.Line, at, "nothing to run: want one of %s", either(kinds))
+		return
+	case 1:
+	default:
+		r.fail(n.Line, at, "want only one of %s", either(given))
+		return
+	}
+	kind := given[0]
+	if kind != "cmd" && lines["name"] == 0 {
+		r.fail(n.Line, at, `a %s needs a "name"`, kind)
+	}
+	goesWith := func(key string, kinds ...string) {
+		if lines[key] != 0 && !notYet[key] && !slices.Contains(kinds, kind) {
+			r.fail(lines[key], at, "%q goes with %s, not with %q", key, either(kinds), kind)
+		}
+	}
+	goesWith("args", "cmd", "script")
+	goesWith("parameters", "document")
+	goesWith("document_version", "document")
+}
+
+// complete fills in what depends on the whole file: names and targets.
+func (c *Config) complete(r *reader) {
+	c.nameCommands()
+	first := map[string]int{} // :: name → index of the command
+	for i, cmd := range c.Commands {
+		if len(cmd.Targets) == 0 {
+			cmd.Targets = c.Targets
+		}
+		if cmd.Name == "" {
+			continue
+		}
+		if j, taken := first[cmd.Name]; taken {
+			r.fail(cmd.line, fmt.Sprintf("commands[%d]", i),
+				"its name %q is also that of commands[%d] on line %d: give it a \"name\" of its own", cmd.Name, j, c.Commands[j].line)
+			continue
+		}
+		first[cmd.Name] = i
+	}
+}
+
+// nameCommands gives each unnamed cmd its base name, or that and a hash where
+// another command has the same.
+func (c *Config) nameCommands() {
+	bases := make([]string, len(c.Commands))
+	taken := map[string]int{}
+	for i, cmd := range c.Commands {
+		bases[i] = cmd.Name
+		if cmd.Name == "" && cmd.Cmd != "" {
+			bases[i] = baseName(cmd.Cmd)
+		}
+		taken[bases[i]]++
+	}
+	for i, cmd := range c.Commands {
+		if cmd.Name != "" || cmd.Cmd == "" {
+			continue
+		}
+		cmd.Name = bases[i]
+		if taken[bases[i]] > 1 {
+			cmd.Name += "-" + cmd.hash()
+		}
+	}
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
+
+// baseName is the last element of a program's path, with "-" for what a name
+// cannot have, and short enough for a hash to follow.
+func baseName(cmd string) string {
+	name := notInName.ReplaceAllString(path.Base(strings.TrimSpace(cmd)), "-")
+	return name[:min(len(name), 57)]
+}
+
+// hash is 6 hex digits of SHA-256 over the JSON list [cmd, args, match_labels],
+// without white space and with the labels in order.
+func (c *Command) hash() string {
+	args, labels := c.Args, c.MatchLabels
+	if args == nil {
+		args = []string{}
+	}
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	text, err := json.Marshal([]any{c.Cmd, args, labels})
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))[:6]
+}

@@ -1,0 +1,258 @@
+package amx
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// key is one key of a mapping of the configuration.
+type key[T any] struct {
+	name string
+	read read[T]
+}
+
+// notYet has what the contract names and this version cannot do. A key in it is
+// refused, because to ignore it would be to run a command in a way that nobody
+// asked for.
+var notYet = map[string]bool{
+	"tls_key":           true,
+	"tls_crt":           true,
+	"document":          true,
+	"document_version":  true,
+	"parameters":        true,
+	"user":              true,
+	"max":               true,
+	"rate_limit":        true,
+	"cooldown":          true,
+	"mode":              true,
+	"output":            true,
+	"platform: windows": true,
+	"key: Address":      true,
+}
+
+var configKeys = []key[Config]{
+	{"listen_address", checked(func(c *Config) *string { return &c.ListenAddress }, checkAddress)},
+	{"verbose", boolean(func(c *Config) *bool { return &c.Verbose })},
+	{"tls_key", text(func(c *Config) *string { return &c.TLSKey })},
+	{"tls_crt", text(func(c *Config) *string { return &c.TLSCrt })},
+	{"targets", func(r *reader, path string, n *yaml.Node, c *Config) { c.Targets = readTargets(r, path, n) }},
+	{"commands", readCommands},
+}
+
+var commandKeys = []key[Command]{
+	{"name", checked(func(c *Command) *string { return &c.Name }, checkName)},
+	{"cmd", text(func(c *Command) *string { return &c.Cmd })},
+	{"script", text(func(c *Command) *string { return &c.Script })},
+	{"document", text(func(c *Command) *string { return &c.Document })},
+	{"document_version", text(func(c *Command) *string { return &c.DocumentVersion })},
+	{"parameters", readParameters},
+	{"args", texts(func(c *Command) *[]string { return &c.Args }, checkTemplate[Data])},
+	{"match_labels", readMatchLabels},
+	{"matchers", texts(func(c *Command) *[]string { return &c.Matchers }, checkMatchers)},
+	{"scope", choice(func(c *Command) *string { return (*string)(&c.Scope) }, string(ScopeNotification), string(ScopeAlert))},
+	{"targets", func(r *reader, path string, n *yaml.Node, c *Command) { c.Targets = readTargets(r, path, n) }},
+	{"max_targets", whole(1, func(c *Command) *int { return &c.MaxTargets })},
+	{"max_concurrency", checked(func(c *Command) *string { return &c.MaxConcurrency }, checkShare(maxConcurrency, "1"))},
+	{"max_errors", checked(func(c *Command) *string { return &c.MaxErrors }, checkShare(maxErrors, "0"))},
+	{"platform", checked(func(c *Command) *string { return &c.Platform }, checkPlatform)},
+	{"shell", choice(func(c *Command) *string { return &c.Shell }, "sh", "bash")},
+	{"user", text(func(c *Command) *string { return &c.User })},
+	{"working_directory", text(func(c *Command) *string { return &c.WorkingDirectory })},
+	{"timeout", duration(5*time.Second, 48*time.Hour, time.Second, func(c *Command) *time.Duration { return &c.Timeout })},
+	{"delivery_timeout", duration(30*time.Second, 720*time.Hour, time.Second, func(c *Command) *time.Duration { return &c.DeliveryTimeout })},
+	{"wait", duration(0, 0, 1, func(c *Command) *time.Duration { c.Wait = new(time.Duration); return c.Wait })},
+	{"notify_on_failure", boolean(func(c *Command) *bool { return &c.NotifyOnFailure })},
+	{"retries", whole(0, func(c *Command) *int { return &c.Retries })},
+	{"repeat_after", readRepeatAfter},
+	{"cooldown", duration(0, 0, 1, func(c *Command) *time.Duration { return &c.Cooldown })},
+	{"max", whole(minInt, func(c *Command) *int { return &c.Max })},
+	{"rate_limit", readRateLimits},
+	{"ignore_resolved", boolean(func(c *Command) *bool { return &c.IgnoreResolved })},
+	{"resolved_signal", readSignal},
+	{"mode", choice(func(c *Command) *string { return &c.Mode }, "run", "observe")},
+	{"output", func(r *reader, path string, n *yaml.Node, c *Command) { readKeys(r, path, n, outputKeys, &c.Output) }},
+}
+
+var outputKeys = []key[Output]{
+	{"s3_bucket", text(func(o *Output) *string { return &o.S3Bucket })},
+	{"s3_prefix", text(func(o *Output) *string { return &o.S3Prefix })},
+	{"cloudwatch_log_group", text(func(o *Output) *string { return &o.CloudWatchLogGroup })},
+}
+
+var rateLimitKeys = []key[RateLimit]{
+	{"runs", whole(1, func(l *RateLimit) *int { return &l.Runs })},
+	{"per", duration(time.Second, 0, 1, func(l *RateLimit) *time.Duration { return &l.Per })},
+}
+
+const minInt = -1 << 31
+
+// readKeys reads a mapping by its table of keys and returns the line of each
+// key that is there.
+func readKeys[T any](r *reader, path string, n *yaml.Node, table []key[T], into *T) map[string]int {
+	lines := map[string]int{}
+	for _, e := range r.entries(path, n) {
+		lines[e.name] = e.line
+		i := slices.IndexFunc(table, func(k key[T]) bool { return k.name == e.name })
+		switch {
+		case i < 0:
+			r.fail(e.line, path, "unknown key %q: %s", e.name, remedy(e.name, names(table)))
+		case notYet[e.name]:
+			r.fail(e.line, path, "key %q: not supported yet: remove it", e.name)
+		default:
+			table[i].read(r, under(path, e.name), r.resolve(e.value), into)
+		}
+	}
+	return lines
+}
+
+func names[T any](table []key[T]) []string {
+	list := make([]string, len(table))
+	for i, k := range table {
+		list[i] = k.name
+	}
+	return list
+}
+
+// under is the path of a key's value.
+func under(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + ": " + name
+}
+
+func checkAddress(s string) error {
+	if !strings.Contains(s, ":") {
+		return errors.New(`want HOST:PORT or :PORT, such as ":8080"`)
+	}
+	return nil
+}
+
+var explicitName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+func checkName(s string) error {
+	if !explicitName.MatchString(s) {
+		return errors.New("want 1 to 64 of the characters A-Z a-z 0-9 _ . -")
+	}
+	return nil
+}
+
+func checkMatchers(s string) error {
+	found, err := parseMatchers(s)
+	if err == nil && len(found) == 0 {
+		// Alertmanager takes it, and it holds for every alert.
+		err = errors.New(`no matcher in it: want one such as severity="page", or remove it`)
+	}
+	return err
+}
+
+// SSM's own patterns for the two; both take at most 7 characters:
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
+var (
+	maxConcurrency = regexp.MustCompile(`^([1-9][0-9]{0,6}|[1-9][0-9]?%|100%)$`)
+	maxErrors      = regexp.MustCompile(`^([1-9][0-9]{0,6}|0|[1-9][0-9]%|[0-9]%|100%)$`)
+)
+
+func checkShare(pattern *regexp.Regexp, least string) func(string) error {
+	return func(s string) error {
+		if !pattern.MatchString(s) {
+			return fmt.Errorf(`want a number from %s to 9999999, or a percentage from "%s%%" to "100%%"`, least, least)
+		}
+		return nil
+	}
+}
+
+func checkPlatform(s string) error {
+	switch {
+	case s != "linux" && s != "windows":
+		return errors.New(`want "linux" or "windows"`)
+	case notYet["platform: "+s]:
+		return errors.New(`not supported yet: want "linux"`)
+	}
+	return nil
+}
+
+func readSignal(r *reader, path string, n *yaml.Node, c *Command) {
+	s, ok := r.scalar(path, n)
+	if !ok {
+		return
+	}
+	name, err := signalName(s)
+	if err != nil {
+		r.fail(n.Line, path, "%q: %v", s, err)
+		return
+	}
+	c.ResolvedSignal = name
+}
+
+func readRepeatAfter(r *reader, path string, n *yaml.Node, c *Command) {
+	if n.Kind == yaml.ScalarNode && n.Value == "never" {
+		c.RepeatAfter = 0
+		return
+	}
+	s, ok := r.scalar(path, n)
+	if !ok {
+		return
+	}
+	d, err := parseDuration(s)
+	if err != nil || d <= 0 {
+		r.fail(n.Line, path, `%q: want "never", or a duration such as "4h"`, s)
+		return
+	}
+	c.RepeatAfter = d
+}
+
+func readMatchLabels(r *reader, path string, n *yaml.Node, c *Command) {
+	c.MatchLabels = map[string]string{}
+	for _, e := range r.entries(path, n) {
+		if value, ok := r.scalar(under(path, e.name), r.resolve(e.value)); ok {
+			c.MatchLabels[e.name] = value
+		}
+	}
+}
+
+// parameterName is SSM's pattern for the names of a document's parameters.
+var parameterName = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
+
+func readParameters(r *reader, path string, n *yaml.Node, c *Command) {
+	c.Parameters = map[string][]string{}
+	for _, e := range r.entries(path, n) {
+		if !parameterName.MatchString(e.name) {
+			r.fail(e.line, path, "parameter %q: want letters and digits only", e.name)
+			continue
+		}
+		at, value := under(path, e.name), r.resolve(e.value)
+		if value.Kind == yaml.ScalarNode { // one value may stand without brackets
+			value = &yaml.Node{Kind: yaml.SequenceNode, Line: value.Line, Content: []*yaml.Node{value}}
+		}
+		var list []string
+		texts(func(l *[]string) *[]string { return l }, checkTemplate[Data])(r, at, value, &list)
+		c.Parameters[e.name] = list
+	}
+}
+
+func readRateLimits(r *reader, path string, n *yaml.Node, c *Command) {
+	windows := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		windows = r.elements(path, n)
+	}
+	for i, window := range windows {
+		at := path
+		if n.Kind == yaml.SequenceNode {
+			at = fmt.Sprintf("%s[%d]", path, i)
+		}
+		var limit RateLimit
+		lines := readKeys(r, at, window, rateLimitKeys, &limit)
+		if lines["runs"] == 0 || lines["per"] == 0 {
+			r.fail(window.Line, at, `want both "runs" and "per", such as {runs: 3, per: 1h}`)
+			continue
+		}
+		c.RateLimit = append(c.RateLimit, limit)
+	}
+}

@@ -1,0 +1,260 @@
+package amx
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxNodes bounds how many values a file may unfold to. Without aliases that
+// takes a file of some 200 KB; with them, a few lines could ask for more than
+// the memory holds. (yaml.v3 guards its own decoding, which is not used here.)
+const maxNodes = 100_000
+
+// maxMerges bounds how deep "<<" may be nested, which also ends a mapping that
+// is merged into itself.
+const maxMerges = 10
+
+// reader turns YAML nodes into a configuration and collects what is wrong, so
+// that one look at a file shows all of it. It walks the nodes itself, because
+// only they know the line and the text as it was typed.
+type reader struct {
+	file     string
+	problems []problem
+	nodes    int
+}
+
+type problem struct {
+	line int
+	text string
+}
+
+// fail records a problem. Path says which part of the file it is in, and may be
+// empty.
+func (r *reader) fail(line int, path, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if path != "" {
+		text = path + ": " + text
+	}
+	if p := (problem{line, text}); !slices.Contains(r.problems, p) {
+		r.problems = append(r.problems, p)
+	}
+}
+
+func (r *reader) err() error {
+	slices.SortStableFunc(r.problems, func(a, b problem) int { return a.line - b.line })
+	var errs []error
+	for _, p := range r.problems {
+		errs = append(errs, fmt.Errorf("%s:%d: %s", r.file, p.line, p.text))
+	}
+	return errors.Join(errs...)
+}
+
+// document returns the root of the only document, or nil if there is none, or
+// none that can be read.
+func (r *reader) document(data []byte) *yaml.Node {
+	if bad := badByte(data); bad >= 0 {
+		r.fail(1+bytes.Count(data[:bad], []byte("\n")), "", "byte %#02x: want text in UTF-8, without control characters", data[bad])
+		return nil
+	}
+	var first, second yaml.Node
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	if err := d.Decode(&first); err != nil {
+		if !errors.Is(err, io.EOF) {
+			r.failSyntax(err)
+		}
+		return nil
+	}
+	switch err := d.Decode(&second); {
+	case err == nil:
+		r.fail(second.Line, "", `a second document begins here: want one: remove the "---"`)
+	case !errors.Is(err, io.EOF):
+		r.failSyntax(err)
+		return nil
+	}
+	root := r.resolve(first.Content[0])
+	if isNull(root) {
+		return nil
+	}
+	return root
+}
+
+// badByte finds the first byte that no configuration has, which yaml.v3 would
+// report without a line.
+func badByte(data []byte) int {
+	for i := 0; i < len(data); {
+		c, size := utf8.DecodeRune(data[i:])
+		if c == utf8.RuneError && size == 1 || c < ' ' && !strings.ContainsRune("\t\n\r", c) || 0x7f <= c && c < 0xa0 && c != 0x85 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// failSyntax records what yaml.v3 says, at the line that it says.
+func (r *reader) failSyntax(err error) {
+	text, line := err.Error(), 1
+	if found := yamlLine.FindStringSubmatch(text); found != nil {
+		text = text[len(found[0]):]
+		if n, err := strconv.Atoi(found[1]); err == nil {
+			line = n
+		}
+	}
+	r.fail(line, "", "reading YAML: %s", text)
+}
+
+// resolve follows aliases.
+func (r *reader) resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if r.nodes++; r.nodes == maxNodes {
+		r.fail(n.Line, "", "the file unfolds to more than %d values: use fewer aliases", maxNodes)
+	}
+	if r.nodes >= maxNodes {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: n.Line}
+	}
+	return n
+}
+
+// entry is one key of a mapping with its value.
+type entry struct {
+	name  string
+	line  int
+	value *yaml.Node
+}
+
+// entries lists the keys of a mapping, those that "<<" merges into it last.
+func (r *reader) entries(path string, n *yaml.Node) []entry {
+	found := r.ownEntries(path, n)
+	for i := 0; i < len(found); i++ {
+		if found[i].name != mergeKey {
+			continue
+		}
+		merged := r.merged(path, found[i].value, 0)
+		found = slices.Delete(found, i, i+1)
+		i--
+		for _, e := range merged {
+			if !slices.ContainsFunc(found, func(own entry) bool { return own.name == e.name }) {
+				found = append(found, e)
+			}
+		}
+	}
+	return found
+}
+
+const mergeKey = "<<"
+
+// merged lists the entries that a value of "<<" brings: a mapping, or a list of
+// them of which the first to have a key wins.
+func (r *reader) merged(path string, n *yaml.Node, depth int) []entry {
+	n = r.resolve(n)
+	if depth > maxMerges {
+		r.fail(n.Line, path, `"<<" is nested more than %d deep`, maxMerges)
+		return nil
+	}
+	var found []entry
+	switch n.Kind {
+	case yaml.MappingNode:
+		var last []entry
+		for _, e := range r.ownEntries(path, n) {
+			if e.name == mergeKey {
+				last = append(last, r.merged(path, e.value, depth+1)...)
+				continue
+			}
+			found = append(found, e)
+		}
+		return append(found, last...)
+	case yaml.SequenceNode:
+		for _, element := range n.Content {
+			found = append(found, r.merged(path, element, depth+1)...)
+		}
+		return found
+	default:
+		r.fail(n.Line, path, `"<<": want a mapping, such as an alias of one`)
+		return nil
+	}
+}
+
+func (r *reader) ownEntries(path string, n *yaml.Node) []entry {
+	if n.Kind != yaml.MappingNode {
+		if !isNull(n) {
+			r.fail(n.Line, path, "%s: want keys and values", described(n))
+		}
+		return nil
+	}
+	lines := map[string]int{}
+	var found []entry
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := r.resolve(n.Content[i])
+		if key.Kind != yaml.ScalarNode {
+			r.fail(key.Line, path, "%s as a key: want a name", described(key))
+			continue
+		}
+		if first, twice := lines[key.Value]; twice {
+			r.fail(n.Content[i].Line, path, "key %q is already on line %d: keep one of them", key.Value, first)
+			continue
+		}
+		lines[key.Value] = n.Content[i].Line
+		found = append(found, entry{key.Value, n.Content[i].Line, n.Content[i+1]})
+	}
+	return found
+}
+
+// elements lists the members of a list; a value that is no list is an error,
+// and an empty one an empty list.
+func (r *reader) elements(path string, n *yaml.Node) []*yaml.Node {
+	if n.Kind != yaml.SequenceNode {
+		if !isNull(n) {
+			r.fail(n.Line, path, "%s: want a list", described(n))
+		}
+		return nil
+	}
+	members := make([]*yaml.Node, len(n.Content))
+	for i, member := range n.Content {
+		members[i] = r.resolve(member)
+	}
+	return members
+}
+
+// scalar returns a single value as it was typed.
+func (r *reader) scalar(path string, n *yaml.Node) (string, bool) {
+	switch {
+	case isNull(n):
+		r.fail(n.Line, path, `no value: give it one, "" for an empty text, or remove it`)
+	case n.Kind != yaml.ScalarNode:
+		r.fail(n.Line, path, "%s: want a single value", described(n))
+	case !slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!timestamp"}, n.ShortTag()):
+		r.fail(n.Line, path, "tag %s: want a plain value", n.Tag)
+	case strings.ContainsRune(n.Value, 0):
+		r.fail(n.Line, path, "%q: no command can carry the character NUL: remove it", n.Value)
+	default:
+		return n.Value, true
+	}
+	return "", false
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+// described is a node in an error.
+func described(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	default:
+		return fmt.Sprintf("%q", n.Value)
+	}
+}

@@ -1,0 +1,91 @@
+package amx
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// SendCommand's limits: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
+const (
+	maxTargetKeys     = 5
+	maxTagValues      = 5
+	maxInstanceValues = 50
+)
+
+// everyNode is what SSM takes for all nodes in places.
+const everyNode = "*"
+
+const instanceIDs = "InstanceIds"
+
+// targetKey has the forms of a key that select nodes for Run Command. A tag's
+// name is of the characters that EC2 allows.
+var targetKey = regexp.MustCompile(`^(InstanceIds|tag:[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}|resource-groups:Name)$`)
+
+var targetKeys = []key[Target]{
+	{"key", checked(func(t *Target) *string { return &t.Key }, checkTargetKey)},
+	{"values", texts(func(t *Target) *[]string { return &t.Values }, checkTargetValue)},
+}
+
+func checkTargetKey(s string) error {
+	switch {
+	case notYet["key: "+s]:
+		return errors.New("not supported yet: want InstanceIds, tag:NAME or resource-groups:Name")
+	case !targetKey.MatchString(s):
+		return errors.New("want InstanceIds, tag:NAME or resource-groups:Name")
+	}
+	return nil
+}
+
+func checkTargetValue(s string) error {
+	switch strings.TrimSpace(s) {
+	case "":
+		return errors.New("empty: an empty value would select nothing, or everything")
+	case everyNode:
+		return errors.New("it could mean every node: want a tag's value or an instance ID")
+	}
+	return checkTemplate[dueData](s)
+}
+
+// readTargets reads a list of targets, of a command or of the file.
+func readTargets(r *reader, path string, n *yaml.Node) []Target {
+	targets := []Target{}
+	elements := r.elements(path, n)
+	for i, element := range elements {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		var t Target
+		lines := readKeys(r, at, element, targetKeys, &t)
+		switch {
+		case lines["key"] == 0 || lines["values"] == 0:
+			r.fail(element.Line, at, `want both "key" and "values"`)
+			continue
+		case t.Key == "": // said already
+			continue
+		case slices.ContainsFunc(targets, func(other Target) bool { return other.Key == t.Key }):
+			r.fail(element.Line, at, "key %q is there already: give the first one all values", t.Key)
+			continue
+		}
+		most := maxTagValues
+		if t.Key == instanceIDs {
+			most = maxInstanceValues
+		}
+		if len(t.Values) > most {
+			r.fail(element.Line, at, "%d values: SSM takes at most %d for %q", len(t.Values), most, t.Key)
+		}
+		if len(t.Values) == 0 && lines["values"] != 0 {
+			r.fail(lines["values"], at, "values: none: want at least one")
+		}
+		targets = append(targets, t)
+	}
+	if len(targets) > maxTargetKeys {
+		r.fail(n.Line, path, "%d keys: SSM takes at most %d", len(targets), maxTargetKeys)
+	}
+	if len(targets) > 1 && slices.ContainsFunc(targets, func(t Target) bool { return t.Key == instanceIDs }) {
+		r.fail(n.Line, path, "%s together with another key: SSM takes a node only if all keys select it: keep one or the other", instanceIDs)
+	}
+	return targets
+}

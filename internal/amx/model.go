@@ -1,0 +1,130 @@
+package amx
+
+import (
+	"maps"
+	"time"
+)
+
+// The two statuses that an alert can have.
+const (
+	Firing   = "firing"
+	Resolved = "resolved"
+)
+
+// Alert is one alert of a notification.
+type Alert struct {
+	Status       string    `json:"status"` // Firing or Resolved
+	Labels       KV        `json:"labels"`
+	Annotations  KV        `json:"annotations"`
+	StartsAt     time.Time `json:"startsAt"`
+	EndsAt       time.Time `json:"endsAt"` // zero or in the future while the alert fires
+	GeneratorURL string    `json:"generatorURL"`
+	Fingerprint  string    `json:"fingerprint"` // 16 hex digits of the labels' hash
+}
+
+// Alerts is a list of alerts.
+type Alerts []Alert
+
+// Firing returns those that fire, in order.
+func (as Alerts) Firing() Alerts { return as.with(Firing) }
+
+// Resolved returns those that are resolved, in order.
+func (as Alerts) Resolved() Alerts { return as.with(Resolved) }
+
+func (as Alerts) with(status string) Alerts {
+	some := Alerts{}
+	for _, a := range as {
+		if a.Status == status {
+			some = append(some, a)
+		}
+	}
+	return some
+}
+
+// status is that of the alerts together: firing if any of them fires.
+func (as Alerts) status() string {
+	for _, a := range as {
+		if a.Status == Firing {
+			return Firing
+		}
+	}
+	return Resolved
+}
+
+// Data is what templates see, and the greater part of a webhook's body.
+type Data struct {
+	Receiver          string `json:"receiver"` // as it arrives: Alertmanager quotes it for regular expressions
+	Status            string `json:"status"`
+	Alerts            Alerts `json:"alerts"`
+	GroupLabels       KV     `json:"groupLabels"`
+	CommonLabels      KV     `json:"commonLabels"`
+	CommonAnnotations KV     `json:"commonAnnotations"`
+	ExternalURL       string `json:"externalURL"`
+}
+
+// Message is one notification, whichever form it arrived in.
+type Message struct {
+	Data
+	Version         string `json:"version"`
+	GroupKey        string `json:"groupKey"`
+	TruncatedAlerts uint64 `json:"truncatedAlerts"` // alerts of the group that max_alerts cut off
+
+	// SentAt is SNS's timestamp. It is zero for a webhook, where the arrival
+	// counts.
+	SentAt time.Time `json:"-"`
+	// NoTimes says that the form carries no startsAt and endsAt.
+	NoTimes bool `json:"-"`
+	// DedupKey identifies a message in the PagerDuty-shaped form.
+	DedupKey string `json:"-"`
+	// Ungrouped says that the form does not name its group (Alertmanager's
+	// default text): each alert is a group of its own.
+	Ungrouped bool `json:"-"`
+}
+
+// Narrow returns the message's data as a run over the given alerts of it sees
+// them. The common labels and annotations are the message's own if none of its
+// alerts is left out, and computed over the given alerts otherwise. The status
+// is firing if any of the given alerts fires.
+func (m *Message) Narrow(alerts Alerts) Data {
+	d := m.Data
+	d.Alerts = alerts
+	d.Status = alerts.status()
+	if m.coveredBy(alerts) {
+		return d
+	}
+	d.CommonLabels = common(alerts, func(a *Alert) KV { return a.Labels })
+	d.CommonAnnotations = common(alerts, func(a *Alert) KV { return a.Annotations })
+	return d
+}
+
+// coveredBy reports whether every alert of the message is among the given ones.
+func (m *Message) coveredBy(alerts Alerts) bool {
+	type identity struct{ fingerprint, status string }
+	given := make(map[identity]bool, len(alerts))
+	for i := range alerts {
+		given[identity{alerts[i].Fingerprint, alerts[i].Status}] = true
+	}
+	for i := range m.Alerts {
+		if !given[identity{m.Alerts[i].Fingerprint, m.Alerts[i].Status}] {
+			return false
+		}
+	}
+	return true
+}
+
+// common is what the sets of all alerts have in common.
+func common(alerts Alerts, of func(*Alert) KV) KV {
+	if len(alerts) == 0 {
+		return KV{}
+	}
+	shared := KV{}
+	maps.Copy(shared, of(&alerts[0]))
+	for i := 1; i < len(alerts) && len(shared) > 0; i++ {
+		other := of(&alerts[i])
+		maps.DeleteFunc(shared, func(name, value string) bool {
+			v, ok := other[name]
+			return !ok || v != value
+		})
+	}
+	return shared
+}

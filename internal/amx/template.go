@@ -1,0 +1,168 @@
+package amx
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+	"time"
+)
+
+// maxRendered bounds what one template may write. It is far above SSM's 64 KB,
+// and keeps a template that repeats itself from taking the memory.
+const maxRendered = 1 << 20
+
+// functions are Alertmanager's:
+// https://prometheus.io/docs/alerting/latest/notifications/#functions
+var functions = template.FuncMap{
+	"title":   title,
+	"toUpper": strings.ToUpper,
+	"toLower": strings.ToLower,
+	"match":   regexp.MatchString,
+	"reReplaceAll": func(pattern, replacement, text string) (string, error) {
+		re, err := regexp.Compile(pattern)
+		if err != nil {
+			return "", err
+		}
+		return re.ReplaceAllString(text, replacement), nil
+	},
+	// The separator comes first, so that a list can be piped in.
+	"join": func(sep string, s []string) string { return strings.Join(s, sep) },
+	// Nothing is escaped here, so there is nothing to be kept from it.
+	"safeHtml":    func(text string) string { return text },
+	"stringSlice": func(s ...string) []string { return s },
+}
+
+// parseTemplate prepares one value of the configuration. A missing key of a map
+// is its zero value, the empty string, as in Alertmanager.
+func parseTemplate(text string) (*template.Template, error) {
+	t, err := template.New("template").Option("missingkey=zero").Funcs(functions).Parse(text)
+	if err != nil {
+		return nil, cleaned(err)
+	}
+	return t, nil
+}
+
+// render runs a template.
+func render(t *template.Template, dot any) (string, error) {
+	var out bounded
+	if err := t.Execute(&out, dot); err != nil {
+		return "", cleaned(err)
+	}
+	return out.String(), nil
+}
+
+// cleaned drops the words with which text/template begins an error; the caller
+// names the template better.
+func cleaned(err error) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
+}
+
+// bounded is a strings.Builder that refuses to grow past maxRendered.
+type bounded struct{ strings.Builder }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > maxRendered {
+		return 0, fmt.Errorf("more than %d bytes of output", maxRendered)
+	}
+	return b.Builder.Write(p)
+}
+
+// dueData is what a template in targets sees: the data of the run, and beside
+// it one of its due alerts. Where both have a field, Status, it is the alert's.
+type dueData struct {
+	Data
+	Status                    string
+	Labels, Annotations       KV
+	StartsAt, EndsAt          time.Time
+	GeneratorURL, Fingerprint string
+}
+
+func newDueData(d Data, a *Alert) dueData {
+	return dueData{
+		Data: d, Status: a.Status, Labels: a.Labels, Annotations: a.Annotations,
+		StartsAt: a.StartsAt, EndsAt: a.EndsAt,
+		GeneratorURL: a.GeneratorURL, Fingerprint: a.Fingerprint,
+	}
+}
+
+// ExpandArgs renders the command's arguments for a run over d.
+func (c *Command) ExpandArgs(d Data) ([]string, error) {
+	args := make([]string, len(c.Args))
+	for i, arg := range c.Args {
+		t, err := parseTemplate(arg)
+		if err == nil {
+			args[i], err = render(t, d)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("rendering args[%d] %q of command %q: %w", i, arg, c.Name, err)
+		}
+	}
+	return args, nil
+}
+
+// ExpandTargets renders the command's targets once for each due alert. It
+// returns them in the order of the configuration, each with the sorted union of
+// its values. A value that is missing or empty for any of the alerts is an
+// error, because an empty set of targets must never come to mean all.
+func (c *Command) ExpandTargets(d Data, due Alerts) ([]Target, error) {
+	targets := make([]Target, 0, len(c.Targets))
+	for i, target := range c.Targets {
+		union := map[string]bool{}
+		for j, text := range target.Values {
+			err := eachDue(text, d, due, func(value string) { union[value] = true })
+			if err != nil {
+				return nil, fmt.Errorf("rendering targets[%d].values[%d] %q of command %q: %w", i, j, text, c.Name, err)
+			}
+		}
+		if len(union) == 0 {
+			return nil, fmt.Errorf("rendering targets[%d] %q of command %q: no value", i, target.Key, c.Name)
+		}
+		targets = append(targets, Target{Key: target.Key, Values: slices.Sorted(maps.Keys(union))})
+	}
+	return targets, nil
+}
+
+func eachDue(text string, d Data, due Alerts, add func(string)) error {
+	t, err := parseTemplate(text)
+	if err != nil {
+		return err
+	}
+	for i := range due {
+		value, err := render(t, newDueData(d, &due[i]))
+		if err != nil {
+			return fmt.Errorf("alert %s: %w", due[i].Fingerprint, err)
+		}
+		if value = strings.TrimSpace(value); value == "" {
+			return fmt.Errorf("alert %s: the value is empty: does the alert have the label?", due[i].Fingerprint)
+		}
+		if value == everyNode {
+			return fmt.Errorf("alert %s: the value is %q, which could mean every node", due[i].Fingerprint, value)
+		}
+		add(value)
+	}
+	return nil
+}
+
+// checkTemplate parses a template and tries it on an alert without labels. The
+// trial may well fail, for want of a label; only a field that no alert has is an
+// error at once, and not when the first alert fires.
+func checkTemplate[T Data | dueData](text string) error {
+	t, err := parseTemplate(text)
+	if err != nil {
+		return err
+	}
+	alert := Alert{Status: Firing}
+	d := Data{Status: Firing, Alerts: Alerts{alert}}
+	var dot any = d
+	if _, due := any(*new(T)).(dueData); due {
+		dot = newDueData(d, &alert)
+	}
+	if _, err := render(t, dot); err != nil && strings.Contains(err.Error(), "can't evaluate field") {
+		return err
+	}
+	return nil
+}
