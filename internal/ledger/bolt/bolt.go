@@ -1,0 +1,208 @@
+// Package bolt keeps the ledger of `amx serve` in a bbolt file. The file's lock
+// proves that no other process writes it, so that a claim of another process
+// is known to have run out.
+package bolt
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+var bucket = []byte("ledger")
+
+// A Store is a [ledger.Store] in one file.
+type Store struct {
+	db     *bbolt.DB
+	puts   chan put
+	closed chan struct{}
+	closes sync.Once
+	done   chan struct{}
+}
+
+type put struct {
+	record ledger.Record
+	answer chan error
+}
+
+// A record lies in the file as its version and the second of its expiry (0:
+// never), eight bytes each, and its value.
+const head = 16
+
+// Open opens or makes the ledger at path, and the folder around it. It fails
+// at once if another process has it open. Records that had expired at now are
+// removed.
+func Open(path string, now time.Time) (*Store, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("making the ledger's folder: %w", err)
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:        100 * time.Millisecond,
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+	})
+	switch {
+	case errors.Is(err, bbolterrors.ErrTimeout):
+		return nil, fmt.Errorf("opening the ledger %q: another amx has it open; stop that one, or name another file with --ledger", path)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("opening the ledger: %w; name a file that can be written with --ledger", err)
+	case err != nil:
+		return nil, fmt.Errorf("opening the ledger %q: %w", path, err)
+	}
+	if err := expire(db, now); err != nil {
+		return nil, errors.Join(fmt.Errorf("reading the ledger %q: %w", path, err), db.Close())
+	}
+	s := &Store{db: db, puts: make(chan put), closed: make(chan struct{}), done: make(chan struct{})}
+	go s.write()
+	return s, nil
+}
+
+// Close writes what waits and closes the file.
+func (s *Store) Close() error {
+	s.closes.Do(func() { close(s.closed) })
+	<-s.done
+	return s.db.Close()
+}
+
+// Get answers the records as they are on disk.
+func (s *Store) Get(_ context.Context, keys ...string) ([]ledger.Record, error) {
+	records := make([]ledger.Record, len(keys))
+	err := s.db.View(func(tx *bbolt.Tx) error {
+		for i, key := range keys {
+			r, err := get(tx, key)
+			if err != nil {
+				return err
+			}
+			records[i] = r
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the ledger: %w", err)
+	}
+	return records, nil
+}
+
+// Put writes one record, durably when it returns.
+func (s *Store) Put(ctx context.Context, r ledger.Record) error {
+	p := put{record: r, answer: make(chan error, 1)}
+	select {
+	case s.puts <- p:
+		return <-p.answer
+	case <-s.closed:
+		return errors.New("writing the ledger: it is closed")
+	case <-ctx.Done():
+		return fmt.Errorf("writing the ledger: %w", ctx.Err())
+	}
+}
+
+// write commits, in one transaction, all that came while the disk was busy with
+// the one before: at eight clients that is several times as many puts as one
+// transaction each, and bbolt's own Batch waits where this does not.
+func (s *Store) write() {
+	defer close(s.done)
+	for {
+		var batch []put
+		select {
+		case p := <-s.puts:
+			batch = append(batch, p)
+		case <-s.closed:
+			return
+		}
+		for more := true; more; {
+			select {
+			case p := <-s.puts:
+				batch = append(batch, p)
+			default:
+				more = false
+			}
+		}
+		s.commit(batch)
+	}
+}
+
+func (s *Store) commit(batch []put) {
+	answers := make([]error, len(batch))
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		for i, p := range batch {
+			answers[i] = write(tx, p.record)
+		}
+		return nil
+	})
+	for i, p := range batch {
+		if err != nil {
+			answers[i] = fmt.Errorf("writing the ledger: %w", err)
+		}
+		p.answer <- answers[i]
+	}
+}
+
+func write(tx *bbolt.Tx, r ledger.Record) error {
+	now, err := get(tx, r.Key)
+	if err != nil {
+		return err
+	}
+	if now.Version != r.Version {
+		return ledger.ErrConflict
+	}
+	var expires uint64
+	if !r.Expires.IsZero() {
+		expires = uint64(r.Expires.Unix())
+	}
+	value := make([]byte, 0, head+len(r.Value))
+	value = binary.BigEndian.AppendUint64(value, uint64(r.Version+1))
+	value = binary.BigEndian.AppendUint64(value, expires)
+	value = append(value, r.Value...)
+	return tx.Bucket(bucket).Put([]byte(r.Key), value)
+}
+
+func get(tx *bbolt.Tx, key string) (ledger.Record, error) {
+	r := ledger.Record{Key: key}
+	raw := tx.Bucket(bucket).Get([]byte(key))
+	if raw == nil {
+		return r, nil
+	}
+	if len(raw) < head {
+		return r, fmt.Errorf("record %q is %d bytes long, too short for its version", key, len(raw))
+	}
+	r.Version = int64(binary.BigEndian.Uint64(raw))
+	if expires := binary.BigEndian.Uint64(raw[8:]); expires > 0 {
+		r.Expires = time.Unix(int64(expires), 0)
+	}
+	r.Value = bytes.Clone(raw[head:]) // raw is only valid inside the transaction
+	return r, nil
+}
+
+// expire removes what has expired, and makes the bucket where there is none.
+func expire(db *bbolt.DB, now time.Time) error {
+	return db.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists(bucket)
+		if err != nil {
+			return err
+		}
+		var old [][]byte
+		err = b.ForEach(func(key, _ []byte) error {
+			r, err := get(tx, string(key))
+			if err == nil && !r.Expires.IsZero() && r.Expires.Before(now) {
+				old = append(old, key)
+			}
+			return err
+		})
+		for _, key := range old {
+			err = errors.Join(err, b.Delete(key))
+		}
+		return err
+	})
+}

@@ -1,0 +1,87 @@
+// Package ledger remembers which alerts have had their run.
+//
+// An [Entry] holds what is known of one command and one alert, or one command
+// and one group of alerts. Every rule about it is a pure function in this
+// package: of the entry, the time and what was delivered or seen. The stores
+// below it (ledger/bolt, ledger/dynamo) keep bytes under a version and know no
+// rule, so that one suite of tests covers them all.
+//
+// The way of a delivery through the rules, each step a conditional write that
+// fails if somebody else wrote in between:
+//
+//	Decide   resolves end episodes, firings open or join one; what is due
+//	Claim    a run is entered, with a lease, before SSM is asked to run it
+//	Record   the command IDs that SSM answered
+//	Looked   what a look through SSM's list of commands showed
+//	Renew    the claim of a run whose sender is gone
+//	Finish   the outcome
+package ledger
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// ErrConflict is answered by [Store.Put] when the record was written by
+// somebody else since it was read. The caller reads again and decides again;
+// it must not act on what it had decided.
+var ErrConflict = errors.New("ledger: written by another since it was read")
+
+// ErrTooLarge is answered by [Store.Put] for a value that the store can never
+// hold. Trying again does not help.
+var ErrTooLarge = errors.New("ledger: entry too large for the store")
+
+// A Record is what a [Store] keeps: bytes under a key and a version.
+type Record struct {
+	Key     string
+	Version int64 // 0: not stored yet
+	Value   []byte
+	Expires time.Time // when the store may forget it; zero: never
+}
+
+// A Store keeps records.
+type Store interface {
+	// Get answers one record for each key, in the order of the keys, as they
+	// are now (a consistent read), in one trip. A key that is not stored
+	// answers a record of version 0.
+	Get(ctx context.Context, keys ...string) ([]Record, error)
+
+	// Put writes the record if the stored version is still r.Version, under
+	// r.Version+1; else it answers [ErrConflict]. An error other than
+	// ErrConflict and ErrTooLarge leaves open whether it was written.
+	Put(ctx context.Context, r Record) error
+}
+
+// An ID names an entry: 16 hexadecimal digits, the head of a SHA-256 over the
+// command's name and what the entry is about. It is part of the token by which
+// a run's commands are found again, and never changes its form.
+type ID string
+
+// AlertID names the entry of one command and one alert.
+func AlertID(command, fingerprint string) ID { return entryID(command, "alert", fingerprint) }
+
+// GroupID names the entry of one command and one group of alerts. The receiver
+// is no part of it, so that routes with `continue`, pairs of Alertmanagers and
+// a webhook beside a topic meet in one entry.
+func GroupID(command string, groupLabels map[string]string) ID {
+	return entryID(command, "notification", groupLabels)
+}
+
+// DedupID names the entry of one command and one PagerDuty deduplication key.
+func DedupID(command, dedupKey string) ID { return entryID(command, "dedup", dedupKey) }
+
+func entryID(command, kind string, about any) ID {
+	// encoding/json sorts a map's keys, and quotes, so that no two subjects
+	// have one text. Strings, and maps of strings, cannot fail.
+	text, _ := json.Marshal([]any{command, kind, about})
+	sum := sha256.Sum256(text)
+	return ID(hex.EncodeToString(sum[:8]))
+}
+
+// EntryKey is the store's key of an entry. The command's name is only there for
+// a person who looks into the table.
+func EntryKey(command string, id ID) string { return "entry/" + command + "/" + string(id) }

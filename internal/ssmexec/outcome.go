@@ -1,0 +1,210 @@
+package ssmexec
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+)
+
+// terminal is the StatusDetails after which nothing more happens. An unknown
+// one is not among them.
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
+var terminal = []string{
+	"Success", "Failed", "Cancelled", "TimedOut", "DeliveryTimedOut", "ExecutionTimedOut", "Undeliverable",
+	"Terminated", "InvalidPlatform", "AccessDenied", "Incomplete", "RateExceeded", "LimitExceeded", "NoInstancesInTag",
+}
+
+// Terminal says that a command or invocation of that status is over.
+func Terminal(status string) bool { return slices.Contains(terminal, status) }
+
+// status is StatusDetails without the spaces that SSM's prose writes, or the
+// coarser Status where there is none.
+func status(details, coarse string) string {
+	if s := strings.ReplaceAll(details, " ", ""); s != "" {
+		return s
+	}
+	return strings.ReplaceAll(coarse, " ", "")
+}
+
+// An Invocation is a command on one node.
+type Invocation struct {
+	CommandID string
+	Node      string
+	Status    string // StatusDetails without spaces
+	Output    string // what SSM lists of it: 2,500 characters
+	ExitCode  int32
+	Owner     string // the command that really runs there, where the guard found one; this one then does not count
+}
+
+// State is where the commands of a run stand.
+type State struct {
+	Over        bool
+	Status      string // of the run: the first that is not Success, in the order of the nodes
+	Invocations []Invocation
+	Owners      map[string]string // :: command → the command that runs in its place
+}
+
+// Failed says that the run ended, and not well. A run that was cancelled did
+// not fail.
+func (s *State) Failed() bool {
+	return s.Over && s.Status != "Success" && s.Status != "Cancelled"
+}
+
+// Nodes answers the nodes on which the run succeeded and those on which it did
+// not, each sorted.
+func (s *State) Nodes() (succeeded, other []string) {
+	ok := map[string]bool{}
+	for _, i := range s.Invocations {
+		if i.Owner == "" {
+			ok[i.Node] = ok[i.Node] || i.Status == "Success"
+		}
+	}
+	for node, good := range ok {
+		if good {
+			succeeded = append(succeeded, node)
+		} else {
+			other = append(other, node)
+		}
+	}
+	slices.Sort(succeeded)
+	slices.Sort(other)
+	return succeeded, other
+}
+
+// An Asked is a command whose state is asked, and on how many nodes it was sent
+// to run: 0 where only SSM knows.
+type Asked struct {
+	CommandID string
+	Nodes     int
+}
+
+// State asks SSM where these commands stand.
+func (x *Executor) State(ctx context.Context, commands []Asked) (*State, error) {
+	s := &State{Over: true, Status: "Success", Owners: map[string]string{}}
+	for _, c := range commands {
+		invocations, err := x.invocations(ctx, c.CommandID)
+		if err != nil {
+			return nil, err
+		}
+		over, now, err := x.overall(ctx, c, invocations)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case s.Over && !over:
+			s.Over, s.Status = false, now
+		case s.Over && s.Status == "Success":
+			s.Status = now
+		}
+		s.Invocations = append(s.Invocations, invocations...)
+		for _, i := range invocations {
+			if i.Owner != "" {
+				s.Owners[c.CommandID] = i.Owner
+			}
+		}
+	}
+	return s, nil
+}
+
+// overall is whether the command is over, and its status. The invocations tell
+// where all of them are there; they are listed later than the command, and a
+// command that found no node has none.
+func (x *Executor) overall(ctx context.Context, c Asked, invocations []Invocation) (over bool, now string, err error) {
+	running := slices.IndexFunc(invocations, func(i Invocation) bool { return !Terminal(i.Status) })
+	failed := slices.IndexFunc(invocations, func(i Invocation) bool { return i.Status != "Success" })
+	switch {
+	case running >= 0:
+		return false, invocations[running].Status, nil
+	case len(invocations) == 0 && c.Nodes > 0:
+		return false, "Pending", nil
+	case c.Nodes == 0 || len(invocations) < c.Nodes:
+		if now, err = x.command(ctx, c.CommandID); err != nil || !Terminal(now) {
+			return false, now, err
+		}
+	default:
+		now = "Success"
+	}
+	if failed >= 0 {
+		now = invocations[failed].Status
+	}
+	return true, now, nil
+}
+
+// command is the status of a command as a whole.
+func (x *Executor) command(ctx context.Context, id string) (string, error) {
+	out, err := x.Client.ListCommands(ctx, &ssm.ListCommandsInput{CommandId: &id})
+	if err != nil {
+		return "", fmt.Errorf("ListCommands %q: %w", id, plainError(err))
+	}
+	for _, c := range out.Commands {
+		if aws.ToString(c.CommandId) == id {
+			return status(aws.ToString(c.StatusDetails), string(c.Status)), nil
+		}
+	}
+	return "Pending", nil // the list lags the send
+}
+
+func (x *Executor) invocations(ctx context.Context, id string) ([]Invocation, error) {
+	var all []Invocation
+	pages := ssm.NewListCommandInvocationsPaginator(x.Client, &ssm.ListCommandInvocationsInput{
+		CommandId: &id, Details: true, MaxResults: aws.Int32(50),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("ListCommandInvocations %q: %w", id, plainError(err))
+		}
+		for _, i := range page.CommandInvocations {
+			all = append(all, invocation(id, i))
+		}
+	}
+	return all, nil
+}
+
+func invocation(id string, i types.CommandInvocation) Invocation {
+	v := Invocation{
+		CommandID: id,
+		Node:      aws.ToString(i.InstanceId),
+		Status:    status(aws.ToString(i.StatusDetails), string(i.Status)),
+	}
+	for _, p := range i.CommandPlugins {
+		v.Output, v.ExitCode = aws.ToString(p.Output), p.ResponseCode
+	}
+	if owner, ok := strings.CutPrefix(v.Output, "amx: runs here: "); ok && v.Status == "Success" {
+		v.Owner, _, _ = strings.Cut(owner, "\n")
+		v.Owner = strings.TrimSpace(v.Owner)
+	}
+	return v
+}
+
+// Await asks for the state of a run's commands until they are over or ctx
+// ends; it then answers the last state that it saw. Asking is short at first,
+// for commands that are soon done.
+func (x *Executor) Await(ctx context.Context, commands []Asked) (*State, error) {
+	first := x.Poll
+	if first == 0 {
+		first = 200 * time.Millisecond
+	}
+	last := &State{Status: "Pending"}
+	for wait := first; ; wait = min(wait*3/2, 10*first) {
+		s, err := x.State(ctx, commands)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return last, nil
+		case err != nil:
+			return last, err
+		case s.Over:
+			return s, nil
+		}
+		last = s
+		if sleep(ctx, wait) != nil {
+			return last, nil
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package ssmexec
+
+import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+var (
+	//go:embed scripts/common.sh
+	commonScript string
+	//go:embed scripts/guard.sh
+	guardScript string
+	//go:embed scripts/run.sh
+	runScript string
+	//go:embed scripts/signal.sh
+	signalScript string
+)
+
+// plainVariables is the size, in bytes, up to which the variables stand in the
+// script as a person would write them. More travel gzipped.
+const plainVariables = 16 << 10
+
+// maxVariable is what Linux takes as one string of a new process's environment
+// (MAX_ARG_STRLEN, 32 pages), with the terminating NUL; maxVariables is
+// well below what it takes as all of them (a quarter of the stack's limit, 2 MiB
+// by default), to leave room for the agent's own.
+const (
+	maxVariable  = 128<<10 - 1
+	maxVariables = 1 << 20
+)
+
+// script is a run's shell script: line 1 the shebang, line 2 the token, then
+// the variables, the guard, and the command in the foreground.
+func script(token Token, variables, command string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "#!/bin/sh\n# %s\n", token)
+	fmt.Fprintf(&b, "# The run of command %q that amx began for an alert. The alert:\n", token.Command)
+	b.WriteString(variables)
+	fmt.Fprintf(&b, "amx_run=%s\n", token.Run)
+	b.WriteString(commonScript)
+	b.WriteString(guardScript)
+	b.WriteString(strings.Replace(runScript, "@COMMAND@", command, 1))
+	return b.String()
+}
+
+// signaller is the script that signals a run's process, name without SIG.
+func signaller(token Token, name string) string {
+	return fmt.Sprintf("#!/bin/sh\n# %s\namx_run=%s\namx_signal=%s\n", token.signal("SIG"+name), token.Run, name) +
+		commonScript + signalScript
+}
+
+// commandLine is what the script execs: cmd and its arguments, or the shell
+// with the configured script as text.
+func commandLine(c *amx.Command, args []string) string {
+	words := append([]string{c.Cmd}, args...)
+	if c.Script != "" {
+		words = append([]string{c.Shell, "-c", c.Script, c.Name}, args...)
+	}
+	for i, w := range words {
+		words[i] = quote(w)
+	}
+	return strings.Join(words, " ")
+}
+
+// exports is the variables as shell text, and whether a person can read it.
+// Alert text is data, never code: all of it is quoted.
+func exports(vars amx.Pairs) (text string, readable bool, err error) {
+	var b strings.Builder
+	size, readable := 0, true
+	for _, v := range vars {
+		if strings.ContainsRune(v.Value, 0) {
+			return "", false, fmt.Errorf("%s has a NUL byte, which no environment variable can carry", v.Name)
+		}
+		size += len(v.Name) + len(v.Value) + 2
+		readable = readable && printable(v.Value)
+		b.WriteString("export ")
+		b.WriteString(v.Name)
+		b.WriteByte('=')
+		b.WriteString(quote(v.Value))
+		b.WriteByte('\n')
+	}
+	if size > maxVariables {
+		return "", false, &tooLargeError{fmt.Sprintf("the variables are %d bytes, over %d", size, maxVariables)}
+	}
+	return b.String(), readable && b.Len() <= plainVariables, nil
+}
+
+// pack is shell text that evaluates text. Base64 also carries what SSM might
+// not take as it is: control characters.
+func pack(text string) string {
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z) // errors only with its writer, and a buffer has none
+	_, _ = w.Write([]byte(text))
+	_ = w.Close()
+	return "# (gzipped, in base64)\neval \"$(printf %s " + base64.StdEncoding.EncodeToString(z.Bytes()) + " | base64 -d | gzip -dc)\"\n"
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r == 0xfffe || r == 0xffff
+	})
+}
+
+// quote is s as one word of the shell. `{{` never stands in a script, because
+// the agent resolves {{ssm:name}} with the node's rights wherever it finds it.
+func quote(s string) string {
+	s = strings.ReplaceAll(s, "'", `'\''`)
+	for strings.Contains(s, "{{") {
+		s = strings.ReplaceAll(s, "{{", "{''{")
+	}
+	return "'" + s + "'"
+}
+
+// A tooLargeError says that the variables do not fit; with fewer alerts they
+// may.
+type tooLargeError struct{ what string }
+
+func (e *tooLargeError) Error() string { return e.what }

@@ -1,0 +1,91 @@
+package ssmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/smithy-go"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+// Send sends one request, once: only where SSM says that it is throttled, and
+// has thus done nothing, is it sent again, until ctx ends. What an error proves
+// is [Judge]'s to say.
+func (x *Executor) Send(ctx context.Context, in *ssm.SendCommandInput) (commandID string, err error) {
+	wait := x.Backoff
+	if wait == 0 {
+		wait = 250 * time.Millisecond
+	}
+	for {
+		out, err := x.Client.SendCommand(ctx, in, sendOnce)
+		switch {
+		case err == nil && (out.Command == nil || aws.ToString(out.Command.CommandId) == ""):
+			return "", errors.New("SendCommand: the answer has no command ID")
+		case err == nil:
+			return *out.Command.CommandId, nil
+		case Judge(err) != Throttled:
+			return "", fmt.Errorf("SendCommand: %w", plainError(err))
+		}
+		pause := wait
+		if x.Jitter != nil {
+			pause = wait/2 + time.Duration(x.Jitter()*float64(wait))
+		}
+		if sleep(ctx, pause) != nil {
+			return "", fmt.Errorf("SendCommand: %w", plainError(err))
+		}
+		wait = min(2*wait, 10*time.Second)
+	}
+}
+
+// Cancel asks SSM to cancel a command on all its nodes. The agent then kills the
+// command's process group at once.
+func (x *Executor) Cancel(ctx context.Context, commandID string) error {
+	if _, err := x.Client.CancelCommand(ctx, &ssm.CancelCommandInput{CommandId: &commandID}); err != nil {
+		return fmt.Errorf("CancelCommand %q: %w", commandID, plainError(err))
+	}
+	return nil
+}
+
+// A Signal is a signal to the process of a run, on the run's own nodes.
+type Signal struct {
+	Command *amx.Command // its ResolvedSignal is sent
+	Entry   ledger.ID
+	Run     string
+	Targets []ledger.Target // as they were recorded, never rendered again
+}
+
+// Signal sends the commands that signal a run's process, one for each chunk. A
+// node that has not begun the run will not begin it, and a node that was
+// signalled is not signalled again, so that this may be called again after an
+// error.
+func (x *Executor) Signal(ctx context.Context, s Signal) (commandIDs []string, err error) {
+	token := Token{Entry: s.Entry, Run: s.Run, Command: s.Command.Name}
+	text := signaller(token, s.Command.ResolvedSignal[len("SIG"):])
+	for _, targets := range split(s.Targets) {
+		in := input(s.Command, token, targets, text)
+		in.Comment = aws.String(token.signal(s.Command.ResolvedSignal))
+		in.Parameters = map[string][]string{"commands": parameters(s.Command, text)["commands"], "executionTimeout": {"60"}}
+		in.MaxErrors = aws.String("100%") // a node that cannot be signalled must not spare the others
+		id, err := x.Send(ctx, in)
+		if err != nil {
+			return commandIDs, fmt.Errorf("sending %s: %w", s.Command.ResolvedSignal, err)
+		}
+		commandIDs = append(commandIDs, id)
+	}
+	return commandIDs, nil
+}
+
+// plainError drops what the SDK wraps around an answer of SSM: the answer names
+// its error and says why, the wrapping the URL and the number of attempts.
+func plainError(err error) error {
+	if api := smithy.APIError(nil); errors.As(err, &api) {
+		return api
+	}
+	return err
+}
