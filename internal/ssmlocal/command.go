@@ -1,0 +1,150 @@
+package ssmlocal
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The statuses that occur here; StatusDetails has the finer words.
+const (
+	statusPending    = "Pending"
+	statusInProgress = "InProgress"
+	statusSuccess    = "Success"
+	statusFailed     = "Failed"
+	statusCancelled  = "Cancelled"
+	statusTimedOut   = "TimedOut"
+
+	detailsExecutionTimedOut = "ExecutionTimedOut"
+	detailsDeliveryTimedOut  = "DeliveryTimedOut"
+	detailsIncomplete        = "Incomplete"
+	detailsNoInstancesInTag  = "NoInstancesInTag"
+)
+
+// command is one SendCommand. Server.mu guards it and its invocations.
+type command struct {
+	id          string
+	seq         uint64 // order of arrival; kept across restarts, because list tokens carry it
+	requested   time.Time
+	request     *sendCommandRequest
+	invocations []*invocation
+}
+
+// invocation is a command on one node.
+type invocation struct {
+	command           *command
+	node              string
+	status, details   string
+	code              int
+	started, finished time.Time
+	note              string // what the agent adds to standard error
+
+	passes      int      // how often the document was started
+	run         *pass    // the process that runs now, nil where none does
+	rebootAfter string   // ended with 194 in the boot with this ID, and waits for another
+	told        [2]int64 // bytes of stdout and stderr that Options.Output has had
+}
+
+func newCommand(id string, seq uint64, requested time.Time, req *sendCommandRequest, nodes []string) *command {
+	c := &command{id: id, seq: seq, requested: requested, request: req}
+	for _, n := range nodes {
+		c.invocations = append(c.invocations, &invocation{
+			command: c, node: n, status: statusPending, details: statusPending, code: -1,
+		})
+	}
+	return c
+}
+
+func (inv *invocation) over() bool {
+	return inv.status != statusPending && inv.status != statusInProgress
+}
+
+func (c *command) invocation(node string) *invocation {
+	for _, inv := range c.invocations {
+		if inv.node == node {
+			return inv
+		}
+	}
+	return nil
+}
+
+// counts are a command's figures as ListCommands shows them.
+type counts struct{ pending, completed, failed, executionTimedOut, deliveryTimedOut, cancelled int }
+
+func (c *command) count() (n counts) {
+	for _, inv := range c.invocations {
+		if inv.over() {
+			n.completed++
+		}
+		switch inv.details {
+		case statusPending:
+			n.pending++
+		case statusFailed:
+			n.failed++
+		case detailsExecutionTimedOut:
+			n.executionTimedOut++
+		case detailsDeliveryTimedOut:
+			n.deliveryTimedOut++
+		case statusCancelled:
+			n.cancelled++
+		}
+	}
+	return n
+}
+
+func (c *command) over() bool { return c.count().completed == len(c.invocations) }
+
+// finished is when the last invocation ended.
+func (c *command) finished() time.Time {
+	t := c.requested
+	for _, inv := range c.invocations {
+		if inv.finished.After(t) {
+			t = inv.finished
+		}
+	}
+	return t
+}
+
+// status derives the command's status from its invocations, as
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
+// describes it. Which Status goes with NoInstancesInTag and Incomplete is not
+// documented; the details tell.
+func (c *command) status() (status, details string) {
+	total := len(c.invocations)
+	if total == 0 {
+		return statusFailed, detailsNoInstancesInTag
+	}
+	n := c.count()
+	errorsAllowed := max(1, c.maxErrors(total))
+	switch {
+	case n.pending == total:
+		return statusPending, statusPending
+	case n.completed < total:
+		return statusInProgress, statusInProgress
+	case n.cancelled > 0:
+		return statusCancelled, statusCancelled
+	case n.failed >= errorsAllowed:
+		return statusFailed, statusFailed
+	case n.executionTimedOut >= errorsAllowed:
+		return statusTimedOut, detailsExecutionTimedOut
+	case n.deliveryTimedOut >= errorsAllowed:
+		return statusTimedOut, detailsDeliveryTimedOut
+	case n.failed+n.executionTimedOut+n.deliveryTimedOut > 0:
+		return statusFailed, detailsIncomplete
+	}
+	return statusSuccess, statusSuccess
+}
+
+func (c *command) maxErrors(targets int) int {
+	n, percent := strings.CutSuffix(deref(c.request.MaxErrors), "%")
+	v, _ := strconv.Atoi(n) // validated; not given is 0
+	if percent {
+		return v * targets / 100
+	}
+	return v
+}
+
+// deliverUntil is the end of the window in which a node may begin the command.
+func (c *command) deliverUntil() time.Time {
+	return c.requested.Add(time.Duration(c.request.deliverySeconds()) * time.Second)
+}

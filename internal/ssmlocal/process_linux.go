@@ -1,0 +1,41 @@
+package ssmlocal
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+func localSystem() system {
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it no process is adopted
+	return system{boot: strings.TrimSpace(string(boot)), startTime: procStartTime}
+}
+
+// procStartTime is field 22 of /proc/<pid>/stat, in clock ticks since boot.
+// The name in field 2 may contain anything, so fields are counted after its
+// closing parenthesis. A zombie is over, whoever may still have to reap it.
+func procStartTime(pid int) (string, bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return "", false
+	}
+	f := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(f) < 20 || f[0][0] == 'Z' || f[0][0] == 'X' {
+		return "", false
+	}
+	return string(f[19]), true
+}
+
+// waitExit waits until the child pid has ended, and leaves it to be reaped.
+func waitExit(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package ssmlocal
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// maxReruns is how often the agent starts a document again that was in
+// progress when it was restarted.
+const maxReruns = 15
+
+// load brings back what earlier processes left in the journal, compacts it and
+// goes on with what was in progress.
+func (s *Server) load() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := readJournal(s.o.Dir, s.replay, func(line int, err error) {
+		s.o.Log.Warn("ssmlocal: skipping a line of the journal that cannot be read", "line", line, "err", err)
+	})
+	if err != nil {
+		return err
+	}
+	s.dropOld()
+	s.sweep()
+	if s.journal, err = writeJournal(s.o.Dir, s.order); err != nil {
+		return err
+	}
+	for _, c := range s.order {
+		for _, inv := range c.invocations {
+			s.resume(inv)
+		}
+	}
+	return nil
+}
+
+// replay repeats one event. Lines of commands whose first line was lost say
+// nothing.
+func (s *Server) replay(e event) {
+	if e.Op == "sent" && e.Request != nil && e.Request.DocumentName != nil {
+		s.add(newCommand(e.ID, e.Seq, e.T, e.Request, e.Nodes))
+		return
+	}
+	c := s.commands[e.ID]
+	if c == nil {
+		return
+	}
+	inv := c.invocation(e.Node)
+	if inv == nil {
+		return
+	}
+	switch e.Op {
+	case "started":
+		inv.status, inv.details = statusInProgress, statusInProgress
+		inv.started, inv.passes, inv.rebootAfter = e.T, e.Pass, ""
+		inv.run = &pass{inv: inv, pid: e.PID, start: e.Start, boot: e.Boot, adopted: true}
+	case "reboot":
+		inv.rebootAfter, inv.run = e.Boot, nil
+	case "ended":
+		inv.status, inv.details, inv.code, inv.note = e.Status, e.Details, e.Code, e.Note
+		inv.finished, inv.rebootAfter, inv.run = e.T, "", nil
+	}
+}
+
+// resume goes on with an invocation that an earlier process left.
+func (s *Server) resume(inv *invocation) {
+	p := inv.run
+	switch {
+	case inv.over():
+	case inv.rebootAfter != "" && inv.rebootAfter == s.sys.boot: // it still waits
+	case p != nil && s.alive(p):
+		s.adopt(p)
+	default:
+		inv.run = nil
+		s.again(inv)
+	}
+}
+
+// adopt looks after a process that an earlier Server started.
+func (s *Server) adopt(p *pass) {
+	inv := p.inv
+	if s.o.Output != nil {
+		for _, stream := range []string{"stdout", "stderr"} {
+			f, err := openOutput(s.folder(inv), stream)
+			if err != nil {
+				s.o.Log.Warn("ssmlocal: following the output of an adopted command", "command_id", inv.command.id, "err", err)
+				continue
+			}
+			s.tail(p, stream, f)
+		}
+	}
+	left := inv.started.Add(inv.command.request.executionTimeout()).Sub(s.o.Now())
+	p.timer = time.AfterFunc(left, func() { s.timeout(p) })
+	s.running.Add(1)
+	s.watch(p)
+}
+
+// adoptedEnded follows the end of an adopted process. Its exit code went to
+// init, so unless the invocation was ended meanwhile the document runs again,
+// and its guard tells how the first pass went.
+func (s *Server) adoptedEnded(p *pass) {
+	defer s.running.Done()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.gone = true
+	p.timer.Stop()
+	p.inv.run = nil
+	if !p.inv.over() {
+		s.again(p.inv)
+	}
+}
+
+// again starts a document that was interrupted, or that was never started.
+func (s *Server) again(inv *invocation) {
+	switch {
+	case inv.passes == 0 && s.o.Now().After(inv.command.deliverUntil()):
+		s.end(inv, outcome{status: statusTimedOut, details: detailsDeliveryTimedOut, code: -1})
+	case inv.passes > maxReruns:
+		s.end(inv, failed(1, fmt.Errorf("interrupted %d times", inv.passes)))
+	default:
+		s.running.Go(func() { s.runPass(inv) })
+	}
+}
+
+// alive tells whether p's process runs, and is not another one with its PID.
+func (s *Server) alive(p *pass) bool {
+	if p.start == "" || p.boot != s.sys.boot {
+		return false
+	}
+	start, ok := s.sys.startTime(p.pid)
+	return ok && start == p.start
+}
+
+// sweep removes folders of commands that nobody knows any more: a process died
+// between dropping them and removing their files.
+func (s *Server) sweep() {
+	entries, err := os.ReadDir(s.o.Dir)
+	if err != nil {
+		s.o.Log.Warn("ssmlocal: looking for old folders", "err", err)
+		return
+	}
+	for _, e := range entries {
+		if e.IsDir() && commandIDPattern.MatchString(e.Name()) && s.commands[e.Name()] == nil {
+			s.removeFolder(e.Name())
+		}
+	}
+}
+
+func (s *Server) removeFolder(commandID string) {
+	if err := os.RemoveAll(filepath.Join(s.o.Dir, commandID)); err != nil {
+		s.o.Log.Warn("ssmlocal: removing an old folder", "command_id", commandID, "err", err)
+	}
+}

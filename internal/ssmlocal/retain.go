@@ -1,0 +1,58 @@
+package ssmlocal
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	keepFor      = 24 * time.Hour // after its end
+	keepAtMost   = 10_000         // commands that are over
+	pruneEvery   = 1_000          // commands sent
+	journalSlack = 16 << 20       // bytes of journal not worth a compaction
+)
+
+// dropOld forgets commands that ended long ago or that too many newer ones
+// followed, and answers their IDs. Server.mu is held.
+func (s *Server) dropOld() (ids []string) {
+	deadline := s.o.Now().Add(-keepFor)
+	kept := 0
+	for _, c := range slices.Backward(s.order) {
+		if !c.over() {
+			continue
+		}
+		if kept++; kept > keepAtMost || c.finished().Before(deadline) {
+			ids = append(ids, c.id)
+			delete(s.commands, c.id)
+		}
+	}
+	if len(ids) > 0 {
+		s.order = slices.DeleteFunc(s.order, func(c *command) bool { return s.commands[c.id] == nil })
+	}
+	return ids
+}
+
+// pruneNowAndThen drops old commands at every so many sends, and compacts the
+// journal if most of it is about commands dropped. Server.mu is held.
+func (s *Server) pruneNowAndThen() {
+	if s.seq%pruneEvery != 0 {
+		return
+	}
+	if ids := s.dropOld(); len(ids) > 0 {
+		s.running.Go(func() {
+			for _, id := range ids {
+				s.removeFolder(id)
+			}
+		})
+	}
+	if s.journal.size < 2*s.journal.base+journalSlack {
+		return
+	}
+	j, err := writeJournal(s.o.Dir, s.order)
+	if err != nil {
+		s.o.Log.Error("ssmlocal: compacting the journal", "err", err) // the old one goes on
+		return
+	}
+	s.journal.close()
+	s.journal = j
+}

@@ -1,0 +1,235 @@
+package ssmlocal
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	shellDocument = "AWS-RunShellScript"
+
+	// A document and its parameters may have 64 KB together. documentSize is
+	// about what AWS-RunShellScript itself takes of that.
+	maxDocumentSize = 64 << 10
+	documentSize    = 1 << 10
+
+	defaultTimeout = 3600 // seconds, of delivery and of execution
+)
+
+// executionTimeoutPattern is the document's allowedPattern. It lets 1 to 4
+// seconds pass, which the agent then replaces.
+var executionTimeoutPattern = whole(`([1-9][0-9]{0,4})|(1[0-6][0-9]{4})|(17[0-1][0-9]{3})|(172[0-7][0-9]{2})|(172800)`)
+
+func (s *Server) sendCommand(req *sendCommandRequest) (*sendCommandResponse, error) {
+	if err := req.validate(); err != nil {
+		return nil, err
+	}
+	if err := req.checkDocument(); err != nil {
+		return nil, err
+	}
+	nodes, err := s.resolve(req)
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.newCommandID()
+	if err != nil {
+		return nil, err
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, &apiError{"InternalServerError", "ssmlocal is closed"}
+	}
+	c := newCommand(id, s.seq+1, s.o.Now(), req, nodes)
+	if err := s.journal.append(sentEvent(c)); err != nil {
+		return nil, fmt.Errorf("recording command: %w", err)
+	}
+	s.add(c)
+	s.pruneNowAndThen()
+	item := c.item()
+	for _, inv := range c.invocations {
+		s.running.Go(func() { s.runPass(inv) })
+	}
+	if len(c.invocations) == 0 {
+		s.tellEnded(c)
+	}
+	return &sendCommandResponse{Command: item}, nil
+}
+
+func (s *Server) add(c *command) {
+	s.commands[c.id] = c
+	s.order = append(s.order, c)
+	s.seq = max(s.seq, c.seq)
+}
+
+func (req *sendCommandRequest) validate() error {
+	var v violations
+	v.instanceIDs("instanceIds", req.InstanceIds)
+	v.count("targets", len(req.Targets), 0, 5)
+	for i, t := range req.Targets {
+		path := fmt.Sprintf("targets.%d.member.", i+1)
+		v.length(path+"key", t.Key, 1, 163)
+		v.pattern(path+"key", t.Key, targetKeyPattern)
+		v.count(path+"values", len(t.Values), 0, 50)
+	}
+	v.required("documentName", req.DocumentName)
+	v.pattern("documentName", req.DocumentName, documentNamePattern)
+	v.pattern("documentVersion", req.DocumentVersion, documentVersionPattern)
+	v.length("documentHash", req.DocumentHash, 0, 256)
+	v.enum("documentHashType", req.DocumentHashType, "Sha256", "Sha1")
+	v.between("timeoutSeconds", req.TimeoutSeconds, 30, 2592000)
+	v.length("comment", req.Comment, 0, 100)
+	v.length("outputS3Region", req.OutputS3Region, 3, 20)
+	v.length("outputS3BucketName", req.OutputS3BucketName, 3, 63)
+	v.length("outputS3KeyPrefix", req.OutputS3KeyPrefix, 0, 500)
+	v.length("maxConcurrency", req.MaxConcurrency, 1, 7)
+	v.pattern("maxConcurrency", req.MaxConcurrency, maxConcurrencyPattern)
+	v.length("maxErrors", req.MaxErrors, 1, 7)
+	v.pattern("maxErrors", req.MaxErrors, maxErrorsPattern)
+	if n := req.NotificationConfig; n != nil {
+		for i := range n.NotificationEvents {
+			v.enum(fmt.Sprintf("notificationConfig.notificationEvents.%d.member", i+1), &n.NotificationEvents[i],
+				"All", "InProgress", "Success", "TimedOut", "Cancelled", "Failed")
+		}
+		v.enum("notificationConfig.notificationType", n.NotificationType, "Command", "Invocation")
+	}
+	if c := req.CloudWatchOutputConfig; c != nil {
+		v.length("cloudWatchOutputConfig.cloudWatchLogGroupName", c.CloudWatchLogGroupName, 1, 512)
+	}
+	if a := req.AlarmConfiguration; a != nil {
+		v.count("alarmConfiguration.alarms", len(a.Alarms), 1, 1)
+		for i, al := range a.Alarms {
+			path := fmt.Sprintf("alarmConfiguration.alarms.%d.member.name", i+1)
+			v.required(path, al.Name)
+			v.length(path, al.Name, 1, 255)
+		}
+	}
+	return v.err()
+}
+
+// checkDocument checks what the document says of its parameters.
+func (req *sendCommandRequest) checkDocument() error {
+	if *req.DocumentName != shellDocument {
+		return &apiError{"InvalidDocument", fmt.Sprintf("Document with name %s does not exist.", *req.DocumentName)}
+	}
+	if v := deref(req.DocumentVersion); v != "" && v != "1" && v[0] != '$' {
+		return &apiError{"InvalidDocumentVersion", fmt.Sprintf("Document %s has no version %s.", shellDocument, v)}
+	}
+	size := documentSize
+	for name, values := range req.Parameters {
+		size += len(name)
+		for _, v := range values {
+			size += len(v)
+		}
+	}
+	if size > maxDocumentSize {
+		return &apiError{"MaxDocumentSizeExceeded", "The size limit of a document is 64 KB."}
+	}
+	for name, values := range req.Parameters {
+		switch name {
+		case "commands":
+		case "workingDirectory", "executionTimeout":
+			if len(values) != 1 {
+				return &apiError{"InvalidParameters", fmt.Sprintf("Parameter %s takes one value.", name)}
+			}
+		default:
+			return &apiError{"InvalidParameters", fmt.Sprintf("Parameter %q is not defined in document %s.", name, shellDocument)}
+		}
+	}
+	if len(req.Parameters["commands"]) == 0 {
+		return &apiError{"InvalidParameters", fmt.Sprintf("Document %s requires the parameter commands.", shellDocument)}
+	}
+	if v, ok := req.parameter("executionTimeout"); ok && !executionTimeoutPattern.MatchString(v) {
+		return &apiError{"InvalidParameters", fmt.Sprintf("Parameter executionTimeout %q does not match %s.", v, bare(executionTimeoutPattern))}
+	}
+	return nil
+}
+
+func (req *sendCommandRequest) parameter(name string) (string, bool) {
+	if v := req.Parameters[name]; len(v) > 0 {
+		return v[0], true
+	}
+	return "", false
+}
+
+func (req *sendCommandRequest) deliverySeconds() int {
+	if req.TimeoutSeconds != nil {
+		return *req.TimeoutSeconds
+	}
+	return defaultTimeout
+}
+
+// executionTimeout is what the agent makes of the parameter: outside of 5 s to
+// 48 h it silently takes an hour.
+func (req *sendCommandRequest) executionTimeout() time.Duration {
+	v, _ := req.parameter("executionTimeout")
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 5 || n > 172800 {
+		n = defaultTimeout
+	}
+	return time.Duration(n) * time.Second
+}
+
+// resolve answers the nodes that the request names. Only Options.Nodes exist,
+// and they have no tags and are in no resource group.
+func (s *Server) resolve(req *sendCommandRequest) ([]string, error) {
+	switch {
+	case len(req.InstanceIds) == 0 && len(req.Targets) == 0:
+		return nil, &apiError{"ValidationException", "Either InstanceIds or Targets must be given."}
+	case len(req.InstanceIds) > 0 && len(req.Targets) > 0:
+		return nil, &apiError{"ValidationException", "InstanceIds and Targets can't be given together."}
+	case len(req.InstanceIds) > 0:
+		return s.known(req.InstanceIds)
+	}
+	nodes := slices.Clone(s.o.Nodes)
+	for _, t := range req.Targets {
+		key := deref(t.Key)
+		switch {
+		case len(t.Values) == 0 && key != "tag-key":
+			return nil, &apiError{"ValidationException", fmt.Sprintf("Target %q has no values.", key)}
+		case key == "InstanceIds":
+			named, err := s.known(t.Values)
+			if err != nil {
+				return nil, err
+			}
+			nodes = slices.DeleteFunc(nodes, func(n string) bool { return !slices.Contains(named, n) })
+		case strings.HasPrefix(key, "tag:") && len(t.Values) > 5:
+			return nil, &apiError{"ValidationException", fmt.Sprintf("Target %q has more than 5 values.", key)}
+		case strings.HasPrefix(key, "tag:"), key == "tag-key", strings.HasPrefix(key, "resource-groups:"):
+			nodes = nil
+		default:
+			return nil, &apiError{"ValidationException", fmt.Sprintf("Target key %q is not valid.", key)}
+		}
+	}
+	return nodes, nil
+}
+
+// known answers ids if each of them is this machine and none comes twice: one
+// bad ID fails the whole call.
+func (s *Server) known(ids []string) ([]string, error) {
+	for i, id := range ids {
+		if !slices.Contains(s.o.Nodes, id) {
+			return nil, &apiError{"InvalidInstanceId", fmt.Sprintf("Instance %s is not a managed node here.", id)}
+		}
+		if slices.Contains(ids[:i], id) {
+			return nil, &apiError{"DuplicateInstanceId", fmt.Sprintf("Instance %s is given twice.", id)}
+		}
+	}
+	return slices.Clone(ids), nil
+}
+
+// newCommandID is a random UUID (version 4), in lower case.
+func (s *Server) newCommandID() (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(s.o.Rand, b[:]); err != nil {
+		return "", fmt.Errorf("making a command ID: %w", err)
+	}
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+}

@@ -1,0 +1,160 @@
+// Package ssmlocal is AWS Systems Manager Run Command on this machine: an
+// [http.Handler] that speaks SSM's AWS JSON 1.1 protocol and runs the commands
+// sent to it as local processes, the way the SSM agent runs AWS-RunShellScript
+// on a node. The AWS SDK's own client talks to it through [Server.Client], so
+// that the code that drives SSM is the same with and without AWS.
+//
+// What it keeps of the agent's behaviour: the joined lines of commands become
+// _script.sh, which runs in its own process group with umask 022 and no
+// standard input; a cancel and a timeout are an immediate SIGKILL to that
+// group, so children that called setsid survive them; exit 194 asks for a
+// reboot; a document that was in progress when the process died is run again
+// under the same command ID. A script that must not run twice guards itself.
+//
+// Where it differs: output goes to files and nobody holds a pipe, so a command
+// is over when its shell ends, even if a background child keeps stdout open.
+// Nothing reboots the machine after exit 194: the invocation stays InProgress
+// until a Server is started after the next boot, or until it is cancelled. All
+// nodes are this machine, and MaxConcurrency, MaxErrors, S3 and CloudWatch
+// settings are checked and listed but change nothing about the run.
+package ssmlocal
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// LocalNode is the instance ID of this machine where Options.Nodes is empty.
+// It has the form of a hybrid activation's ID and belongs to none.
+const LocalNode = "mi-00000000000000000"
+
+// Options configure a Server. Only Dir is required.
+type Options struct {
+	// Dir keeps the journal, the scripts and their output. It is created with
+	// mode 0700. One Server at a time may use it; there is no lock of its own,
+	// because Dir lies beside the ledger, and the ledger's lock covers both.
+	Dir string
+	// Env is the environment that commands inherit; nil means none of it.
+	Env []string
+	// StateDir, where not empty, is passed on as AMX_STATE_DIR.
+	StateDir string
+	// Nodes are the instance IDs that stand for this machine. Default: LocalNode.
+	Nodes []string
+	// Region is passed on as AWS_SSM_REGION_NAME. Default: "local".
+	Region string
+	// Output receives the commands' output line by line while they run. Lines
+	// of one stream come in order; calls for different commands may overlap.
+	// After a restart the output of a command still in progress comes again
+	// from its beginning: rather twice than never.
+	Output func(OutputLine)
+	// Ended is told each command ID once all its invocations are over.
+	Ended func(commandID string)
+	Now   func() time.Time // default: time.Now
+	Rand  io.Reader        // of command IDs; default: crypto/rand
+	Log   *slog.Logger     // default: discarded
+}
+
+// OutputLine is one line that a command wrote, without its newline.
+type OutputLine struct {
+	CommandID, InstanceID string
+	Stream                string // "stdout" or "stderr"
+	Text                  string
+}
+
+// Server runs commands. Create one with New, and Close it.
+type Server struct {
+	o   Options
+	sys system
+
+	mu       sync.Mutex
+	journal  *journal
+	commands map[string]*command // :: command ID → command
+	order    []*command          // by seq, oldest first
+	seq      uint64              // the newest command's
+	closed   bool
+	running  sync.WaitGroup // invocations that a goroutine or the poller looks after
+
+	poll poller
+}
+
+// New loads what an earlier process left in o.Dir, adopts the commands that
+// still run, and runs those again whose end nobody saw.
+func New(o Options) (*Server, error) { return newServer(o, localSystem()) }
+
+func newServer(o Options, sys system) (*Server, error) {
+	if o.Dir == "" {
+		return nil, fmt.Errorf("starting ssmlocal: Options.Dir is empty: name a directory for the commands")
+	}
+	if len(o.Nodes) == 0 {
+		o.Nodes = []string{LocalNode}
+	}
+	for _, n := range o.Nodes {
+		if !instanceIDPattern.MatchString(n) {
+			return nil, fmt.Errorf("starting ssmlocal: node %q is not an instance ID: use i- or mi- and 17 characters", n)
+		}
+	}
+	if o.Region == "" {
+		o.Region = "local"
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	dir, err := filepath.Abs(o.Dir) // a command's working directory must not change what the paths mean
+	if err != nil {
+		return nil, fmt.Errorf("finding %q: %w", o.Dir, err)
+	}
+	o.Dir = dir
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating %q: %w", o.Dir, err)
+	}
+	s := &Server{o: o, sys: sys, commands: map[string]*command{}}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close kills the process groups of all invocations that run or wait to run,
+// records them as Cancelled and waits for the processes to be gone, until ctx
+// is done. An invocation that waits for a reboot keeps waiting: the reboot it
+// asked for is a likely reason for Close.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	for _, c := range s.order {
+		for _, inv := range c.invocations {
+			if inv.rebootAfter == "" {
+				s.cancel(inv)
+			}
+		}
+	}
+	s.mu.Unlock()
+
+	gone := make(chan struct{})
+	go func() { s.running.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for killed commands: %w", ctx.Err())
+	}
+	if !first {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.journal.close()
+}
