@@ -1,0 +1,109 @@
+# Needs Go, GNU make 3.81 or later and a POSIX shell; test-race also a C compiler.
+# Nothing here relies on GOFLAGS, GOTOOLCHAIN or other Go settings of the caller.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+GO ?= go
+
+# Lambda's processor, not the host's: GOARCH chooses it for `lambda` alone, as a
+# make variable or from the environment. Everything else runs here, so the
+# recipes do not see it.
+LAMBDA_ARCH := $(or $(GOARCH),arm64)
+unexport GOOS GOARCH
+
+# The .git test keeps a source archive unpacked inside another checkout from
+# taking that checkout's version.
+VERSION ?= $(or $(shell test -e .git && git describe --tags --always --dirty 2>/dev/null),dev)
+
+# -buildvcs=false: the version is given by -ldflags, and a stamp would make each
+# commit a new binary, hence a new deployment, even where no code changed.
+BUILD_FLAGS := -trimpath -buildvcs=false
+
+FUNCTIONS := webhook sns
+
+BENCH    ?= .
+FUZZTIME ?= 30s
+
+# It has to build with the Go release of go.mod.
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := .tools/golangci-lint-$(GOLANGCI_VERSION)
+
+# Every module of the repository: the product, and those kept apart from its go.mod.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod))
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## bin/amx, for this machine
+	$(GO) build $(BUILD_FLAGS) -ldflags '-X main.version=$(VERSION)' -o bin/amx ./cmd/amx
+
+.PHONY: test
+test: ## all tests of the product
+	$(GO) test ./...
+
+.PHONY: test-race
+test-race: ## the same under the race detector
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: conformance
+conformance: ## the tests against the real Alertmanager's packages
+	cd conformance && $(GO) test ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## golangci-lint, built into .tools on first use
+	@set -e; for module in $(MODULES); do \
+		echo "golangci-lint run ($$module)"; \
+		(cd "$$module" && "$(CURDIR)/$(GOLANGCI)" run --config "$(CURDIR)/.golangci.yml"); \
+	done
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## rewrite the code as lint wants it formatted
+	$(GOLANGCI) fmt
+
+# From source through the module proxy: a fresh machine with Go has what it takes.
+$(GOLANGCI):
+	GOFLAGS= GOBIN='$(CURDIR)/.tools' $(GO) install -trimpath -ldflags '-s -w' \
+		github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv .tools/golangci-lint $@
+
+.PHONY: demo
+demo: build ## the main job, on this machine and without AWS
+	$(GO) run ./internal/demo bin/amx
+
+.PHONY: lambda
+lambda: $(FUNCTIONS:%=dist/%/bootstrap) ## dist/*/bootstrap for AWS Lambda (GOARCH=arm64 unless given)
+
+# go build knows better than file times whether there is anything to do.
+dist/%/bootstrap: FORCE
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) $(GO) build $(BUILD_FLAGS) \
+		-tags lambda.norpc -ldflags '-s -w' -o $@ ./functions/$*
+
+.PHONY: check-examples
+check-examples: build ## bin/amx check on every file of examples/
+	bin/amx check examples/*.yaml
+
+.PHONY: bench
+bench: ## benchmarks (BENCH=regexp)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+# go test fuzzes one target of one package at a time.
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@list=$$($(GO) test -list '^Fuzz' ./...) || { printf '%s\n' "$$list"; exit 1; }; \
+	printf '%s\n' "$$list" | \
+	awk '/^Fuzz/ { names[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, names[i]; n = 0 }' | \
+	while read -r pkg name; do \
+		echo "fuzz $$name in $$pkg"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$pkg" </dev/null || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## remove what was built; .tools stays
+	rm -rf bin dist
+
+.PHONY: FORCE
+FORCE:
