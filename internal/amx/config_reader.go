@@ -61,8 +61,8 @@ func (r *reader) err() error {
 // document returns the root of the only document, or nil if there is none, or
 // none that can be read.
 func (r *reader) document(data []byte) *yaml.Node {
-	if bad := badByte(data); bad >= 0 {
-		r.fail(1+bytes.Count(data[:bad], []byte("\n")), "", "byte %#02x: want text in UTF-8, without control characters", data[bad])
+	if bad, what := badText(data); bad >= 0 {
+		r.fail(1+bytes.Count(data[:bad], []byte("\n")), "", "%s: want text in UTF-8, without control characters", what)
 		return nil
 	}
 	var first, second yaml.Node
@@ -87,17 +87,22 @@ func (r *reader) document(data []byte) *yaml.Node {
 	return root
 }
 
-// badByte finds the first byte that no configuration has, which yaml.v3 would
-// report without a line.
-func badByte(data []byte) int {
+// badText finds the first character that YAML forbids, and says what it is;
+// yaml.v3 would report it without a line. Without any, the place is negative.
+func badText(data []byte) (at int, what string) {
 	for i := 0; i < len(data); {
 		c, size := utf8.DecodeRune(data[i:])
-		if c == utf8.RuneError && size == 1 || c < ' ' && !strings.ContainsRune("\t\n\r", c) || 0x7f <= c && c < 0xa0 && c != 0x85 {
-			return i
+		switch {
+		case c == utf8.RuneError && size == 1:
+			return i, fmt.Sprintf("byte %#02x", data[i])
+		case c < ' ' && c != '\t' && c != '\n' && c != '\r',
+			0x7f <= c && c < 0xa0 && c != 0x85,
+			c == 0xfeff && i > 0, c == 0xfffe, c == 0xffff:
+			return i, fmt.Sprintf("character %U", c)
 		}
 		i += size
 	}
-	return -1
+	return -1, ""
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
