@@ -71,7 +71,8 @@ var places = map[string]place{
 		below: []string{"internal/amx"},
 	},
 	"internal/runner": {
-		below: []string{"internal/amx", "internal/ledger", "internal/report", "internal/ssmexec"},
+		below:     []string{"internal/amx", "internal/ledger", "internal/report", "internal/ssmexec"},
+		libraries: []string{awsSDK + "/service/ssm"}, // the requests that ssmexec builds and sends
 	},
 	"internal/app": {
 		below: []string{
