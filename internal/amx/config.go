@@ -27,6 +27,9 @@ const (
 	ScopeAlert        Scope = "alert"        // one run for each alert
 )
 
+// SIGKILL is the default ResolvedSignal, the one that SSM's CancelCommand sends.
+const SIGKILL = "SIGKILL"
+
 // Command is one configured command. Exactly one of Cmd, Script and Document is
 // set.
 type Command struct {
@@ -101,7 +104,7 @@ func newCommand() *Command {
 		Timeout:         time.Hour,
 		DeliveryTimeout: 10 * time.Minute,
 		NotifyOnFailure: true,
-		ResolvedSignal:  "SIGKILL",
+		ResolvedSignal:  SIGKILL,
 		Mode:            "run",
 	}
 }

@@ -85,10 +85,6 @@ func (w *webhook) message() (*Message, error) {
 			return nil, fmt.Errorf("alerts[%d]: status is missing: want %q or %q", i, Firing, Resolved)
 		case a.Status != Firing && a.Status != Resolved:
 			return nil, fmt.Errorf("alerts[%d]: status %q: want %q or %q", i, a.Status, Firing, Resolved)
-		case a.StartsAt.IsZero() && a.Status == Firing, a.EndsAt.IsZero() && a.Status == Resolved:
-			// Alertmanager always sends them. A body made by hand may not, and
-			// the zero time is before every recorded resolve.
-			m.NoTimes = true
 		}
 		a.Labels = orEmpty(a.Labels)
 		a.Annotations = orEmpty(a.Annotations)
