@@ -39,6 +39,11 @@ func (r *Run) live(now time.Time, process string) bool {
 	return r.Holder != "" && !now.After(r.Lease) && (process == "" || ownedBy(r.Holder, process))
 }
 
+// Live says that a delivery other than the asking one may be sending the run.
+func (r *Run) Live(now time.Time, process, asking string) bool {
+	return r.live(now, process) && r.Holder != asking
+}
+
 func ownedBy(holder, process string) bool { return strings.HasPrefix(holder, process+"/") }
 
 // sendingEnded is the time from which no send of this run can be under way.

@@ -25,7 +25,8 @@ const (
 	// document is under 4 KB.
 	maxParameters = 60 << 10
 
-	keyInstanceIDs = "InstanceIds"
+	// KeyInstanceIDs is the key of a target that names nodes by their ID.
+	KeyInstanceIDs = "InstanceIds"
 )
 
 // A Job is a run to be rendered.
@@ -37,8 +38,18 @@ type Job struct {
 	Targets []ledger.Target // rendered
 }
 
-// Chunks is how many SendCommands the targets take.
-func Chunks(targets []ledger.Target) int { return len(split(targets)) }
+// ChunkNodes is how many nodes each chunk is sent to; 0 where only SSM knows.
+func ChunkNodes(targets []ledger.Target) []int {
+	var nodes []int
+	for _, chunk := range split(targets) {
+		if byInstance(chunk) {
+			nodes = append(nodes, len(chunk[0].Values))
+		} else {
+			nodes = append(nodes, 0)
+		}
+	}
+	return nodes
+}
 
 // split cuts instance IDs into what one SendCommand takes; other targets are
 // one chunk.
@@ -48,13 +59,13 @@ func split(targets []ledger.Target) [][]ledger.Target {
 	}
 	var chunks [][]ledger.Target
 	for ids := range slices.Chunk(targets[0].Values, maxInstances) {
-		chunks = append(chunks, []ledger.Target{{Key: keyInstanceIDs, Values: ids}})
+		chunks = append(chunks, []ledger.Target{{Key: KeyInstanceIDs, Values: ids}})
 	}
 	return chunks
 }
 
 func byInstance(targets []ledger.Target) bool {
-	return len(targets) == 1 && targets[0].Key == keyInstanceIDs
+	return len(targets) == 1 && targets[0].Key == KeyInstanceIDs
 }
 
 // Render answers the requests of a run, one for each chunk, and notes on what

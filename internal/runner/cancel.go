@@ -1,0 +1,184 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// pollLedger is the pause between two reads of an entry that another delivery
+// is about to write.
+const pollLedger = 100 * time.Millisecond
+
+// settleCancel is how long a cancellation's caller waits to hear that the
+// command is gone, and not only asked to go.
+const settleCancel = time.Second
+
+// sigkill is the resolved_signal that SSM itself sends, when a command is
+// cancelled. Any other is sent by a command of its own.
+const sigkill = "SIGKILL"
+
+var (
+	errNoTime    = errors.New("no time left for a claim: raise the function's timeout, or send again")
+	errMaybeSent = errors.New("it may have been sent, and SSM does not list it yet")
+)
+
+// cancel ends a run of which every episode has ended. It is settled only when,
+// in one read of the entry after its last look, nobody is sending the run,
+// nothing of it can be unknown, and every command of it is over or its
+// cancellation was accepted.
+func (t *task) cancel(ctx context.Context, step ledger.Step, alerts []string) {
+	patience := t.now().Add(leaseAfter)
+	for {
+		r, again, err := t.tryCancel(ctx, step.Run)
+		switch {
+		case err != nil:
+			t.unsettled(t.command.Name, fmt.Errorf("cancelling run %s: %w", step.Run, err))
+			return
+		case again && t.now().After(patience):
+			t.unsettled(t.command.Name, fmt.Errorf("cancelling run %s: it is being sent by another delivery", step.Run))
+			return
+		case again:
+			err := sleep(ctx, pollLedger)
+			if err == nil {
+				t.updates.Lock()
+				err = t.reread(ctx, 0)
+				t.updates.Unlock()
+			}
+			if err != nil {
+				t.unsettled(t.command.Name, fmt.Errorf("cancelling run %s: %w", step.Run, err))
+				return
+			}
+		case r == nil:
+			t.skip(ledger.SkipWasCancelled, step.Run, alerts)
+			return
+		default:
+			t.cancelled(ctx, r, step.Reason, alerts)
+			return
+		}
+	}
+}
+
+// tryCancel goes once through a run that is to be cancelled. again says that
+// somebody is sending it now.
+func (t *task) tryCancel(ctx context.Context, run string) (r *ledger.Run, again bool, err error) {
+	if r, err = t.run(run); err != nil || r == nil || r.Over() {
+		return r, false, err
+	}
+	if r.Live(t.now(), t.Process, t.holder) {
+		return r, true, nil
+	}
+	if r.NeedsLook() || r.Unsure {
+		if r, err = t.look(ctx, run, r.Claimed); err != nil || r == nil {
+			return nil, false, err
+		}
+	}
+	done, err := t.stop(ctx, r)
+	entry, recordErr := t.update(ctx, func(e *ledger.Entry) { e.Done(run, done) })
+	if err = errors.Join(err, recordErr); err != nil {
+		return nil, false, err
+	}
+	switch r = entry.Run(run); {
+	case r == nil || r.Stopped(t.now(), t.Process):
+		return r, false, nil
+	case r.Unsure || r.NeedsLook():
+		return nil, false, errMaybeSent
+	default:
+		return r, true, nil // a command was recorded meanwhile
+	}
+}
+
+func (t *task) run(id string) (*ledger.Run, error) {
+	t.updates.Lock()
+	defer t.updates.Unlock()
+	entry, err := ledger.Decode(t.record.Value)
+	if err != nil {
+		return nil, err
+	}
+	return entry.Run(id), nil
+}
+
+// stop cancels or signals what is known of the run, and answers the commands
+// for which that was accepted.
+func (t *task) stop(ctx context.Context, r *ledger.Run) (done []string, err error) {
+	ids := r.Uncancelled()
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	if t.command.ResolvedSignal != sigkill {
+		_, err := t.Exec.Signal(ctx, ssmexec.Signal{Command: t.command, Entry: t.entry, Run: r.ID, Targets: t.nodes(ctx, r)})
+		if err != nil {
+			return nil, err
+		}
+		return ids, nil
+	}
+	for _, id := range ids {
+		cancelErr := t.Exec.Cancel(ctx, id)
+		if cancelErr != nil {
+			// A command that is over cannot be cancelled, and need not be.
+			state, stateErr := t.Exec.State(ctx, slices.DeleteFunc(ask(r), func(a ssmexec.Asked) bool { return a.CommandID != id }))
+			if stateErr != nil || !state.Over {
+				err = errors.Join(err, cancelErr)
+				continue
+			}
+		}
+		done = append(done, id)
+	}
+	return done, err
+}
+
+// nodes is where a run's process is signalled: the nodes that SSM lists for its
+// commands, else the recorded targets.
+func (t *task) nodes(ctx context.Context, r *ledger.Run) []ledger.Target {
+	state, err := t.Exec.State(ctx, ask(r))
+	if err != nil || len(r.Targets) == 1 && r.Targets[0].Key == ssmexec.KeyInstanceIDs {
+		return r.Targets
+	}
+	var nodes []string
+	for _, i := range state.Invocations {
+		nodes = append(nodes, i.Node)
+	}
+	if len(nodes) == 0 {
+		return r.Targets
+	}
+	slices.Sort(nodes)
+	return []ledger.Target{{Key: ssmexec.KeyInstanceIDs, Values: slices.Compact(nodes)}}
+}
+
+// cancelled reports a run that is stopped: what SSM says of it by now, where the
+// caller waits to hear it.
+func (t *task) cancelled(ctx context.Context, r *ledger.Run, reason ledger.Reason, alerts []string) {
+	result := Result{
+		Command: t.command.Name, Action: actionCancel, RunID: r.ID, CommandIDs: r.Commands(), Alerts: alerts,
+	}
+	if r.Over() {
+		result.Action, result.Reason, result.Status = actionSkip, string(ledger.SkipEnded), r.Outcome.Status
+		t.settle(result)
+		return
+	}
+	state := &ssmexec.State{}
+	if t.waits {
+		wait, cancel := context.WithTimeout(ctx, settleCancel)
+		defer cancel()
+		if s, err := t.Exec.Await(wait, ask(r)); err == nil {
+			state = s
+		}
+	}
+	result.Status = state.Status
+	switch {
+	case t.command.ResolvedSignal != sigkill:
+		result.Reason = fmt.Sprintf("%s: %s sent", reason, t.command.ResolvedSignal)
+	case state.Over && state.Status == "Cancelled":
+		result.Reason = fmt.Sprintf("%s: cancelled", reason)
+	case state.Over:
+		result.Action, result.Reason = actionSkip, string(ledger.SkipEnded)
+	default:
+		result.Reason = fmt.Sprintf("%s: cancel requested", reason)
+	}
+	t.settle(result)
+}

@@ -1,0 +1,187 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// report settles a run that this delivery sent: at once, or when the caller has
+// waited for its outcome.
+func (t *task) report(ctx context.Context, s *sending) {
+	r, err := t.run(s.run)
+	if err != nil || r == nil {
+		t.unsettled(t.command.Name, errors.Join(err, fmt.Errorf("run %s has left the ledger", s.run)))
+		return
+	}
+	result := Result{
+		Command: t.command.Name, Action: actionRun, Reason: string(s.reason), RunID: s.run,
+		CommandIDs: r.Commands(), Alerts: fingerprints(s.alerts),
+	}
+	state, err := t.await(ctx, s.run)
+	if err != nil {
+		// The run is sent and recorded; only its outcome is not known.
+		t.Log.WarnContext(ctx, "the outcome is not known", "command", t.command.Name, "run_id", s.run, "error", err.Error())
+	}
+	if state != nil {
+		result.Status = state.Status
+		if state.Failed() && t.command.NotifyOnFailure {
+			t.unsettled(t.command.Name, failure(s.run, state))
+		}
+	}
+	t.settle(result)
+}
+
+// await waits for the end of a run, as long as the command's caller waits. The
+// outcome is entered where a later decision depends on it.
+func (t *task) await(ctx context.Context, run string) (*ssmexec.State, error) {
+	wait := t.Wait
+	if t.command.Wait != nil {
+		wait = *t.command.Wait
+	}
+	if !t.waits || wait == 0 {
+		return nil, nil
+	}
+	if wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
+	for {
+		r, err := t.run(run)
+		if err != nil || r == nil {
+			return nil, err
+		}
+		state, err := t.Exec.Await(ctx, ask(r))
+		if err != nil || !state.Over {
+			return state, err
+		}
+		keep := state.Failed() || t.command.RepeatAfter > 0
+		if known, err := t.finish(ctx, r, state, keep); known || err != nil {
+			return state, err
+		}
+	}
+}
+
+// finish is for a run that is over. Where it turns out that another command runs
+// in the place of one, that is entered, and the outcome is not known yet. keep
+// enters the outcome: it costs a write, and a run that went well can be asked for
+// again.
+func (t *task) finish(ctx context.Context, r *ledger.Run, state *ssmexec.State, keep bool) (known bool, err error) {
+	if owners := unknownOwners(r, state); len(owners) > 0 {
+		_, err := t.update(ctx, merge(r.ID, owners))
+		return false, err
+	}
+	if !keep {
+		return true, nil
+	}
+	o := ledger.Outcome{Status: state.Status, Failed: state.Failed(), Ended: t.now()}
+	if o.Failed {
+		o.Succeeded, o.Remaining = state.Nodes()
+	}
+	_, err = t.update(ctx, func(e *ledger.Entry) { e.Finish(r.ID, o) })
+	return true, err
+}
+
+// unknownOwners is the commands that turned out to run in the place of the ones
+// that were asked, by chunk.
+func unknownOwners(r *ledger.Run, state *ssmexec.State) map[int][]string {
+	owners := map[int][]string{}
+	for i, c := range r.Chunks {
+		for _, cmd := range c.Commands {
+			if owner := state.Owners[cmd.ID]; owner != "" && !slices.Contains(r.Commands(), owner) {
+				owners[i] = append(owners[i], owner)
+			}
+		}
+	}
+	return owners
+}
+
+func merge(run string, owners map[int][]string) func(*ledger.Entry) {
+	return func(e *ledger.Entry) {
+		for chunk, ids := range owners {
+			for _, id := range ids {
+				e.Merge(run, chunk, id)
+			}
+		}
+	}
+}
+
+// ask is the commands of a run, with the number of nodes of each.
+func ask(r *ledger.Run) []ssmexec.Asked {
+	var asked []ssmexec.Asked
+	nodes := ssmexec.ChunkNodes(r.Targets)
+	for i, c := range r.Chunks {
+		for _, cmd := range c.Commands {
+			asked = append(asked, ssmexec.Asked{CommandID: cmd.ID, Nodes: nodes[i]})
+		}
+	}
+	return asked
+}
+
+// failure is the error of a run that failed, with the first lines that its nodes
+// wrote.
+func failure(run string, state *ssmexec.State) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "run %s ended %s", run, state.Status)
+	for _, i := range state.Invocations {
+		if i.Status == "Success" {
+			continue
+		}
+		fmt.Fprintf(&b, "; node %s: %s, exit %d", i.Node, i.Status, i.ExitCode)
+		if text := firstLines(i.Output); text != "" {
+			fmt.Fprintf(&b, ": %q", text)
+		}
+	}
+	return errors.New(b.String())
+}
+
+// firstLines is what an answer shows of a node's output: three lines of what it
+// wrote to standard error, or else to standard output.
+func firstLines(output string) string {
+	if _, stderr, ok := strings.Cut(output, "----------ERROR-------\n"); ok && strings.TrimSpace(stderr) != "" {
+		output = stderr
+	}
+	lines := strings.SplitN(strings.TrimSpace(output), "\n", 4)
+	text := strings.Join(lines[:min(3, len(lines))], "\n")
+	return strings.ToValidUTF8(text[:min(len(text), 300)], "")
+}
+
+// withoutLedger is for a delivery that finds the ledger down. Nothing new runs.
+// What a resolve ends is cancelled by token, where the entry is about one alert
+// and nothing else can need it: only runs that began before the resolve, since
+// a later one belongs to the alert's next firing.
+func (d *delivery) withoutLedger(ctx context.Context, tasks []*task, down error) {
+	parallel(tasks, func(t *task) {
+		t.unsettled(t.command.Name, down)
+		if t.command.Scope != amx.ScopeAlert || t.message.DedupKey != "" || t.command.IgnoreResolved || t.command.ResolvedSignal != sigkill {
+			return
+		}
+		for _, a := range t.alerts.Resolved() {
+			ends := a.EndsAt
+			if ends.IsZero() {
+				ends = t.sentAt()
+			}
+			found, err := t.Exec.LookAll(ctx, t.entry, ends, t.command.DeliveryTimeout+t.command.Timeout)
+			if err != nil {
+				t.unsettled(t.command.Name, err)
+			}
+			for _, f := range found {
+				if err := t.Exec.Cancel(ctx, f.CommandID); err != nil {
+					t.unsettled(t.command.Name, err)
+					continue
+				}
+				t.settle(Result{
+					Command: t.command.Name, Action: actionCancel, Reason: "resolved, while the ledger is unavailable: cancel requested",
+					RunID: f.Token.Run, CommandIDs: []string{f.CommandID}, Alerts: []string{a.Fingerprint},
+				})
+			}
+		}
+	})
+}

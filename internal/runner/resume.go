@@ -1,0 +1,181 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+// adopt takes over a run whose sender is gone. It answers the alerts that are to
+// be decided again.
+func (t *task) adopt(ctx context.Context, entry *ledger.Entry, step ledger.Step) amx.Alerts {
+	s := &sending{task: t, run: step.Run, reason: step.Reason, alerts: t.carried(entry, step.Run)}
+	if t.resume(ctx, s) {
+		return step.Alerts
+	}
+	return nil
+}
+
+// carried is the alerts of a run that this message has, firing: a run that is
+// sent again is rendered from them.
+func (t *task) carried(entry *ledger.Entry, run string) amx.Alerts {
+	covers := entry.Covers(run)
+	var alerts amx.Alerts
+	for _, a := range t.alerts.Firing() {
+		if slices.Contains(covers, a.Fingerprint) {
+			alerts = append(alerts, a)
+		}
+	}
+	return alerts
+}
+
+// resume is for a run of which a chunk may or may not have been sent: it looks,
+// merges what it finds, and sends what is missing under the same run ID, to the
+// recorded targets. The guard on the node makes one effect of both, if the
+// first arrived after all; the run is unsure until a look is proof. again says
+// that the entry is to be decided on anew.
+func (t *task) resume(ctx context.Context, s *sending) (again bool) {
+	unknown := errors.Join(s.errs...)
+	for conflicts := 1; ; conflicts++ {
+		again, err := t.tryResume(ctx, s)
+		if err == nil {
+			return again
+		}
+		if errors.Is(err, ledger.ErrConflict) && conflicts <= tries {
+			if err = t.reread(ctx, conflicts); err == nil {
+				continue
+			}
+		}
+		t.unsettled(t.command.Name, fmt.Errorf("run %s may not have been sent: %w", s.run, errors.Join(unknown, err)))
+		return false
+	}
+}
+
+func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error) {
+	entry, err := ledger.Decode(t.record.Value)
+	if err != nil {
+		return false, err
+	}
+	run := entry.Run(s.run)
+	if run == nil {
+		return true, nil
+	}
+	if run.CancelAsked {
+		t.cancel(ctx, ledger.Step{Run: s.run, Reason: ledger.CancelEnded}, entry.Covers(s.run))
+		return false, nil
+	}
+	begun := t.now()
+	found, err := t.Exec.Look(ctx, t.entry, s.run, run.Claimed)
+	if err != nil {
+		return false, err
+	}
+	// All that follows goes into one write, on the version read before the
+	// look: a cancel asked meanwhile makes it fail.
+	if run = entry.Looked(s.run, found, begun, t.Window, t.Process); run == nil {
+		return true, t.put(ctx, entry)
+	}
+	missing := run.Missing()
+	if len(missing) > 0 {
+		if s.inputs == nil {
+			if s.inputs, err = t.inputs(s.run, t.message.Narrow(s.alerts), run.Targets); err != nil {
+				return false, err
+			}
+		}
+		switch {
+		case t.now().After(t.claims):
+			return false, errNoTime
+		case !entry.Renew(s.run, t.holder, t.lease, t.now(), t.Process):
+			return true, nil
+		}
+	}
+	if err := t.put(ctx, entry); err != nil {
+		return false, err
+	}
+	if len(missing) == 0 {
+		s.errs = nil
+		t.recorded(ctx, s, entry, run, nil)
+		return false, nil
+	}
+	if run = t.sendChunks(ctx, s, missing); run != nil && run.NeedsLook() {
+		return false, errors.Join(s.errs...)
+	}
+	return false, nil
+}
+
+// waitFor waits for the record of runs that other deliveries are sending, until
+// patience is at its end. It answers the alerts to decide on again.
+func (t *task) waitFor(ctx context.Context, steps []ledger.Step, patience time.Time) amx.Alerts {
+	if len(steps) == 0 {
+		return nil
+	}
+	if t.now().After(patience) || sleep(ctx, pollLedger) != nil {
+		t.unsettled(t.command.Name, fmt.Errorf("run %s is being sent by another delivery", steps[0].Run))
+		return nil
+	}
+	var alerts amx.Alerts
+	for _, s := range steps {
+		alerts = append(alerts, s.Alerts...)
+	}
+	return alerts
+}
+
+// ask asks SSM whether a run is over, and enters what it says.
+func (t *task) ask(ctx context.Context, run string) bool {
+	entry, err := ledger.Decode(t.record.Value)
+	if err != nil {
+		t.unsettled(t.command.Name, err)
+		return false
+	}
+	if r := entry.Run(run); r != nil && r.Unsure {
+		if r, err = t.look(ctx, run, r.Claimed); err != nil || r == nil {
+			return t.asked(run, err)
+		}
+	}
+	entry, err = ledger.Decode(t.record.Value)
+	if err != nil {
+		return t.asked(run, err)
+	}
+	r := entry.Run(run)
+	if r == nil {
+		return true
+	}
+	state, err := t.Exec.State(ctx, ask(r))
+	if err != nil {
+		return t.asked(run, err)
+	}
+	if state.Over {
+		_, err = t.finish(ctx, r, state, true)
+	}
+	return t.asked(run, err)
+}
+
+func (t *task) asked(run string, err error) bool {
+	if err != nil {
+		t.unsettled(t.command.Name, fmt.Errorf("asking for run %s: %w", run, err))
+	}
+	return err == nil
+}
+
+// look reads SSM's list for the run and enters what it shows, on the entry as it
+// is after the look. The answer is nil where the run was never sent.
+func (t *task) look(ctx context.Context, run string, claimed time.Time) (*ledger.Run, error) {
+	begun := t.now()
+	found, err := t.Exec.Look(ctx, t.entry, run, claimed)
+	if err != nil {
+		return nil, err
+	}
+	t.updates.Lock()
+	err = t.reread(ctx, 0)
+	t.updates.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	var r *ledger.Run
+	_, err = t.update(ctx, func(e *ledger.Entry) { r = e.Looked(run, found, begun, t.Window, t.Process) })
+	return r, err
+}

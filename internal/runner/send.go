@@ -1,0 +1,187 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// sending is a run that this delivery claims and sends.
+type sending struct {
+	task   *task
+	run    string
+	reason ledger.Reason
+	alerts amx.Alerts
+	inputs []*ssm.SendCommandInput // by chunk; nil: to be rendered if they are needed
+	errs   []error
+}
+
+// claim renders the runs that are due and enters them in the entry. What cannot
+// be rendered is refused, before anything is claimed; late says that there is no
+// time left to claim what is due.
+func (t *task) claim(entry *ledger.Entry, due []ledger.Due) (claims []*sending, refusals []Result, late bool) {
+	if len(due) > 0 && t.now().After(t.claims) {
+		return nil, nil, true
+	}
+	for _, d := range due {
+		s, run, err := t.render(entry, d)
+		if err != nil {
+			refusals = append(refusals, Result{
+				Command: t.command.Name, Action: actionRefuse, Reason: err.Error(), Alerts: fingerprints(d.Alerts),
+			})
+			continue
+		}
+		entry.Claim(d, run, t.now())
+		claims = append(claims, s)
+	}
+	return claims, refusals, false
+}
+
+func (t *task) render(entry *ledger.Entry, d ledger.Due) (*sending, ledger.Run, error) {
+	now := t.now()
+	id, err := ssmexec.NewRunID(now, t.randomness())
+	if err != nil {
+		return nil, ledger.Run{}, err
+	}
+	data := t.message.Narrow(d.Alerts)
+	targets, err := t.targets(entry, d, data)
+	if err != nil {
+		return nil, ledger.Run{}, err
+	}
+	inputs, err := t.inputs(id, data, targets)
+	if err != nil {
+		return nil, ledger.Run{}, err
+	}
+	run := ledger.Run{
+		ID: id, Holder: t.holder, Lease: t.lease, Targets: targets, Chunks: make([]ledger.Chunk, len(inputs)),
+		Until: now.Add(t.command.DeliveryTimeout + t.command.Timeout),
+	}
+	return &sending{task: t, run: id, reason: d.Reason, alerts: d.Alerts, inputs: inputs}, run, nil
+}
+
+// targets renders the targets of a run. A retry goes to the nodes on which the
+// run before it did not succeed, and nowhere else.
+func (t *task) targets(entry *ledger.Entry, d ledger.Due, data amx.Data) ([]ledger.Target, error) {
+	if prev := entry.Run(d.Prev); prev != nil && d.Reason == ledger.RunRetry {
+		if prev.Outcome != nil && len(prev.Outcome.Remaining) > 0 {
+			return []ledger.Target{{Key: ssmexec.KeyInstanceIDs, Values: prev.Outcome.Remaining}}, nil
+		}
+		return prev.Targets, nil
+	}
+	expanded, err := t.command.ExpandTargets(data, d.Alerts)
+	if err != nil {
+		return nil, err
+	}
+	var targets []ledger.Target
+	for _, x := range expanded {
+		if x.Key == ssmexec.KeyInstanceIDs && len(x.Values) > t.command.MaxTargets {
+			return nil, fmt.Errorf("%d targets, over max_targets: %d", len(x.Values), t.command.MaxTargets)
+		}
+		targets = append(targets, ledger.Target{Key: x.Key, Values: x.Values})
+	}
+	return targets, nil
+}
+
+func (t *task) inputs(run string, data amx.Data, targets []ledger.Target) ([]*ssm.SendCommandInput, error) {
+	inputs, notes, err := ssmexec.Render(ssmexec.Job{
+		Command: t.command, Entry: t.entry, Run: run, Data: data, Targets: targets,
+	})
+	for _, note := range notes {
+		t.Log.Warn("variables", "command", t.command.Name, "run_id", run, "note", note)
+	}
+	return inputs, err
+}
+
+// send sends a claimed run and records what SSM answered. Where an answer was
+// lost, it looks, and sends what is missing.
+func (t *task) send(ctx context.Context, s *sending) {
+	chunks := make([]int, len(s.inputs))
+	for i := range chunks {
+		chunks[i] = i
+	}
+	if r := t.sendChunks(ctx, s, chunks); r != nil && r.NeedsLook() && t.resume(ctx, s) {
+		t.unsettled(t.command.Name, fmt.Errorf("run %s has left the ledger", s.run))
+	}
+}
+
+// sendChunks sends these chunks of a run that this delivery holds the claim of,
+// side by side, and records them. It answers the run as recorded, nil where
+// there is nothing more to do about it.
+func (t *task) sendChunks(ctx context.Context, s *sending, chunks []int) *ledger.Run {
+	sent := make([]ledger.Sent, len(chunks))
+	s.errs = nil
+	var mu sync.Mutex
+	parallel(chunks, func(chunk int) {
+		id, err := t.Exec.Send(ctx, s.inputs[chunk])
+		verdict := ssmexec.Unknown
+		if err != nil {
+			verdict = ssmexec.Judge(err)
+			mu.Lock()
+			s.errs = append(s.errs, err)
+			mu.Unlock()
+		}
+		sent[slices.Index(chunks, chunk)] = ledger.Sent{
+			Chunk: chunk, Command: id,
+			Unsent: err != nil && verdict != ssmexec.Unknown, Refused: err != nil && verdict == ssmexec.Refused,
+		}
+	})
+	var run *ledger.Run
+	entry, err := t.update(ctx, func(e *ledger.Entry) { run = e.Record(s.run, t.holder, sent) })
+	if err != nil {
+		// The claim stands without its commands: the next delivery looks.
+		t.unsettled(t.command.Name, fmt.Errorf("recording run %s: %w", s.run, err))
+		return nil
+	}
+	return t.recorded(ctx, s, entry, run, sent)
+}
+
+// recorded settles what can be settled once the answers of SSM are in the
+// ledger.
+func (t *task) recorded(ctx context.Context, s *sending, entry *ledger.Entry, run *ledger.Run, sent []ledger.Sent) *ledger.Run {
+	failed := errors.Join(s.errs...)
+	switch {
+	case run == nil && failed == nil:
+		// Somebody has declared the run never sent, which only happens past
+		// its lease. It must not go on beside what was begun in its place.
+		for _, c := range sent {
+			if err := t.Exec.Cancel(ctx, c.Command); err != nil {
+				failed = errors.Join(failed, err)
+			}
+		}
+		t.unsettled(t.command.Name, errors.Join(fmt.Errorf("run %s was recorded after its claim had run out", s.run), failed))
+		return nil
+	case run == nil && refused(s.errs):
+		t.settle(Result{Command: t.command.Name, Action: actionRefuse, Reason: failed.Error(), RunID: s.run, Alerts: fingerprints(s.alerts)})
+		return nil
+	case run == nil:
+		t.unsettled(t.command.Name, failed)
+		return nil
+	case run.CancelAsked:
+		t.cancel(ctx, ledger.Step{Run: s.run, Reason: ledger.CancelEnded}, entry.Covers(s.run))
+		return nil
+	case run.NeedsLook():
+		return run
+	}
+	if failed != nil {
+		t.Log.WarnContext(ctx, "part of the run was not sent", "command", t.command.Name, "run_id", s.run, "error", failed.Error())
+		if len(run.Missing()) > 0 {
+			t.unsettled(t.command.Name, failed)
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent = append(t.sent, s)
+	return run
+}
+
+func refused(errs []error) bool {
+	return !slices.ContainsFunc(errs, func(err error) bool { return ssmexec.Judge(err) != ssmexec.Refused })
+}
