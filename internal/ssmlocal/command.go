@@ -42,6 +42,7 @@ type invocation struct {
 	passes      int      // how often the document was started
 	run         *pass    // the process that runs now, nil where none does
 	rebootAfter string   // ended with 194 in the boot with this ID, and waits for another
+	gaveFolder  bool     // its folder may be another invocation's by now
 	told        [2]int64 // bytes of stdout and stderr that Options.Output has had
 }
 

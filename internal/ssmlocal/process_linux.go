@@ -39,3 +39,13 @@ func waitExit(pid int) {
 		}
 	}
 }
+
+// onlyOurs errs if anybody else has f open: a write lease is granted to the
+// only opener (fcntl(2), F_SETLEASE).
+func onlyOurs(f *os.File) error {
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		return err
+	}
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+	return err
+}

@@ -4,6 +4,7 @@ package ssmlocal
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -50,3 +51,6 @@ func waitExit(pid int) {
 		}
 	}
 }
+
+// onlyOurs errs: there is no way to ask.
+func onlyOurs(*os.File) error { return errors.ErrUnsupported }

@@ -2,8 +2,6 @@ package ssmlocal
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -81,13 +79,15 @@ func (s *Server) resume(inv *invocation) {
 func (s *Server) adopt(p *pass) {
 	inv := p.inv
 	if s.o.Output != nil {
-		for _, stream := range []string{"stdout", "stderr"} {
-			f, err := openOutput(s.folder(inv), stream)
-			if err != nil {
-				s.o.Log.Warn("ssmlocal: following the output of an adopted command", "command_id", inv.command.id, "err", err)
-				continue
-			}
-			s.tail(p, stream, f)
+		dir := s.folder(inv)
+		var err error
+		if p.files.stdout, err = openOutput(dir, "stdout", 0); err == nil {
+			p.files.stderr, err = openOutput(dir, "stderr", 0)
+		}
+		if err != nil {
+			s.o.Log.Warn("ssmlocal: following an adopted command", "command_id", inv.command.id, "err", err)
+		} else {
+			s.follow(p)
 		}
 	}
 	left := inv.started.Add(inv.command.request.executionTimeout()).Sub(s.o.Now())
@@ -103,6 +103,7 @@ func (s *Server) adoptedEnded(p *pass) {
 	defer s.running.Done()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	p.files.close()
 	p.gone = true
 	p.timer.Stop()
 	p.inv.run = nil
@@ -130,25 +131,4 @@ func (s *Server) alive(p *pass) bool {
 	}
 	start, ok := s.sys.startTime(p.pid)
 	return ok && start == p.start
-}
-
-// sweep removes folders of commands that nobody knows any more: a process died
-// between dropping them and removing their files.
-func (s *Server) sweep() {
-	entries, err := os.ReadDir(s.o.Dir)
-	if err != nil {
-		s.o.Log.Warn("ssmlocal: looking for old folders", "err", err)
-		return
-	}
-	for _, e := range entries {
-		if e.IsDir() && commandIDPattern.MatchString(e.Name()) && s.commands[e.Name()] == nil {
-			s.removeFolder(e.Name())
-		}
-	}
-}
-
-func (s *Server) removeFolder(commandID string) {
-	if err := os.RemoveAll(filepath.Join(s.o.Dir, commandID)); err != nil {
-		s.o.Log.Warn("ssmlocal: removing an old folder", "command_id", commandID, "err", err)
-	}
 }

@@ -13,8 +13,8 @@ const (
 )
 
 // dropOld forgets commands that ended long ago or that too many newer ones
-// followed, and answers their IDs. Server.mu is held.
-func (s *Server) dropOld() (ids []string) {
+// followed, and answers their folders. Server.mu is held.
+func (s *Server) dropOld() (folders []string) {
 	deadline := s.o.Now().Add(-keepFor)
 	kept := 0
 	for _, c := range slices.Backward(s.order) {
@@ -22,14 +22,18 @@ func (s *Server) dropOld() (ids []string) {
 			continue
 		}
 		if kept++; kept > keepAtMost || c.finished().Before(deadline) {
-			ids = append(ids, c.id)
+			for _, inv := range c.invocations {
+				if !inv.gaveFolder {
+					folders = append(folders, s.folder(inv))
+				}
+			}
 			delete(s.commands, c.id)
 		}
 	}
-	if len(ids) > 0 {
+	if len(s.order) > len(s.commands) {
 		s.order = slices.DeleteFunc(s.order, func(c *command) bool { return s.commands[c.id] == nil })
 	}
-	return ids
+	return folders
 }
 
 // pruneNowAndThen drops old commands at every so many sends, and compacts the
@@ -38,10 +42,10 @@ func (s *Server) pruneNowAndThen() {
 	if s.seq%pruneEvery != 0 {
 		return
 	}
-	if ids := s.dropOld(); len(ids) > 0 {
+	if folders := s.dropOld(); len(folders) > 0 {
 		s.running.Go(func() {
-			for _, id := range ids {
-				s.removeFolder(id)
+			for _, f := range folders {
+				s.remove(f)
 			}
 		})
 	}

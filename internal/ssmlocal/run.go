@@ -18,11 +18,21 @@ const (
 	exitTimedOut = 137
 )
 
-// starter is what sh runs before the script: it waits until the pass is in the
+// await is what sh runs before the script: it waits until the pass is in the
 // journal, so that no process can run that a later Server does not know of. If
-// this process dies first, read fails and the script does not run. Then it
-// becomes the script: as with sh -c PATH, a shebang counts, else sh reads it.
-const starter = `read -r ssmlocal_go && umask 022 && exec "$0" </dev/null`
+// this process dies first, read fails and the script does not run.
+const await = `read -r ssmlocal_go || exit 1; unset ssmlocal_go; umask 022; `
+
+// starter is sh's whole command line for a script. The agent's is the script's
+// path alone, so that a shebang counts and sh reads what has none. A script for
+// sh is read by this shell, which saves a short command half of its time.
+func starter(inv *invocation) string {
+	first := inv.command.request.Parameters["commands"][0]
+	if first == "#!/bin/sh" || !strings.HasPrefix(first, "#!") {
+		return await + `exec </dev/null; . "$0"`
+	}
+	return await + `exec "$0" </dev/null`
+}
 
 // parameterReference is what the agent replaces with a value of Parameter Store.
 var parameterReference = regexp.MustCompile(`\{\{ *ssm:[/\w.:-]+ *\}\}`)
@@ -36,6 +46,7 @@ type pass struct {
 	adopted bool // started by an earlier process: not our child
 
 	gate  *os.File // closed or written to by begin
+	files files
 	tails []*tail
 	timer *time.Timer
 	gone  bool // reaped: its PID may be another's
@@ -76,6 +87,7 @@ func (s *Server) runPass(inv *invocation) {
 	waitExit(p.pid)
 	s.drain(p)
 	s.reap(p)
+	s.giveBack(inv, p.files)
 }
 
 // fork writes the script and starts a shell that waits for begin.
@@ -88,62 +100,31 @@ func (s *Server) fork(inv *invocation) (*pass, error) {
 			}
 		}
 	}
-	dir := s.folder(inv)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	script := filepath.Join(dir, "_script.sh")
-	if err := writeScript(script, req.Parameters["commands"]); err != nil {
-		return nil, err
-	}
-	stdout, err := openOutput(dir, "stdout")
+	f, err := s.openFolder(inv)
 	if err != nil {
-		return nil, err
-	}
-	stderr, err := openOutput(dir, "stderr")
-	if err != nil {
-		stdout.Close()
 		return nil, err
 	}
 	child, gate, err := os.Pipe()
 	if err != nil {
-		return nil, errors.Join(err, stdout.Close(), stderr.Close())
+		f.close()
+		return nil, err
 	}
 	workingDirectory, _ := req.parameter("workingDirectory")
-	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", starter, script}, &syscall.ProcAttr{
+	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", starter(inv), filepath.Join(s.folder(inv), "_script.sh")}, &syscall.ProcAttr{
 		Dir: workingDirectory, Env: s.environment(inv),
-		Files: []uintptr{child.Fd(), stdout.Fd(), stderr.Fd()},
+		Files: []uintptr{child.Fd(), f.stdout.Fd(), f.stderr.Fd()},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	})
 	child.Close()
-	p := &pass{inv: inv, pid: pid, boot: s.sys.boot, gate: gate}
 	if err != nil {
 		// The agent's words, misleading where the working directory is missing.
-		return nil, errors.Join(fmt.Errorf("fork/exec /usr/bin/sh: %w", err), gate.Close(), stdout.Close(), stderr.Close())
+		f.close()
+		return nil, errors.Join(fmt.Errorf("fork/exec /usr/bin/sh: %w", err), gate.Close())
 	}
+	p := &pass{inv: inv, pid: pid, boot: s.sys.boot, gate: gate, files: f}
 	p.start, _ = s.sys.startTime(pid)
-	s.tail(p, "stdout", stdout)
-	s.tail(p, "stderr", stderr)
+	s.follow(p)
 	return p, nil
-}
-
-// writeScript writes the file while no other goroutine can fork: a child would
-// hold it open for writing until its exec, and executing it would fail with
-// ETXTBSY (https://go.dev/issue/22315).
-func writeScript(name string, lines []string) error {
-	text := strings.Join(lines, "\n") + "\n"
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	return os.WriteFile(name, []byte(text), 0o700)
-}
-
-// openOutput appends, because a later pass adds to what the one before wrote.
-func openOutput(dir, stream string) (*os.File, error) {
-	return os.OpenFile(filepath.Join(dir, stream), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
-}
-
-func (s *Server) folder(inv *invocation) string {
-	return filepath.Join(s.o.Dir, inv.command.id, inv.node)
 }
 
 func (s *Server) environment(inv *invocation) []string {
@@ -195,9 +176,7 @@ func (s *Server) begin(p *pass) bool {
 	if !start {
 		waitExit(p.pid)
 		reapChild(p.pid)
-		for _, t := range p.tails {
-			t.close()
-		}
+		s.giveBack(inv, p.files)
 	}
 	return start
 }

@@ -78,6 +78,7 @@ type Server struct {
 	commands map[string]*command // :: command ID → command
 	order    []*command          // by seq, oldest first
 	seq      uint64              // the newest command's
+	spares   []string            // empty folders of commands that are over, to be used again
 	closed   bool
 	running  sync.WaitGroup // invocations that a goroutine or the poller looks after
 

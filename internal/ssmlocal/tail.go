@@ -84,20 +84,22 @@ type tail struct {
 	closed  bool
 }
 
-// tail takes an output file of p: it is followed if somebody listens.
-func (s *Server) tail(p *pass, stream string, f *os.File) {
+// follow has p's output handed out if somebody listens.
+func (s *Server) follow(p *pass) {
 	if s.o.Output == nil {
-		f.Close()
 		return
 	}
-	offset := &p.inv.told[0]
-	if stream == "stderr" {
-		offset = &p.inv.told[1]
+	line := OutputLine{CommandID: p.inv.command.id, InstanceID: p.inv.node}
+	for i, stream := range []string{"stdout", "stderr"} {
+		line.Stream = stream
+		t := &tail{f: []*os.File{p.files.stdout, p.files.stderr}[i], offset: &p.inv.told[i]}
+		t.emit = func(text string) {
+			l := line
+			l.Stream, l.Text = stream, text
+			s.o.Output(l)
+		}
+		p.tails = append(p.tails, t)
 	}
-	id, node := p.inv.command.id, p.inv.node
-	p.tails = append(p.tails, &tail{f: f, offset: offset, emit: func(text string) {
-		s.o.Output(OutputLine{CommandID: id, InstanceID: node, Stream: stream, Text: text})
-	}})
 }
 
 // drain hands out what is left of p's output.
@@ -142,6 +144,7 @@ func (t *tail) lines(b []byte) {
 	}
 }
 
+// close hands out a last line without a newline; the file stays open.
 func (t *tail) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -152,7 +155,6 @@ func (t *tail) close() {
 	if len(t.partial) > 0 {
 		t.emit(string(t.partial))
 	}
-	t.f.Close()
 }
 
 // pluginOutput is an invocation's output as CommandPlugins has it; note is
