@@ -29,6 +29,7 @@ const maxMerges = 10
 type reader struct {
 	file     string
 	problems []problem
+	known    map[problem]bool // what an alias repeats is said once
 	nodes    int
 }
 
@@ -44,9 +45,15 @@ func (r *reader) fail(line int, path, format string, args ...any) {
 	if path != "" {
 		text = path + ": " + text
 	}
-	if p := (problem{line, text}); !slices.Contains(r.problems, p) {
-		r.problems = append(r.problems, p)
+	p := problem{line, text}
+	if r.known[p] || r.nodes > maxNodes { // what follows too many nodes is not in the file
+		return
 	}
+	if r.known == nil {
+		r.known = map[problem]bool{}
+	}
+	r.known[p] = true
+	r.problems = append(r.problems, p)
 }
 
 func (r *reader) err() error {
@@ -128,6 +135,7 @@ func (r *reader) resolve(n *yaml.Node) *yaml.Node {
 		r.fail(n.Line, "", "the file unfolds to more than %d values: use fewer aliases", maxNodes)
 	}
 	if r.nodes >= maxNodes {
+		r.nodes = maxNodes + 1
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: n.Line}
 	}
 	return n
@@ -137,59 +145,43 @@ func (r *reader) resolve(n *yaml.Node) *yaml.Node {
 type entry struct {
 	name  string
 	line  int
+	merge bool // the key is YAML's "<<"
 	value *yaml.Node
 }
 
-// entries lists the keys of a mapping, those that "<<" merges into it last.
+// entries lists the keys of a mapping, with those that "<<" merges into it
+// last. A mapping's own keys win over merged ones, earlier merges over later.
 func (r *reader) entries(path string, n *yaml.Node) []entry {
-	found := r.ownEntries(path, n)
-	for i := 0; i < len(found); i++ {
-		if found[i].name != mergeKey {
-			continue
-		}
-		merged := r.merged(path, found[i].value, 0)
-		found = slices.Delete(found, i, i+1)
-		i--
-		for _, e := range merged {
-			if !slices.ContainsFunc(found, func(own entry) bool { return own.name == e.name }) {
-				found = append(found, e)
-			}
-		}
-	}
-	return found
+	known := map[string]bool{}
+	return slices.DeleteFunc(r.merged(path, n, 0), func(e entry) bool {
+		twice := known[e.name]
+		known[e.name] = true
+		return twice
+	})
 }
 
-const mergeKey = "<<"
-
-// merged lists the entries that a value of "<<" brings: a mapping, or a list of
-// them of which the first to have a key wins.
+// merged lists the entries of a mapping and, after them, those of the mappings
+// that it merges.
 func (r *reader) merged(path string, n *yaml.Node, depth int) []entry {
-	n = r.resolve(n)
 	if depth > maxMerges {
 		r.fail(n.Line, path, `"<<" is nested more than %d deep`, maxMerges)
 		return nil
 	}
-	var found []entry
-	switch n.Kind {
-	case yaml.MappingNode:
-		var last []entry
-		for _, e := range r.ownEntries(path, n) {
-			if e.name == mergeKey {
-				last = append(last, r.merged(path, e.value, depth+1)...)
-				continue
-			}
+	var found, after []entry
+	for _, e := range r.ownEntries(path, n) {
+		if !e.merge {
 			found = append(found, e)
+			continue
 		}
-		return append(found, last...)
-	case yaml.SequenceNode:
-		for _, element := range n.Content {
-			found = append(found, r.merged(path, element, depth+1)...)
+		sources := []*yaml.Node{r.resolve(e.value)}
+		if sources[0].Kind == yaml.SequenceNode {
+			sources = r.elements(path, sources[0])
 		}
-		return found
-	default:
-		r.fail(n.Line, path, `"<<": want a mapping, such as an alias of one`)
-		return nil
+		for _, source := range sources {
+			after = append(after, r.merged(path, source, depth+1)...)
+		}
 	}
+	return append(found, after...)
 }
 
 func (r *reader) ownEntries(path string, n *yaml.Node) []entry {
@@ -212,7 +204,7 @@ func (r *reader) ownEntries(path string, n *yaml.Node) []entry {
 			continue
 		}
 		lines[key.Value] = n.Content[i].Line
-		found = append(found, entry{key.Value, n.Content[i].Line, n.Content[i+1]})
+		found = append(found, entry{key.Value, n.Content[i].Line, key.ShortTag() == "!!merge", n.Content[i+1]})
 	}
 	return found
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"time"
 )
 
 // webhookVersion is the only version of the webhook's body that Alertmanager
@@ -119,8 +121,23 @@ func locate(body []byte, err error) error {
 	if json.Unmarshal(fields["alerts"], &alerts) == nil {
 		for i, raw := range alerts {
 			if err := json.Unmarshal(raw, new(Alert)); err != nil {
-				return fmt.Errorf("alerts[%d]: %w", i, wrongType(err))
+				return fmt.Errorf("alerts[%d]: %w", i, locateField(raw, err))
 			}
+		}
+	}
+	return wrongType(err)
+}
+
+// locateField says which field of an alert an error is about. Those of times do
+// not know.
+func locateField(alert []byte, err error) error {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(alert, &fields) != nil {
+		return fmt.Errorf("%.20q: want an object", alert)
+	}
+	for _, name := range []string{"startsAt", "endsAt"} {
+		if raw := fields[name]; raw != nil && json.Unmarshal(raw, new(time.Time)) != nil {
+			return fmt.Errorf("%q is %.40s: want a time such as %q", name, raw, "2016-04-07T10:08:52Z")
 		}
 	}
 	return wrongType(err)
@@ -132,23 +149,16 @@ func wrongType(err error) error {
 	if !errors.As(err, &wrong) {
 		return err
 	}
-	if wrong.Field == "" {
-		return fmt.Errorf("%s: want an object", wrong.Value)
+	want := "a string"
+	switch wrong.Type.Kind() {
+	case reflect.Map:
+		want = "an object of strings"
+	case reflect.Slice:
+		want = "a list"
+	case reflect.Struct:
+		want = "an object"
+	case reflect.Uint64:
+		want = "a whole number that is not negative"
 	}
-	return fmt.Errorf("%q is a JSON %s: want %s", wrong.Field, wrong.Value, wanted(wrong))
-}
-
-func wanted(wrong *json.UnmarshalTypeError) string {
-	switch wrong.Type.Kind().String() {
-	case "string":
-		return "a string"
-	case "map":
-		return "an object of strings"
-	case "slice":
-		return "a list"
-	case "uint64":
-		return "a whole number"
-	default:
-		return "an object"
-	}
+	return fmt.Errorf("%q is a JSON %s: want %s", wrong.Field, wrong.Value, want)
 }
