@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -35,8 +36,8 @@ type Webhook struct {
 // A Request is one call of the webhook.
 type Request struct {
 	Method        string
-	Authorization string // the header
-	Body          []byte // up to MaxBody+1 bytes of it
+	Authorization string    // the header
+	Body          io.Reader // read once the caller is known, up to MaxBody
 }
 
 // A Response is the answer: an HTTP status and a JSON body.
@@ -77,12 +78,16 @@ func (w *Webhook) Serve(ctx context.Context, r Request) Response {
 			return failure(http.StatusUnauthorized, "the token is not one of the accepted")
 		}
 	}
-	if len(r.Body) > MaxBody {
+	text, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	if err != nil {
+		return failure(http.StatusBadRequest, fmt.Sprintf("reading the body: %v", err))
+	}
+	if len(text) > MaxBody {
 		return failure(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes: group by more labels", MaxBody))
 	}
-	m, err := amx.Decode(r.Body)
+	m, err := amx.Decode(text)
 	if err != nil {
-		w.Runner.Log.WarnContext(ctx, "not an Alertmanager message", "error", err.Error(), "bytes", len(r.Body))
+		w.Runner.Log.WarnContext(ctx, "not an Alertmanager message", "error", err.Error(), "bytes", len(text))
 		return failure(http.StatusBadRequest, err.Error())
 	}
 	a := w.Runner.Handle(ctx, m, true)

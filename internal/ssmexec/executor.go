@@ -31,6 +31,11 @@ type Executor struct {
 	// each time, with jitter. 0: 250 ms.
 	Backoff time.Duration
 
+	// Ended answers a channel that is closed when the command ends, and a
+	// function that lets go of it, where somebody can tell: then the waiting is
+	// over sooner than the next poll. nil: nobody can.
+	Ended func(commandID string) (ended <-chan struct{}, release func())
+
 	// Jitter answers a number in [0, 1). nil: none is added.
 	Jitter func() float64
 }
@@ -40,12 +45,15 @@ type Executor struct {
 // again.
 func sendOnce(o *ssm.Options) { o.Retryer = aws.NopRetryer{} }
 
-// sleep waits, or says that ctx ended first.
-func sleep(ctx context.Context, d time.Duration) error {
+// sleep waits, or says that ctx ended first. What is sent or closed on wake ends
+// it early; a nil channel never is.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return nil
+	case <-wake:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

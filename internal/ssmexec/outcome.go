@@ -48,6 +48,8 @@ type State struct {
 	Status      string // of the run: the first that is not Success, in the order of the nodes
 	Invocations []Invocation
 	Owners      map[string]string // :: command → the command that runs in its place
+
+	running int // the first that is not over, in the order that was asked
 }
 
 // Failed says that the run ended, and not well. A run that was cancelled did
@@ -87,7 +89,7 @@ type Asked struct {
 // State asks SSM where these commands stand.
 func (x *Executor) State(ctx context.Context, commands []Asked) (*State, error) {
 	s := &State{Over: true, Status: "Success", Owners: map[string]string{}}
-	for _, c := range commands {
+	for n, c := range commands {
 		invocations, err := x.invocations(ctx, c.CommandID)
 		if err != nil {
 			return nil, err
@@ -98,7 +100,7 @@ func (x *Executor) State(ctx context.Context, commands []Asked) (*State, error) 
 		}
 		switch {
 		case s.Over && !over:
-			s.Over, s.Status = false, now
+			s.Over, s.Status, s.running = false, now, n
 		case s.Over && s.Status == "Success":
 			s.Status = now
 		}
@@ -193,18 +195,34 @@ func (x *Executor) Await(ctx context.Context, commands []Asked) (*State, error) 
 	}
 	last := &State{Status: "Pending"}
 	for wait := first; ; wait = min(wait*3/2, 10*first) {
-		s, err := x.State(ctx, commands)
+		s, err := x.tryAwait(ctx, commands, wait)
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return last, nil
 		case err != nil:
 			return last, err
-		case s.Over:
+		case s.Over || ctx.Err() != nil:
 			return s, nil
 		}
 		last = s
-		if sleep(ctx, wait) != nil {
-			return last, nil
+	}
+}
+
+// tryAwait asks once, and then waits a while for the first command that is not
+// over.
+func (x *Executor) tryAwait(ctx context.Context, commands []Asked, wait time.Duration) (*State, error) {
+	wake := make([]<-chan struct{}, len(commands)) // before asking, so that no end is missed
+	for i, c := range commands {
+		if x.Ended != nil {
+			ended, release := x.Ended(c.CommandID)
+			defer release()
+			wake[i] = ended
 		}
 	}
+	s, err := x.State(ctx, commands)
+	if err != nil || s.Over {
+		return s, err
+	}
+	_ = sleep(ctx, wait, wake[s.running])
+	return s, nil
 }

@@ -36,7 +36,7 @@ func (x *Executor) Send(ctx context.Context, in *ssm.SendCommandInput) (commandI
 		if x.Jitter != nil {
 			pause = wait/2 + time.Duration(x.Jitter()*float64(wait))
 		}
-		if sleep(ctx, pause) != nil {
+		if sleep(ctx, pause, nil) != nil {
 			return "", fmt.Errorf("SendCommand: %w", plainError(err))
 		}
 		wait = min(2*wait, 10*time.Second)

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+type checkCmd struct {
+	Files []string `arg:"" name:"file" help:"Configuration files."`
+}
+
+// Run says of each file whether it is right, and if not, all that is wrong.
+func (c *checkCmd) Run(io stdio) error {
+	bad := false
+	for _, file := range c.Files {
+		cfg, err := loadConfig(file)
+		if err != nil {
+			fmt.Fprintln(io.err, err)
+			bad = true
+			continue
+		}
+		fmt.Fprintf(io.out, "%s: ok, %d %s\n", file, len(cfg.Commands), plural(len(cfg.Commands), "command"))
+	}
+	if bad {
+		return errNo
+	}
+	return nil
+}
+
+func loadConfig(file string) (*amx.Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	return amx.ParseConfig(file, text)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}

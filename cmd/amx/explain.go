@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+type explainCmd struct {
+	File    string `short:"f" default:"amx.yaml" help:"Configuration file."`
+	Payload string `arg:"" help:"File with the body of a notification; - for standard input."`
+}
+
+// Run shows, for each command, which alerts of the notification match it, and
+// the variables that a first run for them would have. Nothing is run. It
+// answers no where nothing matches.
+func (c *explainCmd) Run(std stdio) error {
+	cfg, err := loadConfig(c.File)
+	if err != nil {
+		return err
+	}
+	body, err := c.read(std.in)
+	if err != nil {
+		return fmt.Errorf("reading the notification: %w", err)
+	}
+	m, err := amx.Decode(body)
+	if err != nil {
+		return err
+	}
+	matched := false
+	for _, cmd := range cfg.Commands {
+		var firing, resolved amx.Alerts
+		for _, a := range m.Alerts {
+			switch {
+			case !cmd.Matches(&a):
+			case a.Status == amx.Firing:
+				firing = append(firing, a)
+			default:
+				resolved = append(resolved, a)
+			}
+		}
+		matched = matched || len(firing)+len(resolved) > 0
+		if err := explain(std.out, m, cmd, firing, resolved); err != nil {
+			return err
+		}
+	}
+	if !matched {
+		fmt.Fprintln(std.err, "amx: no command matches an alert of this notification")
+		return errNo
+	}
+	return nil
+}
+
+func (c *explainCmd) read(in io.Reader) ([]byte, error) {
+	if c.Payload == "-" {
+		return io.ReadAll(in)
+	}
+	return os.ReadFile(c.Payload)
+}
+
+func explain(out io.Writer, m *amx.Message, cmd *amx.Command, firing, resolved amx.Alerts) error {
+	fmt.Fprintf(out, "%s: %d firing, %d resolved of %d alerts match\n", cmd.Name, len(firing), len(resolved), len(m.Alerts))
+	for _, a := range resolved {
+		fmt.Fprintf(out, "  resolved %s: ends the run for it\n", a.Fingerprint)
+	}
+	if len(firing) == 0 {
+		return nil
+	}
+	runs := []amx.Alerts{firing}
+	if cmd.Scope == amx.ScopeAlert {
+		runs = nil
+		for i := range firing {
+			runs = append(runs, firing[i:i+1])
+		}
+	}
+	for _, alerts := range runs {
+		data := m.Narrow(alerts)
+		args, err := cmd.ExpandArgs(data)
+		if err != nil {
+			return err
+		}
+		targets, err := cmd.ExpandTargets(data, alerts)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "  run of %d %s: %q", len(alerts), plural(len(alerts), "alert"), append([]string{cmd.Cmd + cmd.Script}, args...))
+		for _, t := range targets {
+			fmt.Fprintf(out, " on %s %q", t.Key, t.Values)
+		}
+		fmt.Fprintln(out)
+		vars, _ := amx.Variables(data, len(alerts), cmd.Name, "")
+		for _, v := range vars {
+			fmt.Fprintf(out, "    %s=%q\n", v.Name, v.Value)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger/bolt"
+	"github.com/amx-lambda/amx/internal/runner"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+	"github.com/amx-lambda/amx/internal/ssmlocal"
+)
+
+// host is amx on one machine: the ledger in a file, Run Command in this process.
+type host struct {
+	log    *slog.Logger
+	store  *bolt.Store
+	ssm    *ssmlocal.Server
+	runner *runner.Runner
+}
+
+// newHost opens the ledger and what lies beside it: the folder of the commands
+// and that of the guard.
+func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger) (*host, error) {
+	store, err := bolt.Open(ledgerFile, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	beside := strings.TrimSuffix(ledgerFile, ".db")
+	ended := &ends{waiting: map[string]map[chan struct{}]bool{}}
+	local, err := ssmlocal.New(ssmlocal.Options{
+		Dir: beside + ".commands", StateDir: beside + ".state", Env: env, Log: log, Ended: ended.end,
+		Output: func(l ssmlocal.OutputLine) {
+			log.Info("output", "command_id", l.CommandID, "stream", l.Stream, "line", l.Text)
+		},
+	})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	here := []amx.Target{{Key: ssmexec.KeyInstanceIDs, Values: []string{ssmlocal.LocalNode}}}
+	for _, c := range cfg.Commands {
+		if len(c.Targets) == 0 {
+			c.Targets = here
+		}
+	}
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	h := &host{log: log, store: store, ssm: local}
+	h.runner = &runner.Runner{
+		Config: func() *amx.Config { return cfg }, Store: store, Log: log,
+		Process: hex.EncodeToString(id[:]), Wait: -1,
+		Exec: &ssmexec.Executor{Client: localClient(local), Ended: ended.watch, Jitter: mathrand.Float64},
+	}
+	return h, nil
+}
+
+// localClient is the SDK's own client, whose requests never leave the process.
+func localClient(local *ssmlocal.Server) *ssm.Client {
+	return ssm.New(ssm.Options{
+		Region: "local", BaseEndpoint: aws.String("http://amx.invalid"), HTTPClient: local.Client(),
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "amx", SecretAccessKey: "amx"}, nil
+		}),
+	})
+}
+
+// stopCommands ends every command that still runs.
+func (h *host) stopCommands(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := h.ssm.Close(ctx); err != nil {
+		h.log.Error("ending the commands", "error", err.Error())
+	}
+}
+
+func (h *host) close() error {
+	h.stopCommands(context.Background())
+	return h.store.Close()
+}
+
+// ends tells those who wait for a command that it has ended.
+type ends struct {
+	mu      sync.Mutex
+	waiting map[string]map[chan struct{}]bool // :: command ID → those who wait
+}
+
+func (e *ends) end(commandID string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for c := range e.waiting[commandID] {
+		close(c)
+	}
+	delete(e.waiting, commandID)
+}
+
+func (e *ends) watch(commandID string) (ended <-chan struct{}, release func()) {
+	c := make(chan struct{})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.waiting[commandID] == nil {
+		e.waiting[commandID] = map[chan struct{}]bool{}
+	}
+	e.waiting[commandID][c] = true
+	return c, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(e.waiting[commandID], c)
+		if len(e.waiting[commandID]) == 0 {
+			delete(e.waiting, commandID)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+// Command amx runs commands when Prometheus alerts fire, and stops them when
+// the alerts resolve.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set when it is built.
+var version = "dev"
+
+// The rules of the command line: results go to standard output, everything else
+// to standard error. Exit 0: done. 1: the answer is no. 2: the call is wrong.
+const (
+	exitNo    = 1
+	exitUsage = 2
+)
+
+// stdio is what a process is given, so that tests can give something else.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+	env      []string
+}
+
+type cli struct {
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Serve   serveCmd   `cmd:"" help:"Take notifications and run their commands on this machine."`
+	Check   checkCmd   `cmd:"" help:"Check configuration files."`
+	Explain explainCmd `cmd:"" help:"Show what a notification would run."`
+}
+
+const description = `amx runs commands when Prometheus alerts fire, and stops them when the alerts resolve.
+
+  amx serve -f amx.yaml            # try it on this machine
+  amx check amx.yaml               # is the configuration right?
+  amx explain -f amx.yaml p.json   # what would this notification run?`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, os.Environ()}))
+}
+
+// errNo is a plain no: what there is to say has been said.
+var errNo = errors.New("no")
+
+// usageError is an error of the call.
+type usageError struct{ error }
+
+func run(ctx context.Context, args []string, io stdio) (code int) {
+	// kong leaves the process after --help and --version; a test must not.
+	type left struct{ code int }
+	defer func() {
+		switch l := recover().(type) {
+		case nil:
+		case left:
+			code = l.code
+		default:
+			panic(l)
+		}
+	}()
+	parser, err := kong.New(&cli{},
+		kong.Name("amx"), kong.Description(description), kong.Vars{"version": "amx " + version},
+		kong.Writers(io.out, io.err), kong.Exit(func(code int) { panic(left{code}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(io))
+	if err != nil {
+		fmt.Fprintln(io.err, "amx:", err)
+		return exitUsage
+	}
+	call, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(io.err, "amx: %v; see `amx --help`\n", err)
+		return exitUsage
+	}
+	switch err := call.Run(); {
+	case err == nil:
+		return 0
+	case errors.Is(err, errNo):
+		return exitNo
+	case errors.As(err, new(usageError)):
+		fmt.Fprintln(io.err, "amx:", err)
+		return exitUsage
+	default:
+		fmt.Fprintln(io.err, "amx:", err)
+		return exitNo
+	}
+}

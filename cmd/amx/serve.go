@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/app"
+)
+
+type serveCmd struct {
+	File      string        `short:"f" placeholder:"FILE" help:"Configuration file (default: amx.yaml, unless a script is given)."`
+	Listen    string        `short:"l" placeholder:"ADDRESS" help:"Address to listen on; overrides listen_address."`
+	Verbose   bool          `short:"v" help:"Log more."`
+	TokenFile string        `placeholder:"FILE" xor:"auth" help:"Accept these bearer tokens, one a line."`
+	NoAuth    bool          `xor:"auth" help:"Accept everybody who can reach the port."`
+	Ledger    string        `placeholder:"FILE" help:"Where the ledger is (default: ledger.db in $XDG_STATE_HOME/amx)."`
+	Drain     time.Duration `default:"5s" help:"How long commands may go on when amx is told to stop."`
+	Script    []string      `arg:"" optional:"" passthrough:"partial" help:"A command for every alert, with its arguments, beside those of the file."`
+}
+
+// Run serves until ctx ends.
+func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if c.Verbose || cfg.Verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: level}))
+	address, err := c.address(cfg)
+	if err != nil {
+		return err
+	}
+	webhook := &app.Webhook{AllowGet: true}
+	if c.TokenFile != "" {
+		if webhook.Accepts, err = acceptFile(c.TokenFile); err != nil {
+			return err
+		}
+	}
+	ledgerFile, err := c.ledgerFile(std.env)
+	if err != nil {
+		return err
+	}
+	h, err := newHost(cfg, ledgerFile, std.env, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.close()) }()
+	webhook.Runner = h.runner
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listening on %q: %w", address, err)
+	}
+	server := newServer(webhook, log)
+	fmt.Fprintf(std.err, "listening on http://%s\n", listener.Addr())
+	return serve(ctx, server, listener, h, c.Drain)
+}
+
+// config is the file's configuration, with the command line's own command.
+func (c *serveCmd) config() (*amx.Config, error) {
+	cfg := &amx.Config{}
+	file := c.File
+	if file == "" && len(c.Script) == 0 {
+		file = "amx.yaml"
+	}
+	if file != "" {
+		var err error
+		if cfg, err = loadConfig(file); errors.Is(err, os.ErrNotExist) && c.File == "" {
+			return nil, usageError{fmt.Errorf("%w; name a configuration with -f, or a script to run for every alert", err)}
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if len(c.Script) > 0 {
+		own, err := scriptCommand(c.Script, cfg.Commands)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Commands = append(cfg.Commands, own)
+	}
+	if len(cfg.Commands) == 0 {
+		return nil, usageError{fmt.Errorf("no command to run: add one under `commands` in %q, or give a script", file)}
+	}
+	return cfg, nil
+}
+
+// address is where to listen. Who can reach it can run commands: without a token
+// that is this machine alone, unless the caller says otherwise.
+func (c *serveCmd) address(cfg *amx.Config) (string, error) {
+	address := c.Listen
+	if address == "" {
+		address = cfg.ListenAddress
+	}
+	open := c.TokenFile != "" || c.NoAuth
+	if address == "" {
+		if open {
+			return ":8080", nil
+		}
+		return "127.0.0.1:8080", nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", usageError{fmt.Errorf("address to listen on %q: %w; write HOST:PORT, or :PORT for all interfaces", address, err)}
+	}
+	if ip := net.ParseIP(host); !open && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return "", usageError{fmt.Errorf("%q can be reached from other machines: add --token-file FILE with an accepted token, or --no-auth to let everybody run the commands", address)}
+	}
+	return address, nil
+}
+
+// ledgerFile is where the ledger is.
+func (c *serveCmd) ledgerFile(env []string) (string, error) {
+	if c.Ledger != "" {
+		return filepath.Abs(c.Ledger)
+	}
+	if dir := getenv(env, "XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "amx", "ledger.db"), nil
+	}
+	if home := getenv(env, "HOME"); home != "" {
+		return filepath.Join(home, ".local", "state", "amx", "ledger.db"), nil
+	}
+	return "", usageError{errors.New("no place for the ledger: neither XDG_STATE_HOME nor HOME is set; name a file with --ledger")}
+}
+
+func getenv(env []string, name string) string {
+	value := ""
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+// acceptFile accepts the tokens of a file, as they are when amx starts.
+func acceptFile(file string) (func(context.Context, string) (bool, error), error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the tokens: %w", err)
+	}
+	tokens := app.ParseTokens(string(text))
+	if len(tokens) == 0 {
+		return nil, fmt.Errorf("reading the tokens: %q has none: write one a line", file)
+	}
+	return func(_ context.Context, token string) (bool, error) { return tokens.Accept(token), nil }, nil
+}
+
+// serve answers requests until ctx ends; then it takes no more, lets what runs
+// go on for the time of the drain, and ends it.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, h *host, drain time.Duration) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	h.log.Info("stopping", "drain", drain)
+	ctx = context.WithoutCancel(ctx)
+	wait, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	if server.Shutdown(wait) == nil {
+		return nil
+	}
+	h.log.Info("cancelling what still runs")
+	h.stopCommands(ctx)
+	wait, cancel = context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if server.Shutdown(wait) != nil {
+		return errors.Join(errors.New("requests were cut off"), server.Close())
+	}
+	return nil
+}
