@@ -2,7 +2,6 @@ package ssmlocal
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -79,8 +78,6 @@ func (w testWriter) Write(b []byte) (int, error) {
 	w.t.Log(strings.TrimSpace(string(b)))
 	return len(b), nil
 }
-
-var _ io.Writer = testWriter{}
 
 func script(lines ...string) *ssm.SendCommandInput {
 	return &ssm.SendCommandInput{
