@@ -116,6 +116,8 @@ func (e *Entry) decideResolved(p *Plan, a *amx.Alert, in *Input) {
 			p.skip(SkipIgnored, id, a)
 		case !e.allEnded(id):
 			p.skip(SkipStillFiring, id, a)
+		case r.CancelAsked && r.Stopped(in.Now, in.Process):
+			p.skip(SkipStopped, id, a)
 		default:
 			p.Changed = p.Changed || !r.CancelAsked
 			r.CancelAsked = true

@@ -15,6 +15,7 @@ const (
 	SkipLaterFiring  Reason = "resolved: the alert has fired again since"
 	SkipStillFiring  Reason = "resolved: another alert of the same run still fires"
 	SkipEnded        Reason = "resolved: its run is over"
+	SkipStopped      Reason = "resolved: its run was stopped before"
 	SkipIgnored      Reason = "resolved: ignore_resolved is set"
 	SkipWasCancelled Reason = "resolved before it was sent"
 )
