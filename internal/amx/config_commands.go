@@ -129,7 +129,7 @@ func baseName(cmd string) string {
 }
 
 // hash is 6 hex digits of SHA-256 over the JSON list [cmd, args, match_labels],
-// without white space and with the labels in order.
+// as encoding/json writes it: without white space, the labels in order.
 func (c *Command) hash() string {
 	args, labels := c.Args, c.MatchLabels
 	if args == nil {

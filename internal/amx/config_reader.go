@@ -76,7 +76,7 @@ func (r *reader) document(data []byte) *yaml.Node {
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	if err := d.Decode(&first); err != nil {
 		if !errors.Is(err, io.EOF) {
-			r.failSyntax(err)
+			r.failSyntax(data, err)
 		}
 		return nil
 	}
@@ -84,7 +84,7 @@ func (r *reader) document(data []byte) *yaml.Node {
 	case err == nil:
 		r.fail(second.Line, "", `a second document begins here: want one: remove the "---"`)
 	case !errors.Is(err, io.EOF):
-		r.failSyntax(err)
+		r.failSyntax(data, err)
 		return nil
 	}
 	root := r.resolve(first.Content[0])
@@ -114,8 +114,14 @@ func badText(data []byte) (at int, what string) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// failSyntax records what yaml.v3 says, at the line that it says.
-func (r *reader) failSyntax(err error) {
+// maxSyntaxLines bounds the files in which brokenLine searches: it reads a file
+// as often as it has lines.
+const maxSyntaxLines = 1000
+
+// failSyntax records what yaml.v3 says. The line that yaml.v3 gives is where the
+// list or mapping begins that the error is in, often the first of the file, so
+// it is taken only for a file that is too long to search.
+func (r *reader) failSyntax(data []byte, err error) {
 	text, line := err.Error(), 1
 	if found := yamlLine.FindStringSubmatch(text); found != nil {
 		text = text[len(found[0]):]
@@ -123,7 +129,27 @@ func (r *reader) failSyntax(err error) {
 			line = n
 		}
 	}
+	if bytes.Count(data, []byte("\n")) < maxSyntaxLines {
+		line = brokenLine(data)
+	}
 	r.fail(line, "", "reading YAML: %s", text)
+}
+
+// brokenLine is the line after the longest beginning of data that is YAML.
+func brokenLine(data []byte) int {
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	for good := len(lines) - 1; good > 0; good-- {
+		data = data[:len(data)-len(lines[good])]
+		d := yaml.NewDecoder(bytes.NewReader(data))
+		err := d.Decode(new(yaml.Node))
+		for err == nil {
+			err = d.Decode(new(yaml.Node))
+		}
+		if errors.Is(err, io.EOF) {
+			return good + 1
+		}
+	}
+	return 1
 }
 
 // resolve follows aliases.

@@ -54,8 +54,7 @@ func checkTargetValue(s string) error {
 // readTargets reads a list of targets, of a command or of the file.
 func readTargets(r *reader, path string, n *yaml.Node) []Target {
 	targets := []Target{}
-	elements := r.elements(path, n)
-	for i, element := range elements {
+	for i, element := range r.elements(path, n) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		var t Target
 		lines := readKeys(r, at, element, targetKeys, &t)
@@ -76,7 +75,7 @@ func readTargets(r *reader, path string, n *yaml.Node) []Target {
 		if len(t.Values) > most {
 			r.fail(element.Line, at, "%d values: SSM takes at most %d for %q", len(t.Values), most, t.Key)
 		}
-		if len(t.Values) == 0 && lines["values"] != 0 {
+		if len(t.Values) == 0 {
 			r.fail(lines["values"], at, "values: none: want at least one")
 		}
 		targets = append(targets, t)

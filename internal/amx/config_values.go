@@ -62,11 +62,13 @@ func either(words []string) string {
 	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
 }
 
-// texts takes a list of single values; they may be empty.
+// texts takes a list of single values; they may be empty. One that is wrong
+// keeps its place, so that nothing else is said about the length of the list.
 func texts[T any](field func(*T) *[]string, check func(string) error) read[T] {
 	return func(r *reader, path string, n *yaml.Node, into *T) {
-		list := []string{}
-		for i, member := range r.elements(path, n) {
+		members := r.elements(path, n)
+		list := make([]string, len(members))
+		for i, member := range members {
 			at := fmt.Sprintf("%s[%d]", path, i)
 			s, ok := r.scalar(at, member)
 			if !ok {
@@ -74,9 +76,8 @@ func texts[T any](field func(*T) *[]string, check func(string) error) read[T] {
 			}
 			if err := check(s); err != nil {
 				r.fail(member.Line, at, "%q: %v", s, err)
-				continue
 			}
-			list = append(list, s)
+			list[i] = s
 		}
 		*field(into) = list
 	}

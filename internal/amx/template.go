@@ -55,10 +55,11 @@ func render(t *template.Template, dot any) (string, error) {
 	return out.String(), nil
 }
 
-// cleaned drops the words with which text/template begins an error; the caller
-// names the template better.
+// cleaned drops from an error of text/template what it says about the
+// template's name; the caller names it better.
 func cleaned(err error) error {
-	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
+	text := strings.TrimPrefix(err.Error(), "template: template:")
+	return errors.New(strings.Replace(text, `executing "template" at `, "at ", 1))
 }
 
 // bounded is a strings.Builder that refuses to grow past maxRendered.

@@ -1,0 +1,174 @@
+package amx
+
+import (
+	"strings"
+	"testing"
+)
+
+// Each case is a file, and all that is wrong with it; in the wanted text every
+// line is an error.
+var refused = []struct{ name, yaml, want string }{
+	{"an unknown key of a command", `
+commands:
+  - cmd: a
+  - name: restart
+    cmd: systemctl
+    args: [restart]
+    match_label: {env: prod}
+`, `amx.yaml:7: commands[1] "restart": unknown key "match_label": did you mean "match_labels"?`},
+	{"an unknown key of the file", "listen: :80\n",
+		`amx.yaml:1: unknown key "listen": want one of listen_address verbose tls_key tls_crt targets commands`},
+	{"a key in capitals", "Verbose: true\n", `amx.yaml:1: unknown key "Verbose": did you mean "verbose"?`},
+	{"a key twice", "verbose: true\nverbose: false\n", `amx.yaml:2: key "verbose" is already on line 1: keep one of them`},
+	{"a key twice in a command", "commands:\n  - cmd: a\n    name: b\n    \"cmd\": c\n",
+		`amx.yaml:4: commands[0] "b": key "cmd" is already on line 2: keep one of them`},
+	{"a key that is no name", "? [a]\n: b\n", `amx.yaml:1: a list as a key: want a name`},
+	{"keys that are not built yet", `
+tls_key: k
+tls_crt: c
+commands:
+  - name: d
+    document: AWS-RunPatchBaseline
+    document_version: "1"
+    parameters: {Operation: Scan}
+  - cmd: e
+    user: nobody
+    max: 3
+    rate_limit: {runs: 3, per: 1h}
+    cooldown: 5m
+    mode: observe
+    output: {s3_bucket: b}
+    platform: windows
+    targets: [{key: Address, values: [x]}]
+`, `amx.yaml:2: key "tls_key": not supported yet: remove it
+amx.yaml:3: key "tls_crt": not supported yet: remove it
+amx.yaml:6: commands[0] "d": key "document": not supported yet: remove it
+amx.yaml:7: commands[0] "d": key "document_version": not supported yet: remove it
+amx.yaml:8: commands[0] "d": key "parameters": not supported yet: remove it
+amx.yaml:10: commands[1]: key "user": not supported yet: remove it
+amx.yaml:11: commands[1]: key "max": not supported yet: remove it
+amx.yaml:12: commands[1]: key "rate_limit": not supported yet: remove it
+amx.yaml:13: commands[1]: key "cooldown": not supported yet: remove it
+amx.yaml:14: commands[1]: key "mode": not supported yet: remove it
+amx.yaml:15: commands[1]: key "output": not supported yet: remove it
+amx.yaml:16: commands[1]: platform: "windows": not supported yet: want "linux"
+amx.yaml:17: commands[1]: targets[0]: key: "Address": not supported yet: want InstanceIds, tag:NAME or resource-groups:Name`},
+	{"a second document", "verbose: true\n---\nverbose: false\n", `amx.yaml:2: a second document begins here: want one: remove the "---"`},
+	{"a second document that is empty", "verbose: true\n---\n", `amx.yaml:2: a second document begins here: want one: remove the "---"`},
+	{"what is no YAML", "commands:\n  - cmd: a\n   name: b\n", `amx.yaml:3: reading YAML: did not find expected '-' indicator`},
+	{"a tab for indentation", "commands:\n\t- cmd: a\n", `amx.yaml:2: reading YAML: found character that cannot start any token`},
+	{"an unknown alias", "verbose: *x\n", `amx.yaml:1: reading YAML: unknown anchor 'x' referenced`},
+	{"bytes that are no UTF-8", "verbose: true\nlisten_address: \"\xff\"\n", `amx.yaml:2: byte 0xff: want text in UTF-8, without control characters`},
+	{"a control character", "verbose: \x01true\n", `amx.yaml:1: character U+0001: want text in UTF-8, without control characters`},
+	{"a file that is no mapping", "- cmd: a\n", `amx.yaml:1: a list: want keys and values`},
+	{"a file that is a word", "hello\n", `amx.yaml:1: "hello": want keys and values`},
+	{"commands that are no list", "commands: {cmd: a}\n", `amx.yaml:1: commands: a mapping: want a list`},
+	{"a command that is a word", "commands: [reboot]\n", `amx.yaml:1: commands[0]: "reboot": want keys and values`},
+
+	{"nothing to run", "commands:\n  - name: a\n", `amx.yaml:2: commands[0] "a": nothing to run: want one of "cmd", "script" or "document"`},
+	{"two things to run", "commands:\n  - name: a\n    cmd: b\n    script: c\n", `amx.yaml:2: commands[0] "a": want only one of "cmd" or "script"`},
+	{"a script without a name", "commands:\n  - script: a\n", `amx.yaml:2: commands[0]: a script needs a "name"`},
+	{"two commands of one name", "commands:\n  - {name: a, cmd: b}\n  - {name: a, cmd: c}\n",
+		`amx.yaml:3: commands[1]: its name "a" is also that of commands[0] on line 2: give it a "name" of its own`},
+	{"two commands that differ in their signal only", "commands:\n  - {cmd: a}\n  - {cmd: a, resolved_signal: TERM}\n",
+		`amx.yaml:3: commands[1]: its name "a-7fe4d9" is also that of commands[0] on line 2: give it a "name" of its own`},
+	{"a name with other characters", "commands: [{name: a b, cmd: c}]\n", `amx.yaml:1: commands[0] "a b": name: "a b": want 1 to 64 of the characters A-Z a-z 0-9 _ . -`},
+	{"a name that is too long", "commands: [{name: " + strings.Repeat("x", 65) + ", cmd: c}]\n",
+		`amx.yaml:1: commands[0] "` + strings.Repeat("x", 65) + `": name: "` + strings.Repeat("x", 65) + `": want 1 to 64 of the characters A-Z a-z 0-9 _ . -`},
+
+	{"no value", "commands:\n  - cmd:\n    args: [a, ~]\n    match_labels: {env: }\n", `amx.yaml:2: commands[0]: cmd: no value: give it one, "" for an empty text, or remove it
+amx.yaml:3: commands[0]: args[1]: no value: give it one, "" for an empty text, or remove it
+amx.yaml:4: commands[0]: match_labels: env: no value: give it one, "" for an empty text, or remove it`},
+	{"an empty value", `commands: [{cmd: ""}]`, `amx.yaml:1: commands[0]: cmd: empty: give it a value or remove it`},
+	{"a list for a value", `commands: [{cmd: [a]}]`, `amx.yaml:1: commands[0]: cmd: a list: want a single value`},
+	{"a value for a list", `commands: [{cmd: a, args: b}]`, `amx.yaml:1: commands[0]: args: "b": want a list`},
+	{"a NUL", `commands: [{cmd: "a\0"}]`, `amx.yaml:1: commands[0]: cmd: "a\x00": no command can carry the character NUL: remove it`},
+	{"a tag", `commands: [{cmd: !secret a}]`, `amx.yaml:1: commands[0]: cmd: tag !secret: want a plain value`},
+	{"what is neither true nor false", "verbose: maybe\n", `amx.yaml:1: verbose: "maybe": want true or false`},
+	{"a truth value in quotes", "verbose: \"true\"\n", `amx.yaml:1: verbose: "true": want true or false`},
+	{"an address without a port", "listen_address: localhost\n", `amx.yaml:1: listen_address: "localhost": want HOST:PORT or :PORT, such as ":8080"`},
+	{"numbers", "commands: [{cmd: a, max_targets: 0, retries: -1}, {cmd: b, max_targets: \"3\", retries: 1.5}]", `amx.yaml:1: commands[0]: max_targets: 0: want 1 or more
+amx.yaml:1: commands[0]: retries: -1: want 0 or more
+amx.yaml:1: commands[1]: max_targets: "3": want a whole number
+amx.yaml:1: commands[1]: retries: "1.5": want a whole number`},
+	{"shares", `commands: [{cmd: a, max_concurrency: 0, max_errors: 101%}, {cmd: b, max_concurrency: 12345678, max_errors: -1}]`, `amx.yaml:1: commands[0]: max_concurrency: "0": want a number from 1 to 9999999, or a percentage from "1%" to "100%"
+amx.yaml:1: commands[0]: max_errors: "101%": want a number from 0 to 9999999, or a percentage from "0%" to "100%"
+amx.yaml:1: commands[1]: max_concurrency: "12345678": want a number from 1 to 9999999, or a percentage from "1%" to "100%"
+amx.yaml:1: commands[1]: max_errors: "-1": want a number from 0 to 9999999, or a percentage from "0%" to "100%"`},
+	{"durations", "commands:\n  - cmd: a\n    timeout: 4s\n    delivery_timeout: 721h\n    wait: -1s\n    repeat_after: 0s\n  - cmd: b\n    timeout: 60\n    delivery_timeout: 30.5s\n    repeat_after: sometimes\n",
+		`amx.yaml:3: commands[0]: timeout: 4s: want 5s to 48h
+amx.yaml:4: commands[0]: delivery_timeout: 721h: want 30s to 720h
+amx.yaml:5: commands[0]: wait: -1s: want 0s or more
+amx.yaml:6: commands[0]: repeat_after: "0s": want "never", or a duration such as "4h"
+amx.yaml:8: commands[1]: timeout: "60": want a duration such as "90s", "1h30m" or "2d"
+amx.yaml:9: commands[1]: delivery_timeout: 30.5s: want whole seconds, as SSM does
+amx.yaml:10: commands[1]: repeat_after: "sometimes": want "never", or a duration such as "4h"`},
+	{"choices", `commands: [{cmd: a, scope: all, shell: zsh, platform: macos}]`, `amx.yaml:1: commands[0]: scope: "all": want "notification" or "alert"
+amx.yaml:1: commands[0]: shell: "zsh": want "sh" or "bash"
+amx.yaml:1: commands[0]: platform: "macos": want "linux" or "windows"`},
+	{"a signal", "commands: [{cmd: a, resolved_signal: SIGFOO}, {cmd: b, resolved_signal: 64}]",
+		`amx.yaml:1: commands[0]: resolved_signal: "SIGFOO": want one of ` + strings.Join(signals[1:], " ") + `, or a number from 1 to 31
+amx.yaml:1: commands[1]: resolved_signal: "64": want a number from 1 to 31, or a name such as SIGTERM`},
+	{"matchers", "commands:\n  - cmd: a\n    matchers:\n      - severity=~\"(\"\n      - ok=\"yes\"\n      - severity\n      - '{}'\n",
+		"amx.yaml:4: commands[0]: matchers[0]: \"severity=~\\\"(\\\"\": regular expression \"(\": error parsing regexp: missing closing ): `(`\n" +
+			`amx.yaml:6: commands[0]: matchers[2]: "severity": want =, !=, =~ or !~ before the end
+amx.yaml:7: commands[0]: matchers[3]: "{}": no matcher in it: want one such as severity="page", or remove it`},
+	{"templates", "commands:\n  - cmd: a\n    args:\n      - '{{ .Status }'\n      - '{{ nosuch }}'\n      - '{{ .Lables.x }}'\n      - '{{ .Labels.x }}'\n    targets:\n      - key: InstanceIds\n        values: ['{{ .Labels.x }}', '{{ .Lables.x }}']\n",
+		`amx.yaml:4: commands[0]: args[0]: "{{ .Status }": 1: unexpected "}" in operand
+amx.yaml:5: commands[0]: args[1]: "{{ nosuch }}": 1: function "nosuch" not defined
+amx.yaml:6: commands[0]: args[2]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't evaluate field Lables in type amx.Data
+amx.yaml:7: commands[0]: args[3]: "{{ .Labels.x }}": 1:10: at <.Labels.x>: can't evaluate field Labels in type amx.Data
+amx.yaml:10: commands[0]: targets[0]: values[1]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't evaluate field Lables in type amx.dueData`},
+	{"targets", `
+targets:
+  - key: InstanceIds
+    values: [i-1]
+  - key: tag:Role
+    values: [a, b, c, d, e, f]
+  - key: tag:Role
+    values: [x]
+  - {key: instance, values: ['']}
+  - {key: tag:A, values: ['*']}
+  - {key: tag:B, values: []}
+  - {key: tag:C}
+  - {values: [x], vals: [y]}
+  - {key: "tag:", values: [x]}
+  - {key: resource-groups:Name, values: [x]}
+`, `amx.yaml:3: targets: InstanceIds together with another key: SSM takes a node only if all keys select it: keep one or the other
+amx.yaml:5: targets[1]: 6 values: SSM takes at most 5 for "tag:Role"
+amx.yaml:7: targets[2]: key "tag:Role" is there already: give the first one all values
+amx.yaml:9: targets[3]: key: "instance": want InstanceIds, tag:NAME or resource-groups:Name
+amx.yaml:9: targets[3]: values[0]: "": empty: an empty value would select nothing, or everything
+amx.yaml:10: targets[4]: values[0]: "*": it could mean every node: want a tag's value or an instance ID
+amx.yaml:11: targets[5]: values: none: want at least one
+amx.yaml:12: targets[6]: want both "key" and "values"
+amx.yaml:13: targets[7]: unknown key "vals": did you mean "values"?
+amx.yaml:13: targets[7]: want both "key" and "values"
+amx.yaml:14: targets[8]: key: "tag:": want InstanceIds, tag:NAME or resource-groups:Name`},
+	{"too many targets", `targets: [{key: resource-groups:Name, values: [x]}, {key: "tag:A", values: [x]}, {key: "tag:B", values: [x]}, {key: "tag:C", values: [x]}, {key: "tag:D", values: [x]}, {key: "tag:E", values: [x]}]`,
+		`amx.yaml:1: targets: 6 keys: SSM takes at most 5`},
+	{"a mapping merged into itself", "commands:\n  - &a\n    cmd: b\n    <<: *a\n", `amx.yaml:2: commands[0]: "<<" is nested more than 10 deep`},
+	{"a merge of a word", "commands:\n  - cmd: b\n    <<: c\n", `amx.yaml:3: commands[0]: "c": want keys and values`},
+	{"a few lines that unfold to a billion", `
+commands:
+  - &a {cmd: a, match_labels: {a: a, b: b, c: c, d: d, e: e, f: f, g: g, h: h}}
+  - &b {<<: [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]}
+  - &c {<<: [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]}
+  - &d {<<: [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]}
+  - &e {<<: [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]}
+  - &f {<<: [*e, *e, *e, *e, *e, *e, *e, *e, *e, *e]}
+  - &g {<<: [*f, *f, *f, *f, *f, *f, *f, *f, *f, *f]}
+`, `amx.yaml:3: the file unfolds to more than 100000 values: use fewer aliases`},
+}
+
+func TestFilesThatAreRefused(t *testing.T) {
+	for _, c := range refused {
+		config, err := ParseConfig("amx.yaml", []byte(c.yaml))
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s: got\n%v\nwant\n%s", c.name, err, c.want)
+		}
+		if config != nil {
+			t.Errorf("%s: a configuration comes with the error", c.name)
+		}
+	}
+}
