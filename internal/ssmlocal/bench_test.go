@@ -2,62 +2,44 @@ package ssmlocal
 
 import (
 	"context"
-	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
 
 // BenchmarkTrue measures whole commands, from the SDK's SendCommand to their
-// end, with 8 clients. b.N/s is commands a second.
+// end, with 8 clients.
 func BenchmarkTrue(b *testing.B) {
-	for _, withOutput := range []bool{false, true} {
-		name := "quiet"
-		if withOutput {
-			name = "followed"
-		}
-		b.Run(name, func(b *testing.B) {
-			ended := make([]chan struct{}, 8)
-			var who [8]atomic.Value
-			w := start(b, func(o *Options) {
-				if !withOutput {
-					o.Output = nil
+	b.Run("quiet", func(b *testing.B) { benchmarkTrue(b, nil) })
+	b.Run("followed", func(b *testing.B) { benchmarkTrue(b, func(OutputLine) {}) })
+}
+
+func benchmarkTrue(b *testing.B, output func(OutputLine)) {
+	var ends sync.Map // :: command ID → chan struct{}, closed at its end
+	end := func(id string) chan struct{} {
+		c, _ := ends.LoadOrStore(id, make(chan struct{}))
+		return c.(chan struct{})
+	}
+	w := start(b, func(o *Options) {
+		o.Output, o.Log = output, slog.New(slog.DiscardHandler)
+		o.Ended = func(id string) { close(end(id)) }
+	})
+	var sent atomic.Int64
+	var clients sync.WaitGroup
+	b.ResetTimer()
+	for range 8 {
+		clients.Go(func() {
+			for sent.Add(1) <= int64(b.N) {
+				out, err := w.client.SendCommand(context.Background(), script("#!/bin/sh", "exec /bin/true"))
+				if err != nil {
+					b.Error(err)
+					return
 				}
-				o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
-				o.Ended = func(id string) {
-					for {
-						for i := range who {
-							if who[i].Load() == id {
-								ended[i] <- struct{}{}
-								return
-							}
-						}
-					}
-				}
-			})
-			var left atomic.Int64
-			left.Store(int64(b.N))
-			done := make(chan struct{})
-			b.ResetTimer()
-			for i := range ended {
-				ended[i] = make(chan struct{})
-				go func() {
-					defer func() { done <- struct{}{} }()
-					for left.Add(-1) >= 0 {
-						out, err := w.client.SendCommand(context.Background(), script("#!/bin/sh", "exec /bin/true"))
-						if err != nil {
-							b.Error(err)
-							return
-						}
-						who[i].Store(*out.Command.CommandId)
-						<-ended[i]
-					}
-				}()
+				<-end(*out.Command.CommandId)
 			}
-			for range ended {
-				<-done
-			}
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commands/s")
 		})
 	}
+	clients.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commands/s")
 }

@@ -37,7 +37,7 @@ func (s *Server) openFolder(inv *invocation) (files, error) {
 	text := scriptText(inv)
 	dir := s.folder(inv)
 	if spare := s.takeSpare(inv); spare != "" {
-		if err := os.Rename(spare, dir); err == nil {
+		if err := syscall.Rename(spare, dir); err == nil {
 			if f, err := openUsed(dir, text); err == nil {
 				return f, nil
 			}
@@ -105,10 +105,10 @@ func writeScript(name, text string, flags int, check func(*os.File) error) error
 	}
 	err = check(f)
 	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
 		_, err = f.WriteString(text)
+	}
+	if err == nil { // afterwards: to free blocks and take them again costs more
+		err = f.Truncate(int64(len(text)))
 	}
 	return errors.Join(err, f.Close())
 }

@@ -47,9 +47,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, http.StatusMethodNotAllowed, &apiError{"UnknownOperationException", "the method must be POST"})
 		return
 	}
-	name, _ := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "AmazonSSM.")
-	op, ok := operations[name]
-	if !ok {
+	name, ours := strings.CutPrefix(r.Header.Get("X-Amz-Target"), "AmazonSSM.")
+	op := operations[name]
+	if !ours || op == nil {
 		s.answer(w, http.StatusBadRequest, &apiError{"UnknownOperationException", "unknown operation " + strconv.Quote(name)})
 		return
 	}

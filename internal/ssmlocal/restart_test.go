@@ -317,3 +317,39 @@ func TestTheNewestCommandsAreKept(t *testing.T) {
 		t.Errorf("dropped %v and kept %d commands", folders, len(s.order))
 	}
 }
+
+func TestTheJournalIsCompactedWhileCommandsRun(t *testing.T) {
+	dir := t.TempDir()
+	o := func(o *Options) { o.Dir = dir }
+	w := start(t, o)
+	done, running := w.send(script("echo done")), w.send(script("echo $$; exec sleep 1000"))
+	w.wantEnd(done, "Success", "Success", 0, "done\n")
+	w.until("both have written", func() bool { return len(w.text("stdout")) == 2 })
+	w.server.mu.Lock()
+	w.server.seq, w.server.journal.base = pruneEvery, -journalSlack
+	old := w.server.journal
+	w.server.pruneNowAndThen()
+	compacted := w.server.journal != old
+	w.server.mu.Unlock()
+	if !compacted {
+		t.Fatal("the journal was not compacted")
+	}
+	later := w.send(script("exit 4"))
+	w.ended(later)
+
+	again, err := New(Options{Dir: dir}) // as if the first had been killed
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{done: "Success", running: "InProgress", later: "Failed"} {
+		again.mu.Lock()
+		c := again.commands[id]
+		again.mu.Unlock()
+		if c == nil || c.invocations[0].status != want {
+			t.Errorf("after a restart command %s is %+v, want %s", id, c, want)
+		}
+	}
+	if err := again.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}

@@ -27,7 +27,7 @@ const await = `read -r ssmlocal_go || exit 1; unset ssmlocal_go; umask 022; `
 // path alone, so that a shebang counts and sh reads what has none. A script for
 // sh is read by this shell, which saves a short command half of its time.
 func starter(inv *invocation) string {
-	first := inv.command.request.Parameters["commands"][0]
+	first, _, _ := strings.Cut(inv.command.request.Parameters["commands"][0], "\n")
 	if first == "#!/bin/sh" || !strings.HasPrefix(first, "#!") {
 		return await + `exec </dev/null; . "$0"`
 	}
