@@ -99,6 +99,11 @@ func (e *Entry) Decide(in Input) Plan {
 
 func (e *Entry) decideResolved(p *Plan, a *amx.Alert, in *Input) {
 	runs, goesOn := e.endedBy(a, in.SentAt)
+	// Of runs that are long stopped nothing is said beside one that is not.
+	if len(runs) > 1 {
+		last := runs[len(runs)-1]
+		runs = slices.DeleteFunc(runs, func(id string) bool { return id != last && e.stopped(id, in) })
+	}
 	if len(runs) == 0 {
 		if goesOn {
 			p.skip(SkipLaterFiring, "", a)
@@ -116,7 +121,7 @@ func (e *Entry) decideResolved(p *Plan, a *amx.Alert, in *Input) {
 			p.skip(SkipIgnored, id, a)
 		case !e.allEnded(id):
 			p.skip(SkipStillFiring, id, a)
-		case r.CancelAsked && r.Stopped(in.Now, in.Process):
+		case e.stopped(id, in):
 			p.skip(SkipStopped, id, a)
 		default:
 			p.Changed = p.Changed || !r.CancelAsked
@@ -124,6 +129,12 @@ func (e *Entry) decideResolved(p *Plan, a *amx.Alert, in *Input) {
 			step(&p.Cancels, CancelEnded, id, a)
 		}
 	}
+}
+
+// stopped says that a run is over, or was stopped by an earlier resolve.
+func (e *Entry) stopped(id string, in *Input) bool {
+	r := e.Run(id)
+	return r == nil || r.Over() || r.CancelAsked && r.Stopped(in.Now, in.Process)
 }
 
 func (e *Entry) decideFiring(p *Plan, a *amx.Alert, in *Input) {

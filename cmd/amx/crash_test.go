@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// process is amx serve as a process of its own, over the ledger in dir.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	url string
+}
+
+func startAMX(t *testing.T, dir, config string, args ...string) *process {
+	t.Helper()
+	file := write(t, "amx.yaml", strings.ReplaceAll(config, "@DIR@", dir))
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, cmd: exec.Command(self, append([]string{
+		"serve", "-f", file, "-l", "127.0.0.1:0", "--ledger", filepath.Join(dir, "ledger.db"),
+	}, args...)...)}
+	p.cmd.Env = append(os.Environ(), "AMX_TEST_IS_AMX=1")
+	pipe, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	lines := bufio.NewScanner(pipe)
+	for lines.Scan() {
+		if url, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+			p.url = url
+			break
+		}
+		t.Log(lines.Text())
+	}
+	go func() {
+		for lines.Scan() { // so that it never waits for a reader
+		}
+	}()
+	if p.url == "" {
+		t.Fatal("amx serve did not start")
+	}
+	return p
+}
+
+// kill is SIGKILL: nothing of amx runs after it.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+func (p *process) post(body string) answer {
+	p.t.Helper()
+	r, err := http.Post(p.url, "application/json", strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	a := answer{Status: r.StatusCode}
+	if err := json.NewDecoder(r.Body).Decode(&a); err != nil {
+		p.t.Fatal(err)
+	}
+	return a
+}
+
+func TestAKilledAMXKnowsItsRuns(t *testing.T) {
+	dir := t.TempDir()
+	m := &machine{t: t, dir: dir}
+	p := startAMX(t, dir, longRun)
+	if a := p.post(notification("amx", firing("a", 0))); !slices.Equal(told(a), []string{"run a: firing"}) {
+		t.Fatalf("%+v", a)
+	}
+	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+	p.kill()
+
+	p = startAMX(t, dir, longRun)
+	if a := p.post(notification("amx", firing("a", 0))); !slices.Equal(told(a), []string{"skip a: already run for this alert"}) {
+		t.Errorf("the same firing: %+v", a)
+	}
+	a := p.post(notification("amx", resolved("a", 0, 60)))
+	if a.Status != 200 || !slices.Equal(told(a), []string{"cancel a: resolved: cancelled"}) || a.Results[0].Status != "Cancelled" {
+		t.Errorf("its resolve: %+v", a)
+	}
+	if n := len(m.lines("runs")); n != 1 {
+		t.Errorf("%d runs, want 1", n)
+	}
+	m.eventually("the command is gone", func() bool { return len(sleepers(t, dir)) == 0 })
+}
+
+func TestARunThatEndedWhileAMXWasDeadIsFoundOver(t *testing.T) {
+	dir := t.TempDir()
+	m := &machine{t: t, dir: dir}
+	config := "commands:\n- {name: short, cmd: sh, args: [-c, 'echo run >>@DIR@/runs; sleep 0.3; echo end >>@DIR@/ends'], wait: 0s}\n"
+	p := startAMX(t, dir, config)
+	p.post(notification("amx", firing("a", 0)))
+	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+	p.kill()
+	m.eventually("the command has ended", func() bool { return len(m.lines("ends")) == 1 })
+
+	p = startAMX(t, dir, config)
+	a := p.post(notification("amx", resolved("a", 0, 60)))
+	// As after a restart of the agent, the script is begun again, so that its
+	// guard tells the outcome. The resolve may meet that pass, and end it.
+	over, met := []string{"skip a: resolved: its run is over"}, []string{"cancel a: resolved: cancelled"}
+	if a.Status != 200 || !slices.Equal(told(a), over) && !slices.Equal(told(a), met) {
+		t.Errorf("its resolve: %+v", a)
+	}
+	if n := len(m.lines("runs")); n != 1 {
+		t.Errorf("%d runs, want 1", n)
+	}
+}
+
+// sleepers is the processes that a test's commands left behind: those whose
+// guard recorded them in dir and that still run.
+func sleepers(t *testing.T, dir string) []string {
+	t.Helper()
+	pids, err := filepath.Glob(filepath.Join(dir, "ledger.state", "runs", "*.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var alive []string
+	for _, f := range pids {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, _, _ := strings.Cut(string(text), " ")
+		stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+		if err == nil && !bytes.Contains(stat, []byte(") Z ")) {
+			alive = append(alive, pid)
+		}
+	}
+	return alive
+}
+
+// dying is a process that dies after its first write to the ledger: no later
+// call of it has an effect.
+type dying struct {
+	ledger.Store
+	ssmexec.Client
+	puts int
+}
+
+var errDead = errors.New("the process is dead")
+
+func (d *dying) Put(ctx context.Context, r ledger.Record) error {
+	if d.puts++; d.puts > 1 {
+		return errDead
+	}
+	return d.Store.Put(ctx, r)
+}
+
+func (d *dying) Get(ctx context.Context, keys ...string) ([]ledger.Record, error) {
+	if d.puts > 0 {
+		return nil, errDead
+	}
+	return d.Store.Get(ctx, keys...)
+}
+
+func (d *dying) SendCommand(context.Context, *ssm.SendCommandInput, ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+	return nil, errDead
+}
+
+func (d *dying) ListCommands(context.Context, *ssm.ListCommandsInput, ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
+	return nil, errDead
+}
+
+func TestKilledBetweenClaimAndSend(t *testing.T) {
+	tests := []struct {
+		name     string
+		delivery string
+		want     []string
+		runs     int
+	}{
+		{"the next delivery sends, once", notification("amx", firing("a", 0)), []string{"run a: firing"}, 1},
+		{"its resolve finds nothing to stop", notification("amx", resolved("a", 0, 60)), []string{"skip a: resolved before it was sent"}, 0},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			first := newMachineIn(t, dir, longRun)
+			dead := &dying{Store: first.host.store, Client: first.host.runner.Exec.Client}
+			first.host.runner.Store, first.host.runner.Exec.Client = dead, dead
+			if a := first.post(notification("amx", firing("a", 0))); a.Status != 500 {
+				t.Fatalf("%+v", a)
+			}
+			first.close()
+
+			second := newMachineIn(t, dir, longRun)
+			if a := second.post(test.delivery); a.Status != 200 || !slices.Equal(told(a), test.want) {
+				t.Errorf("%+v, want %q", a, test.want)
+			}
+			if a := second.post(test.delivery); a.Status != 200 || strings.HasPrefix(told(a)[0], "run") {
+				t.Errorf("again: %+v", a)
+			}
+			second.eventually("all have begun", func() bool { return len(second.lines("runs")) == test.runs })
+		})
+	}
+}
+
+func TestStoppingEndsWhatRuns(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			m := &machine{t: t, dir: dir}
+			p := startAMX(t, dir, longRun, "--drain", "50ms")
+			p.post(notification("amx", firing("a", 0)))
+			m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+			begun := time.Now()
+			if err := p.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.cmd.Wait(); err != nil {
+				t.Errorf("amx serve: %v", err)
+			}
+			if alive := sleepers(t, dir); len(alive) > 0 {
+				t.Errorf("still running: %q", alive)
+			}
+			if took := time.Since(begun); took > 9*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+func TestTwoAMXOnOneLedger(t *testing.T) {
+	dir := t.TempDir()
+	startAMX(t, dir, longRun)
+	cfg, err := amx.ParseConfig("amx.yaml", []byte(longRun))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = newHost(cfg, filepath.Join(dir, "ledger.db"), nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "another amx has it open; stop that one, or name another file with --ledger") {
+		t.Errorf("error %v", err)
+	}
+}

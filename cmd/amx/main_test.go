@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The test binary is amx itself where a test starts it as a process.
+func TestMain(m *testing.M) {
+	if os.Getenv("AMX_TEST_IS_AMX") != "" {
+		os.Unsetenv("AMX_TEST_IS_AMX")
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// amxRun calls the command line without a process.
+func amxRun(t *testing.T, in string, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = run(context.Background(), args, stdio{in: strings.NewReader(in), out: &o, err: &e, env: []string{"HOME=" + t.TempDir()}})
+	return code, o.String(), e.String()
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestTheCommandLine(t *testing.T) {
+	good := write(t, "good.yaml", "commands:\n- cmd: \"true\"\n")
+	none := write(t, "none.yaml", "verbose: true\n")
+	bad := write(t, "bad.yaml", "commands:\n- cmd: \"true\"\n  comand: x\n")
+	empty := write(t, "tokens", "\n")
+	tests := []struct {
+		name string
+		args []string
+		code int
+		out  string // contained in standard output
+		err  string // contained in standard error
+	}{
+		{"version", []string{"--version"}, 0, "amx dev\n", ""},
+		{"help", []string{"--help"}, 0, "amx serve -f amx.yaml", ""},
+		{"no command", nil, 2, "", "expected one of"},
+		{"an unknown command", []string{"sevre"}, 2, "", `unexpected argument sevre`},
+		{"a good file", []string{"check", good}, 0, "good.yaml: ok, 1 command\n", ""},
+		{"a bad file", []string{"check", good, bad}, 1, "good.yaml: ok, 1 command\n", `bad.yaml:3: commands[0]: unknown key "comand"`},
+		{"a file that is not there", []string{"check", "nowhere.yaml"}, 1, "", "nowhere.yaml: no such file or directory"},
+		{"serve with nothing to run", []string{"serve", "-f", none}, 2, "", "no command to run"},
+		{"serve without a file", []string{"serve"}, 2, "", "name a configuration with -f, or a script to run for every alert"},
+		{"serve with a bad file", []string{"serve", "-f", bad}, 1, "", `unknown key "comand"`},
+		{
+			"all interfaces without a token",
+			[]string{"serve", "-f", good, "-l", ":0"},
+			2, "", `":0" can be reached from other machines: add --token-file FILE with an accepted token, or --no-auth to let everybody run the commands`,
+		},
+		{"no port", []string{"serve", "-f", good, "-l", "localhost"}, 2, "", "write HOST:PORT, or :PORT for all interfaces"},
+		{"a token file without a token", []string{"serve", "-f", good, "--token-file", empty}, 1, "", "has none: write one a line"},
+		{"a token file and no authentication", []string{"serve", "-f", good, "--token-file", empty, "--no-auth"}, 2, "", "can't be used together"},
+		{"a script that is nowhere", []string{"serve", "no-such-program-of-anybody"}, 2, "", "is neither in PATH nor in the working directory"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			code, out, errs := amxRun(t, "", test.args...)
+			if code != test.code || !strings.Contains(out, test.out) || !strings.Contains(errs, test.err) {
+				t.Errorf("exit %d\nout: %s\nerr: %s\nwant exit %d, out %q, err %q", code, out, errs, test.code, test.out, test.err)
+			}
+		})
+	}
+}
+
+func TestExplainShowsWhatWouldRun(t *testing.T) {
+	file := write(t, "amx.yaml", "commands:\n- {name: restart, cmd: systemctl, args: [restart, '{{ .CommonLabels.alertname }}'], match_labels: {name: a}}\n- {cmd: \"true\", match_labels: {name: nobody}}\n")
+	code, out, errs := amxRun(t, notification("amx", firing("a", 0), firing("b", 0)), "explain", "-f", file, "-")
+	want := "restart: 1 firing, 0 resolved of 2 alerts match\n  run of 1 alert: [\"systemctl\" \"restart\" \"A\"]\n    AMX_ALERT_1_ANNOTATION"
+	want = want[:strings.Index(want, "    AMX_")]
+	if code != 0 || !strings.HasPrefix(out, want) || !strings.Contains(out, "    AMX_ALERT_1_LABEL_name=\"a\"\n") || !strings.Contains(out, "true: 0 firing, 0 resolved of 2 alerts match\n") {
+		t.Errorf("exit %d\n%s%s", code, out, errs)
+	}
+	code, _, errs = amxRun(t, notification("amx", firing("c", 0)), "explain", "-f", file, "-")
+	if code != 1 || errs != "amx: no command matches an alert of this notification\n" {
+		t.Errorf("exit %d, %s", code, errs)
+	}
+}
