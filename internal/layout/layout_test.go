@@ -94,6 +94,15 @@ var places = map[string]place{
 	"internal/ssmlocal": {
 		libraries: []string{"golang.org/x/sys/unix"},
 	},
+	// Only tests import these: what a store has to do, AWS on the loopback, and
+	// Lambda's side of a function.
+	"internal/ledger/storetest": {
+		below: []string{"internal/ledger"},
+	},
+	"internal/awstest": {
+		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSDK + "/service/ssm", awsSmithy},
+	},
+	"internal/lambdatest": {},
 	// demo runs the built binary and sees what a user sees.
 	"internal/demo": {},
 }

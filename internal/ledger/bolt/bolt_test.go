@@ -1,0 +1,78 @@
+package bolt
+
+import (
+	"bytes"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ledger/storetest"
+)
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func open(t *testing.T, path string, now time.Time) *Store {
+	t.Helper()
+	s, err := Open(path, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) ledger.Store {
+		return open(t, filepath.Join(t.TempDir(), "ledger.db"), now)
+	})
+}
+
+func TestTheFileOutlivesTheProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "folder", "ledger.db")
+	s := open(t, path, now)
+	for key, expires := range map[string]time.Time{
+		"kept for ever": {}, "not expired": now.Add(time.Hour), "expired": now.Add(time.Minute),
+	} {
+		if err := s.Put(t.Context(), ledger.Record{Key: key, Value: []byte(key), Expires: expires}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path, now.Add(2*time.Minute))
+	records, err := s.Get(t.Context(), "kept for ever", "not expired", "expired")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct {
+		version int64
+		value   string
+	}{{1, "kept for ever"}, {1, "not expired"}, {0, ""}} {
+		if r := records[i]; r.Version != want.version || !bytes.Equal(r.Value, []byte(want.value)) {
+			t.Errorf("%q is version %d, %q", r.Key, r.Version, r.Value)
+		}
+	}
+}
+
+func TestAnotherProcessCannotOpenIt(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	open(t, path, now)
+	_, err := Open(path, now)
+	if err == nil || !strings.HasSuffix(err.Error(), `another amx has it open; stop that one, or name another file with --ledger`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAClosedStoreSaysSo(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "ledger.db"), now)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err := s.Put(t.Context(), ledger.Record{Key: "k"})
+	if want := "writing the ledger: it is closed"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
