@@ -24,7 +24,7 @@ const instanceIDs = "InstanceIds"
 
 // targetKey has the forms of a key that select nodes for Run Command. A tag's
 // name is of the characters that EC2 allows.
-var targetKey = regexp.MustCompile(`^(InstanceIds|tag:[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}|resource-groups:Name)$`)
+var targetKey = regexp.MustCompile(`^(InstanceIds|Address|tag:[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}|resource-groups:Name)$`)
 
 var targetKeys = []key[Target]{
 	{"key", checked(func(t *Target) *string { return &t.Key }, checkTargetKey)},

@@ -123,3 +123,14 @@ func lines(pairs Pairs) string {
 	}
 	return strings.Join(all, "\n")
 }
+
+func BenchmarkVariables1000Alerts(b *testing.B) {
+	m, err := Decode(manyAlerts(1000))
+	if err != nil {
+		b.Fatal(err)
+	}
+	d := m.Narrow(m.Alerts)
+	for b.Loop() {
+		Variables(d, len(d.Alerts), "c", "r")
+	}
+}
