@@ -154,10 +154,10 @@ func (t *task) nodes(ctx context.Context, r *ledger.Run) []ledger.Target {
 // caller waits to hear it.
 func (t *task) cancelled(ctx context.Context, r *ledger.Run, reason ledger.Reason, alerts []string) {
 	result := Result{
-		Command: t.command.Name, Action: actionCancel, RunID: r.ID, CommandIDs: r.Commands(), Alerts: alerts,
+		Command: t.command.Name, Action: ActionCancel, RunID: r.ID, CommandIDs: r.Commands(), Alerts: alerts,
 	}
 	if r.Over() {
-		result.Action, result.Reason, result.Status = actionSkip, string(ledger.SkipEnded), r.Outcome.Status
+		result.Action, result.Reason, result.Status = ActionSkip, string(ledger.SkipEnded), r.Outcome.Status
 		t.settle(result)
 		return
 	}
@@ -176,7 +176,7 @@ func (t *task) cancelled(ctx context.Context, r *ledger.Run, reason ledger.Reaso
 	case state.Over && state.Status == "Cancelled":
 		result.Reason = fmt.Sprintf("%s: cancelled", reason)
 	case state.Over:
-		result.Action, result.Reason = actionSkip, string(ledger.SkipEnded)
+		result.Action, result.Reason = ActionSkip, string(ledger.SkipEnded)
 	default:
 		result.Reason = fmt.Sprintf("%s: cancel requested", reason)
 	}

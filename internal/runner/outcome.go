@@ -21,7 +21,7 @@ func (t *task) report(ctx context.Context, s *sending) {
 		return
 	}
 	result := Result{
-		Command: t.command.Name, Action: actionRun, Reason: string(s.reason), RunID: s.run,
+		Command: t.command.Name, Action: ActionRun, Reason: string(s.reason), RunID: s.run,
 		CommandIDs: r.Commands(), Alerts: fingerprints(s.alerts),
 	}
 	state, err := t.await(ctx, s.run)
@@ -178,7 +178,7 @@ func (d *delivery) withoutLedger(ctx context.Context, tasks []*task, down error)
 					continue
 				}
 				t.settle(Result{
-					Command: t.command.Name, Action: actionCancel, Reason: "resolved, while the ledger is unavailable: cancel requested",
+					Command: t.command.Name, Action: ActionCancel, Reason: "resolved, while the ledger is unavailable: cancel requested",
 					RunID: f.Token.Run, CommandIDs: []string{f.CommandID}, Alerts: []string{a.Fingerprint},
 				})
 			}

@@ -72,10 +72,10 @@ type Result struct {
 
 // The actions of a [Result].
 const (
-	actionRun    = "run"
-	actionCancel = "cancel"
-	actionSkip   = "skip"
-	actionRefuse = "refuse"
+	ActionRun    = "run"
+	ActionCancel = "cancel"
+	ActionSkip   = "skip"
+	ActionRefuse = "refuse"
 )
 
 // delivery is one call of Handle.
@@ -170,7 +170,7 @@ func (d *delivery) settle(r Result) {
 // joins says that two skips are one: a repeat of many alerts is one skip of the
 // command.
 func (r Result) joins(o Result) bool {
-	return r.Action == actionSkip && o.Action == actionSkip && r.Command == o.Command && r.Reason == o.Reason
+	return r.Action == ActionSkip && o.Action == ActionSkip && r.Command == o.Command && r.Reason == o.Reason
 }
 
 // unsettled notes an error after which the source should send again.

@@ -35,7 +35,7 @@ func (t *task) claim(entry *ledger.Entry, due []ledger.Due) (claims []*sending, 
 		s, run, err := t.render(entry, d)
 		if err != nil {
 			refusals = append(refusals, Result{
-				Command: t.command.Name, Action: actionRefuse, Reason: err.Error(), Alerts: fingerprints(d.Alerts),
+				Command: t.command.Name, Action: ActionRefuse, Reason: err.Error(), Alerts: fingerprints(d.Alerts),
 			})
 			continue
 		}
@@ -159,7 +159,7 @@ func (t *task) recorded(ctx context.Context, s *sending, entry *ledger.Entry, ru
 		t.unsettled(t.command.Name, errors.Join(fmt.Errorf("run %s was recorded after its claim had run out", s.run), failed))
 		return nil
 	case run == nil && refused(s.errs):
-		t.settle(Result{Command: t.command.Name, Action: actionRefuse, Reason: failed.Error(), RunID: s.run, Alerts: fingerprints(s.alerts)})
+		t.settle(Result{Command: t.command.Name, Action: ActionRefuse, Reason: failed.Error(), RunID: s.run, Alerts: fingerprints(s.alerts)})
 		return nil
 	case run == nil:
 		t.unsettled(t.command.Name, failed)

@@ -220,7 +220,7 @@ func (t *task) update(ctx context.Context, change func(*ledger.Entry)) (*ledger.
 }
 
 func (t *task) skip(reason ledger.Reason, run string, alerts []string) {
-	t.settle(Result{Command: t.command.Name, Action: actionSkip, Reason: string(reason), RunID: run, Alerts: alerts})
+	t.settle(Result{Command: t.command.Name, Action: ActionSkip, Reason: string(reason), RunID: run, Alerts: alerts})
 }
 
 func (t *task) jitter(d time.Duration) time.Duration {
