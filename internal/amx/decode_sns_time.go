@@ -1,0 +1,42 @@
+package amx
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// snsTime is a time in the forms that a template has for it: RFC 3339, and what
+// {{ .StartsAt }} alone prints, which is Go's own form
+// (https://pkg.go.dev/time#Time.String). An empty one is the zero time.
+type snsTime struct{ time.Time }
+
+// goTime is Go's form without the zone's name, which says less than the offset
+// before it and is not always a name.
+const goTime = "2006-01-02 15:04:05.999999999 -0700"
+
+func parseSNSTime(s string) (snsTime, error) {
+	if s == "" {
+		return snsTime{}, nil
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err == nil {
+		return snsTime{t}, nil
+	}
+	if words := strings.Fields(s); len(words) == 3 || len(words) == 4 {
+		if t, err := time.Parse(goTime, strings.Join(words[:3], " ")); err == nil {
+			return snsTime{t}, nil
+		}
+	}
+	return snsTime{}, fmt.Errorf("%.40q: want a time such as %q or %q", s, "2016-04-07T10:08:52Z", "2016-04-07 10:08:52 +0000 UTC")
+}
+
+func (t *snsTime) UnmarshalJSON(text []byte) error {
+	var s string // stays empty for null
+	err := json.Unmarshal(text, &s)
+	if err == nil {
+		*t, err = parseSNSTime(s)
+	}
+	return err
+}
