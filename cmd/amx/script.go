@@ -21,7 +21,11 @@ func scriptCommand(words []string, others []*amx.Command) (*amx.Command, error) 
 	if err != nil {
 		return nil, err
 	}
-	entry := map[string]any{"cmd": cmd, "args": words[1:]}
+	args := make([]string, len(words)-1)
+	for i, word := range words[1:] {
+		args[i] = strings.ReplaceAll(word, "{{", `{{"{{"}}`) // as typed, no template
+	}
+	entry := map[string]any{"cmd": cmd, "args": args}
 	if name := filepath.Base(cmd); slices.ContainsFunc(others, func(c *amx.Command) bool { return c.Name == name }) {
 		entry["name"] = name + "-command-line"
 	}

@@ -9,7 +9,7 @@ import (
 
 // Config is what amx.yaml says, with every default filled in.
 type Config struct {
-	ListenAddress  string // amx serve; ":8080" unless given
+	ListenAddress  string // amx serve; "" unless given
 	Verbose        bool   // amx serve
 	TLSKey, TLSCrt string // amx serve: file names
 	Targets        []Target
@@ -113,9 +113,15 @@ func newCommand() *Command {
 // error joins everything that is wrong, in the order of the lines.
 func ParseConfig(name string, data []byte) (*Config, error) {
 	r := &reader{file: name}
-	c := &Config{ListenAddress: ":8080", file: name}
+	c := &Config{file: name}
 	if root := r.document(data); root != nil {
-		readKeys(r, "", root, configKeys, c)
+		lines := readKeys(r, "", root, configKeys, c)
+		switch {
+		case c.TLSKey != "" && c.TLSCrt == "":
+			r.fail(lines["tls_key"], "", "tls_key without tls_crt: TLS needs both: name the certificate's file")
+		case c.TLSCrt != "" && c.TLSKey == "":
+			r.fail(lines["tls_crt"], "", "tls_crt without tls_key: TLS needs both: name the key's file")
+		}
 		c.complete(r)
 	}
 	if err := r.err(); err != nil {

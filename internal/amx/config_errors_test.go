@@ -24,8 +24,6 @@ commands:
 		`amx.yaml:4: commands[0] "b": key "cmd" is already on line 2: keep one of them`},
 	{"a key that is no name", "? [a]\n: b\n", `amx.yaml:1: a list as a key: want a name`},
 	{"keys that are not built yet", `
-tls_key: k
-tls_crt: c
 commands:
   - name: d
     document: AWS-RunPatchBaseline
@@ -33,26 +31,24 @@ commands:
     parameters: {Operation: Scan}
   - cmd: e
     user: nobody
-    max: 3
     rate_limit: {runs: 3, per: 1h}
     cooldown: 5m
     mode: observe
     output: {s3_bucket: b}
     platform: windows
     targets: [{key: Address, values: [x]}]
-`, `amx.yaml:2: key "tls_key": not supported yet: remove it
-amx.yaml:3: key "tls_crt": not supported yet: remove it
-amx.yaml:6: commands[0] "d": key "document": not supported yet: remove it
-amx.yaml:7: commands[0] "d": key "document_version": not supported yet: remove it
-amx.yaml:8: commands[0] "d": key "parameters": not supported yet: remove it
-amx.yaml:10: commands[1]: key "user": not supported yet: remove it
-amx.yaml:11: commands[1]: key "max": not supported yet: remove it
-amx.yaml:12: commands[1]: key "rate_limit": not supported yet: remove it
-amx.yaml:13: commands[1]: key "cooldown": not supported yet: remove it
-amx.yaml:14: commands[1]: key "mode": not supported yet: remove it
-amx.yaml:15: commands[1]: key "output": not supported yet: remove it
-amx.yaml:16: commands[1]: platform: "windows": not supported yet: want "linux"
-amx.yaml:17: commands[1]: targets[0]: key: "Address": not supported yet: want InstanceIds, tag:NAME or resource-groups:Name`},
+`, `amx.yaml:4: commands[0] "d": key "document": not supported yet: remove it
+amx.yaml:5: commands[0] "d": key "document_version": not supported yet: remove it
+amx.yaml:6: commands[0] "d": key "parameters": not supported yet: remove it
+amx.yaml:8: commands[1]: key "user": not supported yet: remove it
+amx.yaml:9: commands[1]: key "rate_limit": not supported yet: remove it
+amx.yaml:10: commands[1]: key "cooldown": not supported yet: remove it
+amx.yaml:11: commands[1]: key "mode": not supported yet: remove it
+amx.yaml:12: commands[1]: key "output": not supported yet: remove it
+amx.yaml:13: commands[1]: platform: "windows": not supported yet: want "linux"
+amx.yaml:14: commands[1]: targets[0]: key: "Address": not supported yet: want InstanceIds, tag:NAME or resource-groups:Name`},
+	{"a key without a certificate", "verbose: true\ntls_key: k\n", `amx.yaml:2: tls_key without tls_crt: TLS needs both: name the certificate's file`},
+	{"a certificate without a key", "tls_crt: c\n", `amx.yaml:1: tls_crt without tls_key: TLS needs both: name the key's file`},
 	{"a second document", "verbose: true\n---\nverbose: false\n", `amx.yaml:2: a second document begins here: want one: remove the "---"`},
 	{"a second document that is empty", "verbose: true\n---\n", `amx.yaml:2: a second document begins here: want one: remove the "---"`},
 	{"what is no YAML", "commands:\n  - cmd: a\n   name: b\n", `amx.yaml:3: reading YAML: did not find expected '-' indicator`},

@@ -21,13 +21,10 @@ type key[T any] struct {
 // refused, because to ignore it would be to run a command in a way that nobody
 // asked for.
 var notYet = map[string]bool{
-	"tls_key":           true,
-	"tls_crt":           true,
 	"document":          true,
 	"document_version":  true,
 	"parameters":        true,
 	"user":              true,
-	"max":               true,
 	"rate_limit":        true,
 	"cooldown":          true,
 	"mode":              true,

@@ -56,7 +56,7 @@ func TestDefaults(t *testing.T) {
 	}
 	for _, empty := range []string{"", "---\n", "# nothing yet\n", "{}", "commands:", "commands: []\ntargets: []\n", "\ufeffverbose: false"} {
 		c := parse(t, empty)
-		if c.ListenAddress != ":8080" || c.Verbose || len(c.Commands) != 0 || len(c.Targets) != 0 {
+		if c.ListenAddress != "" || c.Verbose || len(c.Commands) != 0 || len(c.Targets) != 0 {
 			t.Errorf("%q became %+v", empty, c)
 		}
 	}

@@ -147,7 +147,9 @@ func (e *Entry) decideFiring(p *Plan, a *amx.Alert, in *Input) {
 		p.due(Due{Reason: RunFiring, Attempt: 1}, a, opens)
 		return
 	}
-	if start := startOf(a, in.SentAt); start.After(ep.StartsAt) && !a.StartsAt.IsZero() {
+	// In a form without times too: a resolve stamped before this firing, and
+	// overtaken by it, is not the end of what fires now.
+	if start := startOf(a, in.SentAt); start.After(ep.StartsAt) {
 		ep.StartsAt, p.Changed = start, true
 	}
 	if in.Now.Sub(ep.Seen) > touch {

@@ -135,7 +135,14 @@ func (e *Entry) Encode() (value []byte, expires time.Time) {
 		expires = later(expires, r.SentAt.Add(Keep))
 	}
 	for i := range e.Runs {
-		expires = later(expires, e.Runs[i].Claimed.Add(Keep))
+		r := &e.Runs[i]
+		expires = later(expires, r.Claimed.Add(Keep))
+		if !r.Over() {
+			expires = later(expires, r.Until)
+		}
+		if r.toStop() {
+			expires = later(expires, r.Claimed.Add(KeepOpen))
+		}
 	}
 	return value, expires
 }
@@ -148,11 +155,12 @@ func (p *Episode) keptUntil() time.Time {
 }
 
 // prune forgets what no delivery can ask for any more. An episode stays while
-// its run may still have to be stopped.
+// its run may still have to be stopped, also by a resolve that was redriven
+// from a queue after a week.
 func (e *Entry) prune(now time.Time) {
 	e.Episodes = slices.DeleteFunc(e.Episodes, func(p Episode) bool {
 		r := e.Run(p.Run)
-		return p.keptUntil().Before(now) && (r == nil || r.Over() || r.Until.Before(now))
+		return p.keptUntil().Before(now) && (r == nil || r.Over() || r.Until.Before(now) && !r.toStop())
 	})
 	e.Resolves = slices.DeleteFunc(e.Resolves, func(r Resolve) bool {
 		return r.SentAt.Add(Keep).Before(now)

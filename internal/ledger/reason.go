@@ -9,6 +9,7 @@ const (
 	SkipRan          Reason = "already run for this alert"
 	SkipRunning      Reason = "already running for this alert"
 	SkipFailed       Reason = "failed, retries used up"
+	SkipMax          Reason = "max: as many runs as may be are running"
 	SkipLate         Reason = "late: this alert's resolve came before"
 	SkipStale        Reason = "stale: sent more than 6 hours ago"
 	SkipNothing      Reason = "resolved: no run of this alert is known"

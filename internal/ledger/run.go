@@ -29,6 +29,11 @@ func (r *Run) NeedsLook() bool {
 	return slices.ContainsFunc(r.Chunks, func(c Chunk) bool { return c.missing() && !c.Unsent })
 }
 
+// toStop says that the run was to be cancelled, and may go on all the same.
+func (r *Run) toStop() bool {
+	return r.CancelAsked && !r.Over() && (r.Unsure || r.NeedsLook() || len(r.Uncancelled()) > 0)
+}
+
 // Over says that the run has ended, and that nothing of it can still come.
 func (r *Run) Over() bool { return r.Outcome != nil && !r.Unsure }
 

@@ -93,10 +93,15 @@ func (t *task) tryCancel(ctx context.Context, run string) (r *ledger.Run, again 
 	}
 }
 
-func (t *task) run(id string) (*ledger.Run, error) {
+// current is the entry as it was last read or written.
+func (t *task) current() (*ledger.Entry, error) {
 	t.updates.Lock()
 	defer t.updates.Unlock()
-	entry, err := ledger.Decode(t.record.Value)
+	return ledger.Decode(t.record.Value)
+}
+
+func (t *task) run(id string) (*ledger.Run, error) {
+	entry, err := t.current()
 	if err != nil {
 		return nil, err
 	}

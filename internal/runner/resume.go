@@ -126,39 +126,32 @@ func (t *task) waitFor(ctx context.Context, steps []ledger.Step, patience time.T
 
 // ask asks SSM whether a run is over, and enters what it says.
 func (t *task) ask(ctx context.Context, run string) bool {
-	entry, err := ledger.Decode(t.record.Value)
-	if err != nil {
-		t.unsettled(t.command.Name, err)
-		return false
+	r, err := t.run(run)
+	if err == nil && r != nil {
+		err = t.refresh(ctx, r)
 	}
-	if r := entry.Run(run); r != nil && r.Unsure {
-		if r, err = t.look(ctx, run, r.Claimed); err != nil || r == nil {
-			return t.asked(run, err)
-		}
-	}
-	entry, err = ledger.Decode(t.record.Value)
-	if err != nil {
-		return t.asked(run, err)
-	}
-	r := entry.Run(run)
-	if r == nil {
-		return true
-	}
-	state, err := t.Exec.State(ctx, ask(r))
-	if err != nil {
-		return t.asked(run, err)
-	}
-	if state.Over {
-		_, err = t.finish(ctx, r, state, true)
-	}
-	return t.asked(run, err)
-}
-
-func (t *task) asked(run string, err error) bool {
 	if err != nil {
 		t.unsettled(t.command.Name, fmt.Errorf("asking for run %s: %w", run, err))
 	}
 	return err == nil
+}
+
+// refresh enters what SSM says of a run that nobody is sending: its commands,
+// where some may be unknown, and its outcome, if it is over.
+func (t *task) refresh(ctx context.Context, r *ledger.Run) (err error) {
+	if r.Unsure || r.NeedsLook() {
+		if r, err = t.look(ctx, r.ID, r.Claimed); err != nil || r == nil {
+			return err
+		}
+	}
+	if len(r.Missing()) > 0 {
+		return nil // it is not over: the rest of it is still to be sent
+	}
+	state, err := t.Exec.State(ctx, ask(r))
+	if err == nil && state.Over {
+		_, err = t.finish(ctx, r, state, true)
+	}
+	return err
 }
 
 // look reads SSM's list for the run and enters what it shows, on the entry as it

@@ -49,6 +49,8 @@ type Runner struct {
 	Wait    time.Duration    // for commands without `wait`: how long a caller waits; negative: to the command's end
 	Now     func() time.Time // optional: time.Now
 	Random  io.Reader        // optional: crypto/rand.Reader
+
+	gates gates
 }
 
 // An Answer is what became of a delivery.
@@ -135,18 +137,25 @@ func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer 
 	return d.answer(ctx)
 }
 
-// read gets the entries of all tasks in one trip.
+// read gets the entries of all tasks, and their commands' gates, in one trip.
 func (d *delivery) read(ctx context.Context, tasks []*task) error {
-	keys := make([]string, len(tasks))
-	for i, t := range tasks {
-		keys[i] = t.record.Key
+	var into []*ledger.Record
+	for _, t := range tasks {
+		if t.gate != nil && !slices.Contains(into, t.gate) {
+			into = append(into, t.gate)
+		}
+		into = append(into, &t.record)
+	}
+	keys := make([]string, len(into))
+	for i, r := range into {
+		keys[i] = r.Key
 	}
 	records, err := d.Store.Get(ctx, keys...)
 	if err != nil {
 		return fmt.Errorf("reading the ledger: %w", err)
 	}
-	for i, t := range tasks {
-		t.record = records[i]
+	for i, r := range records {
+		*into[i] = r
 	}
 	return nil
 }

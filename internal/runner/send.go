@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
@@ -27,7 +28,7 @@ type sending struct {
 // claim renders the runs that are due and enters them in the entry. What cannot
 // be rendered is refused, before anything is claimed; late says that there is no
 // time left to claim what is due.
-func (t *task) claim(entry *ledger.Entry, due []ledger.Due) (claims []*sending, refusals []Result, late bool) {
+func (t *task) claim(ctx context.Context, entry *ledger.Entry, due []ledger.Due) (claims []*sending, refusals []Result, late bool) {
 	if len(due) > 0 && t.now().After(t.claims) {
 		return nil, nil, true
 	}
@@ -39,6 +40,14 @@ func (t *task) claim(entry *ledger.Entry, due []ledger.Due) (claims []*sending, 
 			})
 			continue
 		}
+		switch taken, err := t.take(ctx, s.run); {
+		case err != nil:
+			t.unsettled(t.command.Name, err)
+			continue
+		case !taken:
+			t.skip(ledger.SkipMax, "", fingerprints(d.Alerts))
+			continue
+		}
 		entry.Claim(d, run, t.now())
 		claims = append(claims, s)
 	}
@@ -47,7 +56,7 @@ func (t *task) claim(entry *ledger.Entry, due []ledger.Due) (claims []*sending, 
 
 func (t *task) render(entry *ledger.Entry, d ledger.Due) (*sending, ledger.Run, error) {
 	now := t.now()
-	id, err := ssmexec.NewRunID(now, t.randomness())
+	id, err := t.runID(now)
 	if err != nil {
 		return nil, ledger.Run{}, err
 	}
@@ -65,6 +74,16 @@ func (t *task) render(entry *ledger.Entry, d ledger.Due) (*sending, ledger.Run, 
 		Until: now.Add(t.command.DeliveryTimeout + t.command.Timeout),
 	}
 	return &sending{task: t, run: id, reason: d.Reason, alerts: d.Alerts, inputs: inputs}, run, nil
+}
+
+// runID makes a run ID, or takes one that has its slot of the gate already.
+func (t *task) runID(now time.Time) (string, error) {
+	if n := len(t.unused); n > 0 {
+		id := t.unused[n-1]
+		t.unused = t.unused[:n-1]
+		return id, nil
+	}
+	return ssmexec.NewRunID(now, t.randomness())
 }
 
 // targets renders the targets of a run. A retry goes to the nodes on which the
@@ -147,6 +166,9 @@ func (t *task) sendChunks(ctx context.Context, s *sending, chunks []int) *ledger
 // ledger.
 func (t *task) recorded(ctx context.Context, s *sending, entry *ledger.Entry, run *ledger.Run, sent []ledger.Sent) *ledger.Run {
 	failed := errors.Join(s.errs...)
+	if run == nil {
+		t.giveUp(ctx, s.run)
+	}
 	switch {
 	case run == nil && failed == nil:
 		// Somebody has declared the run never sent, which only happens past

@@ -21,6 +21,9 @@ type task struct {
 	alerts  amx.Alerts
 	sent    []*sending // runs of which this delivery sent something
 
+	gate   *ledger.Record // of the command, where it has a limit
+	unused []string       // run IDs that have a slot of the gate and no claim
+
 	updates sync.Mutex // held while record is read, changed and written
 	record  ledger.Record
 }
@@ -29,6 +32,10 @@ type task struct {
 func (d *delivery) tasks() []*task {
 	var tasks []*task
 	for _, c := range d.Config().Commands {
+		var gate *ledger.Record
+		if c.Max > 0 {
+			gate = &ledger.Record{Key: ledger.GateKey(c.Name)}
+		}
 		known := map[ledger.ID]*task{}
 		for _, a := range d.message.Alerts {
 			if !c.Matches(&a) {
@@ -37,7 +44,7 @@ func (d *delivery) tasks() []*task {
 			id := d.entryID(c, &a)
 			t := known[id]
 			if t == nil {
-				t = &task{delivery: d, command: c, entry: id, record: ledger.Record{Key: ledger.EntryKey(c.Name, id)}}
+				t = &task{delivery: d, command: c, entry: id, gate: gate, record: ledger.Record{Key: ledger.EntryKey(c.Name, id)}}
 				known[id] = t
 				tasks = append(tasks, t)
 			}
@@ -82,6 +89,7 @@ func (t *task) input(alerts amx.Alerts, asked map[string]bool) ledger.Input {
 // act decides and acts until every alert of the task is settled, or is known
 // not to be.
 func (t *task) act(ctx context.Context) {
+	defer func() { t.giveUp(ctx, t.unused...) }()
 	pending := t.alerts
 	asked := map[string]bool{}
 	patience := t.now().Add(leaseAfter)
@@ -131,9 +139,12 @@ func (t *task) decide(ctx context.Context, alerts amx.Alerts, asked map[string]b
 		return nil, ledger.Plan{}, nil, err
 	}
 	plan := entry.Decide(t.input(alerts, asked))
-	claims, refusals, late := t.claim(entry, plan.Due)
+	claims, refusals, late := t.claim(ctx, entry, plan.Due)
 	if plan.Changed || len(claims) > 0 {
 		if err := t.put(ctx, entry); err != nil {
+			for _, s := range claims {
+				t.unused = append(t.unused, s.run)
+			}
 			return nil, ledger.Plan{}, nil, err
 		}
 	}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/app"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/runner"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// metrics is what /metrics shows: prometheus-am-executor's, under their names
+// (am_executor_…), and amx's own, by command (amx_…).
+type metrics struct {
+	registry *prometheus.Registry
+
+	duration  prometheus.Histogram
+	current   prometheus.Gauge
+	errors    *prometheus.CounterVec // by stage
+	signalled *prometheus.CounterVec // by result
+	skipped   *prometheus.CounterVec // by reason
+
+	requests  *prometheus.CounterVec // by code
+	results   *prometheus.CounterVec // by command, action
+	skips     *prometheus.CounterVec // by command, reason
+	unsettled prometheus.Counter
+	reloaded  prometheus.Gauge
+
+	mu      sync.Mutex
+	running map[string]time.Time // :: command ID → when it was sent
+	ended   map[string]bool      // that ended before SendCommand had answered
+	sending int
+}
+
+func newMetrics() *metrics {
+	r := prometheus.NewRegistry()
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		r.MustRegister(c)
+		return c
+	}
+	m := &metrics{
+		registry: r, running: map[string]time.Time{}, ended: map[string]bool{},
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "am_executor_process_duration_seconds", Help: "Time that the commands ran.",
+			Buckets: []float64{1, 10, 60, 600, 900, 1800},
+		}),
+		current:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "am_executor_processes_current", Help: "Commands that run now."}),
+		errors:    counter("am_executor_errors_total", "Errors: of reading a body (read), of its form (unmarshal), of acting on it (start).", "stage"),
+		signalled: counter("am_executor_signalled_total", "Runs stopped because their alerts resolved.", "result"),
+		skipped:   counter("am_executor_skipped_total", "Commands not run for a notification: they match none of its alerts (nomatch), or as many as may are running (fingerover).", "reason"),
+		requests:  counter("amx_http_requests_total", "Requests to the webhook, by status code.", "code"),
+		results:   counter("amx_results_total", "What became of notifications, by command and action: run, cancel, skip, refuse.", "command", "action"),
+		skips:     counter("amx_skips_total", "Skips, by command and reason.", "command", "reason"),
+		unsettled: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_unsettled_total", Help: "Notifications answered with an error, for Alertmanager to send again."}),
+		reloaded:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "amx_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "amx_build_info", Help: "1, with the version as labels.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	info.Set(1)
+	m.reloaded.Set(1)
+	r.MustRegister(m.duration, m.current, m.unsettled, m.reloaded, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, stage := range []string{"read", "unmarshal", "start"} {
+		m.errors.WithLabelValues(stage)
+	}
+	for _, result := range []string{"ok", "fail"} {
+		m.signalled.WithLabelValues(result)
+	}
+	for _, reason := range []string{"nomatch", "fingerover"} {
+		m.skipped.WithLabelValues(reason)
+	}
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// observe counts an answer of the webhook.
+func (m *metrics) observe(cfg func() *amx.Config) func(app.Response, runner.Answer) {
+	return func(r app.Response, a runner.Answer) {
+		m.requests.WithLabelValues(strconv.Itoa(r.Status)).Inc()
+		switch r.Status {
+		case http.StatusBadRequest:
+			m.errors.WithLabelValues("unmarshal").Inc()
+		case http.StatusRequestEntityTooLarge:
+			m.errors.WithLabelValues("read").Inc()
+		case http.StatusInternalServerError:
+			m.errors.WithLabelValues("start").Inc()
+			m.unsettled.Inc()
+		}
+		if a.Results == nil {
+			return // not a message
+		}
+		met := map[string]bool{}
+		for _, r := range a.Results {
+			met[r.Command] = true
+			m.results.WithLabelValues(r.Command, r.Action).Inc()
+			if r.Action == runner.ActionSkip {
+				m.skips.WithLabelValues(r.Command, r.Reason).Inc()
+			}
+			if r.Reason == string(ledger.SkipMax) {
+				m.skipped.WithLabelValues("fingerover").Inc()
+			}
+		}
+		m.skipped.WithLabelValues("nomatch").Add(float64(len(cfg().Commands) - len(met)))
+	}
+}
+
+// counted is a client that counts the commands that it sends and cancels.
+type counted struct {
+	ssmexec.Client
+	m *metrics
+}
+
+func (c counted) SendCommand(ctx context.Context, in *ssm.SendCommandInput, opts ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+	run := !strings.HasPrefix(aws.ToString(in.Comment), "amx-signal ")
+	begun := time.Now()
+	c.m.mu.Lock()
+	c.m.sending++
+	c.m.mu.Unlock()
+	out, err := c.Client.SendCommand(ctx, in, opts...)
+	switch {
+	case !run:
+		c.m.signalled.WithLabelValues(result(err)).Inc()
+	case err == nil:
+		c.m.sent(*out.Command.CommandId, begun)
+	}
+	c.m.mu.Lock()
+	defer c.m.mu.Unlock()
+	if c.m.sending--; c.m.sending == 0 {
+		clear(c.m.ended) // nobody is left who could ask for one
+	}
+	return out, err
+}
+
+func (c counted) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, opts ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
+	out, err := c.Client.CancelCommand(ctx, in, opts...)
+	c.m.signalled.WithLabelValues(result(err)).Inc()
+	return out, err
+}
+
+func result(err error) string {
+	if err != nil {
+		return "fail"
+	}
+	return "ok"
+}
+
+func (m *metrics) sent(id string, begun time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended[id] {
+		m.duration.Observe(time.Since(begun).Seconds())
+		return
+	}
+	m.running[id] = begun
+	m.current.Inc()
+}
+
+// end counts a command that has ended, maybe before SendCommand has answered.
+func (m *metrics) end(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	begun, known := m.running[id]
+	if !known {
+		if m.sending > 0 {
+			m.ended[id] = true
+		}
+		return
+	}
+	delete(m.running, id)
+	m.current.Dec()
+	m.duration.Observe(time.Since(begun).Seconds())
+}

@@ -1,0 +1,166 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+// gates is the locks of the commands' gates in this process: its own deliveries
+// take turns, and only those of other processes can meet in the store.
+type gates struct {
+	mu    sync.Mutex
+	locks map[string]*sync.Mutex
+}
+
+func (g *gates) lock(command string) (unlock func()) {
+	g.mu.Lock()
+	if g.locks == nil {
+		g.locks = map[string]*sync.Mutex{}
+	}
+	l := g.locks[command]
+	if l == nil {
+		l = new(sync.Mutex)
+		g.locks[command] = l
+	}
+	g.mu.Unlock()
+	l.Lock()
+	return l.Unlock
+}
+
+// take takes a slot of the command's gate for a run that is about to be
+// claimed. A full gate is first asked whether all who hold it still run; then
+// the answer is no.
+func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
+	if t.command.Max <= 0 {
+		return true, nil
+	}
+	defer t.gates.lock(t.command.Name)()
+	record := t.gate
+	slot := ledger.Slot{Run: run, Entry: t.entry, Holder: t.holder, Lease: t.lease}
+	refreshed := false
+	for conflicts := 0; ; {
+		gate, err := ledger.DecodeGate(record.Value)
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case gate.Take(slot, t.command.Max):
+			err = t.Store.Put(ctx, encodeGate(*record, gate))
+			if err == nil {
+				record.Version++
+				record.Value, record.Expires = gate.Encode()
+				return true, nil
+			}
+			if conflicts++; !errors.Is(err, ledger.ErrConflict) || conflicts > tries {
+				return false, fmt.Errorf("writing the gate of max: %w", err)
+			}
+			if err := sleep(ctx, t.jitter(time.Duration(conflicts)*20*time.Millisecond)); err != nil {
+				return false, fmt.Errorf("writing the gate of max: %w", err)
+			}
+		case refreshed:
+			return false, nil
+		}
+		if err := t.readGate(ctx, record); err != nil {
+			return false, err
+		}
+		if gate, err = ledger.DecodeGate(record.Value); err != nil {
+			return false, err
+		}
+		if len(gate.Slots) >= t.command.Max {
+			refreshed = true
+			free, err := t.freeSlots(ctx, gate)
+			if err != nil {
+				return false, err
+			}
+			gate.Free(free...)
+			record.Value, record.Expires = gate.Encode()
+		}
+	}
+}
+
+func encodeGate(r ledger.Record, g *ledger.Gate) ledger.Record {
+	r.Value, r.Expires = g.Encode()
+	return r
+}
+
+func (t *task) readGate(ctx context.Context, record *ledger.Record) error {
+	records, err := t.Store.Get(ctx, record.Key)
+	if err != nil {
+		return fmt.Errorf("reading the gate of max: %w", err)
+	}
+	*record = records[0]
+	return nil
+}
+
+// freeSlots asks for each run that holds a slot whether it is over, and answers
+// those whose slot is free.
+func (t *task) freeSlots(ctx context.Context, gate *ledger.Gate) (free []string, err error) {
+	keys := make([]string, len(gate.Slots))
+	for i, s := range gate.Slots {
+		keys[i] = ledger.EntryKey(t.command.Name, s.Entry)
+	}
+	records, err := t.Store.Get(ctx, keys...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the runs that count against max: %w", err)
+	}
+	for i, s := range gate.Slots {
+		holder := &task{delivery: t.delivery, command: t.command, entry: s.Entry, record: records[i]}
+		is, err := holder.slotFree(ctx, s)
+		if err != nil {
+			// It counts until somebody can say otherwise.
+			t.Log.WarnContext(ctx, "asking for a run that counts against max", "command", t.command.Name, "run_id", s.Run, "error", err.Error())
+		}
+		if is {
+			free = append(free, s.Run)
+		}
+	}
+	return free, nil
+}
+
+func (t *task) slotFree(ctx context.Context, s ledger.Slot) (bool, error) {
+	r, err := t.run(s.Run)
+	if err != nil {
+		return false, err
+	}
+	if r != nil && !r.Over() && !r.Live(t.now(), t.Process, "") {
+		if err := t.refresh(ctx, r); err != nil {
+			return false, err
+		}
+	}
+	entry, err := t.current()
+	if err != nil {
+		return false, err
+	}
+	return s.Free(entry, t.now(), t.Process), nil
+}
+
+// giveUp frees the slots of runs that were not sent after all. Where that fails
+// they are free when their lease has ended.
+func (t *task) giveUp(ctx context.Context, runs ...string) {
+	if t.command.Max <= 0 || len(runs) == 0 {
+		return
+	}
+	defer t.gates.lock(t.command.Name)()
+	for range tries {
+		if t.readGate(ctx, t.gate) != nil {
+			return
+		}
+		gate, err := ledger.DecodeGate(t.gate.Value)
+		if err != nil {
+			return
+		}
+		held := len(gate.Slots)
+		gate.Free(runs...)
+		if len(gate.Slots) == held {
+			return
+		}
+		if err := t.Store.Put(ctx, encodeGate(*t.gate, gate)); !errors.Is(err, ledger.ErrConflict) {
+			return
+		}
+	}
+}
