@@ -7,8 +7,10 @@ import (
 	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,10 +25,15 @@ import (
 
 // host is amx on one machine: the ledger in a file, Run Command in this process.
 type host struct {
-	log    *slog.Logger
-	store  *bolt.Store
-	ssm    *ssmlocal.Server
-	runner *runner.Runner
+	log     *slog.Logger
+	store   *bolt.Store
+	ssm     *ssmlocal.Server
+	runner  *runner.Runner
+	metrics *metrics
+
+	current   atomic.Pointer[amx.Config]
+	reloading sync.Mutex
+	reload    func() (*amx.Config, error) // reads the configuration again
 }
 
 // newHost opens the ledger and what lies beside it: the folder of the commands
@@ -37,9 +44,14 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger)
 		return nil, err
 	}
 	beside := strings.TrimSuffix(ledgerFile, ".db")
+	h := &host{log: log, store: store, metrics: newMetrics()}
 	ended := &ends{waiting: map[string]map[chan struct{}]bool{}}
-	local, err := ssmlocal.New(ssmlocal.Options{
-		Dir: beside + ".commands", StateDir: beside + ".state", Env: env, Log: log, Ended: ended.end,
+	h.ssm, err = ssmlocal.New(ssmlocal.Options{
+		Dir: beside + ".commands", StateDir: beside + ".state", Env: env, Log: log,
+		Ended: func(commandID string) {
+			h.metrics.end(commandID)
+			ended.end(commandID)
+		},
 		Output: func(l ssmlocal.OutputLine) {
 			log.Info("output", "command_id", l.CommandID, "stream", l.Stream, "line", l.Text)
 		},
@@ -47,21 +59,63 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	h.use(cfg)
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails
+	h.runner = &runner.Runner{
+		Config: h.current.Load, Store: store, Log: log,
+		Process: hex.EncodeToString(id[:]), Wait: -1,
+		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Ended: ended.watch, Jitter: mathrand.Float64},
+	}
+	return h, nil
+}
+
+// use makes cfg the configuration of what comes from now on. A command without
+// targets runs here.
+func (h *host) use(cfg *amx.Config) {
 	here := []amx.Target{{Key: ssmexec.KeyInstanceIDs, Values: []string{ssmlocal.LocalNode}}}
 	for _, c := range cfg.Commands {
 		if len(c.Targets) == 0 {
 			c.Targets = here
 		}
 	}
-	var id [8]byte
-	_, _ = rand.Read(id[:]) // never fails
-	h := &host{log: log, store: store, ssm: local}
-	h.runner = &runner.Runner{
-		Config: func() *amx.Config { return cfg }, Store: store, Log: log,
-		Process: hex.EncodeToString(id[:]), Wait: -1,
-		Exec: &ssmexec.Executor{Client: localClient(local), Ended: ended.watch, Jitter: mathrand.Float64},
+	h.current.Store(cfg)
+}
+
+// reloadNow reads the configuration again. One that is wrong changes nothing.
+func (h *host) reloadNow() error {
+	h.reloading.Lock()
+	defer h.reloading.Unlock()
+	cfg, err := h.reload()
+	if err != nil {
+		h.metrics.reloaded.Set(0)
+		h.log.Error("reloading: the configuration stays as it was", "error", err.Error())
+		return err
 	}
-	return h, nil
+	old := h.current.Load()
+	h.use(cfg)
+	h.metrics.reloaded.Set(1)
+	h.log.Info("reloaded", "commands", len(cfg.Commands))
+	if cfg.ListenAddress != old.ListenAddress || cfg.TLSKey != old.TLSKey || cfg.TLSCrt != old.TLSCrt || cfg.Verbose != old.Verbose {
+		h.log.Warn("listen_address, tls_key, tls_crt and verbose count from the next start")
+	}
+	return nil
+}
+
+// reloadOn reloads at each signal, until stop is called.
+func (h *host) reloadOn(signals <-chan os.Signal) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-signals:
+				_ = h.reloadNow() // it is logged
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() { close(done) }
 }
 
 // localClient is the SDK's own client, whose requests never leave the process.

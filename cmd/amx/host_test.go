@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
-	"github.com/amx-lambda/amx/internal/app"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -45,7 +44,7 @@ func newMachineIn(t *testing.T, dir, config string) *machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.close)
-	m.handler = newServer(&app.Webhook{AllowGet: true, Runner: m.host.runner}, slog.New(slog.DiscardHandler)).Handler
+	m.handler = newServer(m.host, nil).Handler
 	return m
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
@@ -12,48 +13,103 @@ import (
 )
 
 // newServer answers the webhook at every path but those of the server itself.
-func newServer(w *app.Webhook, log *slog.Logger) *http.Server {
+// accepts is nil where everybody is accepted.
+func newServer(h *host, accepts func(context.Context, string) (bool, error)) *http.Server {
+	webhook := &app.Webhook{
+		Runner: h.runner, AllowGet: true, Accepts: accepts, Observe: h.metrics.observe(h.current.Load),
+	}
 	mux := http.NewServeMux()
 	for _, path := range []string{"/_health", "/-/healthy", "/-/ready"} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "ok\n")
 		})
 	}
-	mux.HandleFunc("/", func(rw http.ResponseWriter, r *http.Request) {
-		// A caller that hangs up must not stop what has begun.
-		ctx := context.WithoutCancel(r.Context())
-		body, method := io.Reader(r.Body), r.Method
-		if method == http.MethodGet {
-			// prometheus-am-executor takes GET with a body, and its own example
-			// sends it. Without one it is somebody who looks.
-			if first := make([]byte, 1); readOne(r.Body, first) {
-				body = io.MultiReader(bytes.NewReader(first), r.Body)
-			} else {
-				method = "GET without a body"
-			}
-		}
-		a := w.Serve(ctx, app.Request{Method: method, Authorization: r.Header.Get("Authorization"), Body: body})
-		rw.Header().Set("Content-Type", "application/json")
-		switch a.Status {
-		case http.StatusUnauthorized:
-			rw.Header().Set("WWW-Authenticate", `Bearer realm="amx"`)
-		case http.StatusMethodNotAllowed:
-			rw.Header().Set("Allow", http.MethodPost)
-		}
-		rw.WriteHeader(a.Status)
-		_, _ = rw.Write(a.Body) // the caller has gone; what it asked for is done and logged
-	})
+	mux.Handle("GET /metrics", h.metrics.handler())
+	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, r *http.Request) { reload(w, r, h, webhook) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { notify(w, r, webhook) })
 	return &http.Server{
-		Handler:           mux,
+		Handler:           logged(mux, h.log),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
+}
+
+// notify answers the webhook.
+func notify(w http.ResponseWriter, r *http.Request, webhook *app.Webhook) {
+	body, method := io.Reader(r.Body), r.Method
+	if method == http.MethodGet {
+		// prometheus-am-executor takes GET with a body, and its own example
+		// sends it. Without one it is somebody who looks.
+		if first := make([]byte, 1); readOne(r.Body, first) {
+			body = io.MultiReader(bytes.NewReader(first), r.Body)
+		} else {
+			method = "GET without a body"
+		}
+	}
+	// A caller that hangs up must not stop what has begun.
+	reply(w, webhook.Serve(context.WithoutCancel(r.Context()), app.Request{
+		Method: method, Authorization: r.Header.Get("Authorization"), Body: body,
+	}))
+}
+
+// reload reads the configuration again, for who may send notifications.
+func reload(w http.ResponseWriter, r *http.Request, h *host, webhook *app.Webhook) {
+	if refusal := webhook.Authenticate(r.Context(), r.Header.Get("Authorization")); refusal != nil {
+		reply(w, *refusal)
+		return
+	}
+	if err := h.reloadNow(); err != nil {
+		text, _ := json.Marshal(map[string]string{"error": err.Error()})
+		reply(w, app.Response{Status: http.StatusInternalServerError, Body: append(text, '\n')})
+		return
+	}
+	reply(w, app.Response{Status: http.StatusOK, Body: []byte("{}\n")})
+}
+
+func reply(w http.ResponseWriter, a app.Response) {
+	w.Header().Set("Content-Type", "application/json")
+	switch a.Status {
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="amx"`)
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Body) // a caller that has gone misses it; what it asked for is done and logged
 }
 
 func readOne(r io.Reader, b []byte) bool {
 	n, _ := io.ReadFull(r, b)
 	return n == 1
 }
+
+// logged writes a line for each request, once it is answered.
+func logged(next http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		s := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(s, r)
+		level := slog.LevelInfo
+		if r.Method == http.MethodGet && s.status == http.StatusOK {
+			level = slog.LevelDebug // health checks and scrapes
+		}
+		log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", s.status,
+			"remote", r.RemoteAddr, "duration", time.Since(begun).Round(time.Microsecond))
+	})
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (s *statusWriter) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap gives http.ResponseController the writer beneath.
+func (s *statusWriter) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -29,6 +29,7 @@ type stdio struct {
 	in       io.Reader
 	out, err io.Writer
 	env      []string
+	hup      <-chan os.Signal // SIGHUP
 }
 
 type cli struct {
@@ -48,7 +49,9 @@ const description = `amx runs commands when Prometheus alerts fire, and stops th
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, os.Environ()}))
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	os.Exit(run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, os.Environ(), hup}))
 }
 
 // errNo is a plain no: what there is to say has been said.

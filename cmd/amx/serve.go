@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,9 +43,9 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	webhook := &app.Webhook{AllowGet: true}
+	var accepts func(context.Context, string) (bool, error)
 	if c.TokenFile != "" {
-		if webhook.Accepts, err = acceptFile(c.TokenFile); err != nil {
+		if accepts, err = acceptFile(c.TokenFile); err != nil {
 			return err
 		}
 	}
@@ -57,14 +58,36 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
-	webhook.Runner = h.runner
-	listener, err := net.Listen("tcp", address)
+	listener, scheme, err := listen(address, cfg)
 	if err != nil {
-		return fmt.Errorf("listening on %q: %w", address, err)
+		return err
 	}
-	server := newServer(webhook, log)
-	fmt.Fprintf(std.err, "listening on http://%s\n", listener.Addr())
+	h.reload = c.config
+	defer h.reloadOn(std.hup)()
+	server := newServer(h, accepts)
+	fmt.Fprintf(std.err, "listening on %s://%s\n", scheme, listener.Addr())
 	return serve(ctx, server, listener, h, c.Drain)
+}
+
+// listen listens, with TLS where the configuration names a certificate.
+func listen(address string, cfg *amx.Config) (l net.Listener, scheme string, err error) {
+	scheme = "http"
+	var secure *tls.Config
+	if cfg.TLSCrt != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLSCrt, cfg.TLSKey)
+		if err != nil {
+			return nil, "", fmt.Errorf("reading tls_crt %q and tls_key %q: %w", cfg.TLSCrt, cfg.TLSKey, err)
+		}
+		scheme, secure = "https", &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	}
+	l, err = net.Listen("tcp", address)
+	if err != nil {
+		return nil, "", fmt.Errorf("listening on %q: %w", address, err)
+	}
+	if secure != nil {
+		l = tls.NewListener(l, secure)
+	}
+	return l, scheme, nil
 }
 
 // config is the file's configuration, with the command line's own command.

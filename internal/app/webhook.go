@@ -31,6 +31,9 @@ type Webhook struct {
 	// AllowGet takes GET with a body, as prometheus-am-executor's example
 	// sends it.
 	AllowGet bool
+	// Observe is told each answer, and what became of the message where it was
+	// one. nil: nobody is.
+	Observe func(Response, runner.Answer)
 }
 
 // A Request is one call of the webhook.
@@ -62,42 +65,67 @@ type body struct {
 //
 // It never answers 429: Alertmanager does not send again after it.
 func (w *Webhook) Serve(ctx context.Context, r Request) Response {
-	if r.Method != http.MethodPost && (!w.AllowGet || r.Method != http.MethodGet) {
-		return failure(http.StatusMethodNotAllowed, fmt.Sprintf("method %q: Alertmanager's webhook is sent with POST", r.Method))
+	response, answer := w.serve(ctx, r)
+	if w.Observe != nil {
+		w.Observe(response, answer)
 	}
-	if w.Accepts != nil {
-		token, ok := bearer(r.Authorization)
-		if !ok {
-			return failure(http.StatusUnauthorized, `no token: send "Authorization: Bearer <token>", or Basic with the token as password`)
-		}
-		switch ok, err := w.Accepts(ctx, token); {
-		case err != nil:
-			w.Runner.Log.ErrorContext(ctx, "reading the accepted tokens", "error", err.Error())
-			return failure(http.StatusInternalServerError, "the accepted tokens cannot be read; send again")
-		case !ok:
-			return failure(http.StatusUnauthorized, "the token is not one of the accepted")
-		}
+	return response
+}
+
+func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer) {
+	if r.Method != http.MethodPost && (!w.AllowGet || r.Method != http.MethodGet) {
+		return refuse(http.StatusMethodNotAllowed, fmt.Sprintf("method %q: Alertmanager's webhook is sent with POST", r.Method))
+	}
+	if refusal := w.Authenticate(ctx, r.Authorization); refusal != nil {
+		return *refusal, runner.Answer{}
 	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	if err != nil {
-		return failure(http.StatusBadRequest, fmt.Sprintf("reading the body: %v", err))
+		return refuse(http.StatusBadRequest, fmt.Sprintf("reading the body: %v", err))
 	}
 	if len(text) > MaxBody {
-		return failure(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes: group by more labels", MaxBody))
+		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes: group by more labels", MaxBody))
 	}
 	m, err := amx.Decode(text)
 	if err != nil {
 		w.Runner.Log.WarnContext(ctx, "not an Alertmanager message", "error", err.Error(), "bytes", len(text))
-		return failure(http.StatusBadRequest, err.Error())
+		return refuse(http.StatusBadRequest, err.Error())
 	}
 	a := w.Runner.Handle(ctx, m, true)
 	if a.Err != nil {
-		return respond(http.StatusInternalServerError, body{Error: a.Err.Error(), Results: &a.Results})
+		return respond(http.StatusInternalServerError, body{Error: a.Err.Error(), Results: &a.Results}), a
 	}
-	return respond(http.StatusOK, body{Results: &a.Results})
+	return respond(http.StatusOK, body{Results: &a.Results}), a
 }
 
-func failure(status int, message string) Response { return respond(status, body{Error: message}) }
+// Authenticate answers the refusal of a caller that is not accepted; nil for one
+// that is.
+func (w *Webhook) Authenticate(ctx context.Context, authorization string) *Response {
+	if w.Accepts == nil {
+		return nil
+	}
+	token, ok := bearer(authorization)
+	status, message := http.StatusUnauthorized, `no token: send "Authorization: Bearer <token>", or Basic with the token as password`
+	if ok {
+		accepted, err := w.Accepts(ctx, token)
+		switch {
+		case err != nil:
+			w.Runner.Log.ErrorContext(ctx, "reading the accepted tokens", "error", err.Error())
+			status, message = http.StatusInternalServerError, "the accepted tokens cannot be read; send again"
+		case accepted:
+			return nil
+		default:
+			message = "the token is not one of the accepted"
+		}
+	}
+	refusal, _ := refuse(status, message)
+	return &refusal
+}
+
+// refuse answers a request that is no message, or not an accepted one's.
+func refuse(status int, message string) (Response, runner.Answer) {
+	return respond(status, body{Error: message}), runner.Answer{}
+}
 
 func respond(status int, b body) Response {
 	text, err := json.Marshal(b)
