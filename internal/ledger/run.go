@@ -121,7 +121,9 @@ func (e *Entry) Record(id, holder string, sent []Sent) *Run {
 		case s.Command != "":
 			c.merge(s.Command)
 		case len(c.Commands) == 0:
-			c.Unsent, c.Refused = s.Unsent, s.Refused
+			// A refusal says nothing of an unknown send before it: the chunk is
+			// wanted until a look proves that there was none.
+			c.Unsent, c.Refused = s.Unsent, s.Refused && !r.Unsure
 		}
 	}
 	if r.Holder == holder {
