@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
 // Region and credentials of the tests. Nothing checks them.
@@ -26,6 +27,11 @@ func DynamoDBClient(endpoint string) *dynamodb.Client {
 	return dynamodb.New(dynamodb.Options{
 		Region: Region, BaseEndpoint: &endpoint, Credentials: credentials(),
 	})
+}
+
+// SSMClient is the SDK's client of an SSM at that URL.
+func SSMClient(endpoint string) *ssm.Client {
+	return ssm.New(ssm.Options{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials()})
 }
 
 func credentials() aws.CredentialsProvider {
