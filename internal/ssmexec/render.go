@@ -80,21 +80,21 @@ func Render(j Job) (inputs []*ssm.SendCommandInput, notes []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	line := commandLine(c, args)
-	if strings.ContainsRune(line, 0) {
-		return nil, nil, fmt.Errorf("args: the command line has a NUL byte, which no argument can carry")
+	execute, err := execution(c, args)
+	if err != nil {
+		return nil, nil, err
 	}
 	chunks := split(j.Targets)
 	token := Token{Entry: j.Entry, Run: j.Run, Chunks: len(chunks), Command: c.Name}
 	variables, notes, err := fitter{j, func(variables string) (int, error) {
-		return parametersSize(c, script(token, variables, line))
+		return parametersSize(c, script(token, variables, execute))
 	}}.fit()
 	if err != nil {
 		return nil, nil, err
 	}
 	for i, targets := range chunks {
 		token.Chunk = i
-		inputs = append(inputs, input(c, token, targets, script(token, variables, line)))
+		inputs = append(inputs, input(c, token, targets, script(token, variables, execute)))
 	}
 	return inputs, notes, nil
 }

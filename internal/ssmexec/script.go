@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	_ "embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -19,13 +20,15 @@ var (
 	guardScript string
 	//go:embed scripts/run.sh
 	runScript string
+	//go:embed scripts/user.sh
+	userScript string
 	//go:embed scripts/signal.sh
 	signalScript string
 )
 
-// plainVariables is the size, in bytes, up to which the variables stand in the
-// script as a person would write them. More travel gzipped.
-const plainVariables = 16 << 10
+// maxReadable is the size, in bytes, up to which the variables and the command
+// line stand in the script as a person would write them. More travels gzipped.
+const maxReadable = 16 << 10
 
 // maxVariable is what Linux takes as one string of a new process's environment
 // (MAX_ARG_STRLEN, 32 pages), with the terminating NUL; maxVariables is
@@ -38,7 +41,7 @@ const (
 
 // script is a run's shell script: line 1 the shebang, line 2 the token, then
 // the variables, the guard, and the command in the foreground.
-func script(token Token, variables, command string) string {
+func script(token Token, variables, execute string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#!/bin/sh\n# %s\n", token)
 	fmt.Fprintf(&b, "# The run of command %q that amx began for an alert. The alert:\n", token.Command)
@@ -46,27 +49,45 @@ func script(token Token, variables, command string) string {
 	fmt.Fprintf(&b, "amx_run=%s\n", token.Run)
 	b.WriteString(commonScript)
 	b.WriteString(guardScript)
-	b.WriteString(strings.Replace(runScript, "@COMMAND@", command, 1))
+	b.WriteString(strings.Replace(runScript, "  @EXEC@\n", execute, 1))
 	return b.String()
 }
 
 // signaller is the script that signals a run's process, name without SIG.
 func signaller(token Token, name string) string {
-	return fmt.Sprintf("#!/bin/sh\n# %s\namx_run=%s\namx_signal=%s\n", token.signal("SIG"+name), token.Run, name) +
+	comment := token.signal("SIG" + name)
+	if name == "STKFLT" {
+		name = "16" // dash does not know the name
+	}
+	return fmt.Sprintf("#!/bin/sh\n# %s\namx_run=%s\namx_signal=%s\n", comment, token.Run, name) +
 		commonScript + signalScript
 }
 
-// commandLine is what the script execs: cmd and its arguments, or the shell
-// with the configured script as text.
-func commandLine(c *amx.Command, args []string) string {
+// execution is the end of a script: it becomes cmd with its arguments, or the
+// shell with the configured script as text. It is packed where a person could
+// not read it anyway.
+func execution(c *amx.Command, args []string) (string, error) {
 	words := append([]string{c.Cmd}, args...)
 	if c.Script != "" {
 		words = append([]string{c.Shell, "-c", c.Script, c.Name}, args...)
 	}
+	readable := true
 	for i, w := range words {
+		if strings.ContainsRune(w, 0) {
+			return "", errors.New("args: the command line has a NUL byte, which no argument can carry")
+		}
+		readable = readable && printable(w)
 		words[i] = quote(w)
 	}
-	return strings.Join(words, " ")
+	as, line := "", "exec "+strings.Join(words, " ")
+	if c.User != "" {
+		as = strings.Replace(userScript, "@USER@", quote(c.User), 1)
+		line = `exec "$@" ` + strings.Join(words, " ")
+	}
+	if !readable || len(line) > maxReadable {
+		return as + pack(line), nil
+	}
+	return as + "  " + line + "\n", nil
 }
 
 // exports is the variables as shell text, and whether a person can read it.
@@ -89,7 +110,7 @@ func exports(vars amx.Pairs) (text string, readable bool, err error) {
 	if size > maxVariables {
 		return "", false, &tooLargeError{fmt.Sprintf("the variables are %d bytes, over %d", size, maxVariables)}
 	}
-	return b.String(), readable && b.Len() <= plainVariables, nil
+	return b.String(), readable && b.Len() <= maxReadable, nil
 }
 
 // pack is shell text that evaluates text. Base64 also carries what SSM might

@@ -1,10 +1,13 @@
-amx_at() { # amx_t: the start time of process $1, empty if there is none
+amx_at() { # amx_t: when process $1 started; empty if it is gone
   amx_t=
-  if { read -r amx_t <"/proc/$1/stat"; } 2>/dev/null; then
-    amx_t=${amx_t##*) }
-    set -- $amx_t
-    shift 19
-    amx_t=$1
+  if { while read -r amx_l; do amx_t="$amx_t $amx_l"; done <"/proc/$1/stat"; } 2>/dev/null; then
+    # A process may have any name, but after its ")" there are only fields.
+    # shellcheck disable=SC2086
+    set -- ${amx_t##*) }
+    case ${1-Z} in
+    Z | X) amx_t= ;; # it has ended
+    *) shift 19 && amx_t=$1 ;;
+    esac
   elif ! [ -r /proc/self/stat ]; then
     amx_t=$(ps -o lstart= -p "$1" 2>/dev/null | tr -cd '[:alnum:]')
   fi

@@ -1,0 +1,183 @@
+package ssmexec
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+// nasty is text that means something to a shell, to SSM, to gzip's reader, or
+// to somebody who takes text apart by lines or by bytes.
+var nasty = []string{
+	"", "'", "''", `'\''`, `"`, "`id`", "$(id)", "${IFS}", "$HOME", "\\", "\\\\'", "\n", "\n\n", "\r\n", "\t", " ", "  x  ",
+	"{{", "{{{", "{{{{", "}}", "{{ssm:amx}}", "{{ ssm:/a/b }}", "{'{", "{\n{", "a{", "{",
+	"; touch owned", "| touch owned", "&& touch owned", "$(touch owned)", "`touch owned`", "'; touch owned; '", "\n touch owned\n", "&",
+	"<(touch owned)", ">owned", "!", "!!", "#", "*", "?", "[a-z]", "~", "%s%n", "-n", "-e", "--", "=", "@EXEC@", "@USER@",
+	"é", "日本", "\u2028", "\ufeff", "\U0001f600", "\x01", "\x1b[0m", "\x7f", "\xff\xfe", "\xc3", "\u0085", "EOF", "amx_run=x",
+}
+
+// values turns arbitrary bytes into values that no process can refuse, cut at
+// the bytes that a fuzzer learns to place.
+func values(data []byte) []string {
+	var out []string
+	for _, v := range bytes.Split(data, []byte{0}) {
+		out = append(out, string(v[:min(len(v), maxVariable/2)]))
+	}
+	return out
+}
+
+// wantBack renders the values as variables, in the readable and in the packed
+// form, has each shell read them, and wants every value back byte for byte and
+// nothing else done.
+func wantBack(t *testing.T, all []string) {
+	t.Helper()
+	vars, alerts := amx.Pairs{}, amx.Alerts{}
+	for i, v := range all {
+		// The name is a value, too: whatever it holds, a variable comes of it.
+		alerts = append(alerts, amx.Alert{Labels: amx.KV{fmt.Sprintf("%d_%s", i, v): v}})
+	}
+	named, _ := amx.Variables(amx.Data{Alerts: alerts}, len(alerts), "c", runA)
+	for _, v := range named {
+		if strings.Contains(v.Name, "_LABEL_") {
+			vars = append(vars, v)
+		}
+	}
+	plain, _, err := exports(vars)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want bytes.Buffer
+	for _, v := range vars {
+		fmt.Fprintf(&want, "%s=%s\x00", v.Name, v.Value)
+	}
+	for _, text := range []string{plain, pack(plain)} {
+		if strings.Contains(text, "{{") {
+			t.Errorf("the script has {{: %q", text)
+		}
+		for _, sh := range shells {
+			readBack(t, sh.argv, text, want.Bytes())
+		}
+	}
+}
+
+func readBack(t *testing.T, shell []string, text string, want []byte) {
+	t.Helper()
+	path, err := exec.LookPath(shell[0])
+	if err != nil {
+		return
+	}
+	dir := t.TempDir()
+	text += "exec env -0\n"
+	if len(want) == 0 {
+		text = "exec env -0 -i\n"
+	}
+	script := filepath.Join(dir, "script")
+	if err := os.WriteFile(script, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append(shell[1:len(shell):len(shell)], script)...)
+	cmd.Dir, cmd.Env = dir, []string{"PATH=" + os.Getenv("PATH")}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v; script %q", shell, err, text)
+	}
+	got := map[string]bool{}
+	for _, kv := range bytes.Split(bytes.TrimSuffix(out, []byte{0}), []byte{0}) {
+		got[string(kv)] = true
+	}
+	for _, kv := range bytes.Split(bytes.TrimSuffix(want, []byte{0}), []byte{0}) {
+		if len(kv) > 0 && !got[string(kv)] {
+			t.Errorf("%v did not give %q back", shell, kv)
+		}
+	}
+	for kv := range got { // what the shells set themselves
+		name, _, _ := strings.Cut(kv, "=")
+		if !strings.HasPrefix(name, "AMX_ALERT_") && !strings.Contains(" PATH PWD OLDPWD SHLVL _ ", " "+name+" ") {
+			t.Errorf("%v has a variable %q that nobody set", shell, name)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%v left %v behind, %v", shell, entries, err)
+	}
+}
+
+func FuzzExports(f *testing.F) {
+	f.Add([]byte(strings.Join(nasty, "\x00")))
+	for _, n := range nasty {
+		f.Add([]byte(n))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) { wantBack(t, values(data)) })
+}
+
+// Values made of nasty pieces, many to a script. AMX_QUOTE_VALUES in the
+// environment asks for more of them than a test run should take.
+func TestEveryValueComesBack(t *testing.T) {
+	total := 4000
+	_, _ = fmt.Sscan(os.Getenv("AMX_QUOTE_VALUES"), &total)
+	random := rand.New(rand.NewPCG(1, 2))
+	for done := 0; done < total && !t.Failed(); {
+		batch := make([]string, min(500, total-done))
+		for i := range batch {
+			var b strings.Builder
+			for range random.IntN(6) {
+				if random.IntN(3) == 0 {
+					b.WriteByte(byte(1 + random.IntN(255)))
+				} else {
+					b.WriteString(nasty[random.IntN(len(nasty))])
+				}
+			}
+			batch[i] = b.String()
+		}
+		wantBack(t, batch)
+		done += len(batch)
+	}
+}
+
+func TestEveryArgumentComesBack(t *testing.T) {
+	args := []string{"-c", `for a; do printf '%s\0' "$a"; done`, "sh"}
+	var want strings.Builder
+	for _, n := range nasty {
+		args = append(args, n, "<"+n+">", n+n)
+		for _, a := range args[len(args)-3:] {
+			want.WriteString(a + "\x00")
+		}
+	}
+	eachShell(t, func(t *testing.T, n *node) {
+		for _, user := range []string{"", currentUser(t)} {
+			n := newNode(t, n.shell)
+			text := commandScript(t, &amx.Command{Cmd: "sh", Args: args, User: user})
+			if strings.Contains(text, "{{") {
+				t.Error("the script has {{")
+			}
+			if out, code := n.run(t, cmd0, text); out != want.String() || code != 0 {
+				t.Errorf("the arguments came back as %q, exit %d", out, code)
+			}
+		}
+	})
+}
+
+func TestAScriptIsGivenToItsShellAsItStands(t *testing.T) {
+	text := "# {{ not a template }}\nprintf '%s\\n' \"$0\" \"$1\" 'it''s'\nexit 3"
+	for shell, want := range map[string]string{"sh": "fix\nx y\nits\n", "bash": "fix\nx y\nits\n"} {
+		eachShell(t, func(t *testing.T, n *node) {
+			n.wantRun(t, cmd0, commandScript(t, &amx.Command{Name: "fix", Shell: shell, Script: text, Args: []string{"x y"}}), want, 3)
+		})
+	}
+}
+
+func currentUser(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("id", "-un").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
