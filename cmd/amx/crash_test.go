@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -148,9 +147,16 @@ func sleepers(t *testing.T, dir string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pid, _, _ := strings.Cut(string(text), " ")
+		pid, rest, _ := strings.Cut(string(text), " ")
+		start, _, _ := strings.Cut(rest, " ")
 		stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
-		if err == nil && !bytes.Contains(stat, []byte(") Z ")) {
+		if err != nil {
+			continue
+		}
+		// Behind the name come the state and, as the 20th, the start time: the
+		// PID alone may be another process's by now.
+		_, fields, _ := strings.Cut(string(stat), ") ")
+		if f := strings.Fields(fields); f[0] != "Z" && f[19] == start {
 			alive = append(alive, pid)
 		}
 	}
