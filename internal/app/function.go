@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/smithy-go"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger/dynamo"
+	"github.com/amx-lambda/amx/internal/runner"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+const (
+	// configTime bounds the reading of a configuration, so that it fails by
+	// name: Lambda ends the whole of init after 10 s.
+	configTime = 8 * time.Second
+	// webhookWait is how long the webhook's caller waits for the outcome of a
+	// command that does not say. The runner cuts it to the time left.
+	webhookWait = 10 * time.Second
+	// callsEnd is how long before an invocation's deadline every call ends, as
+	// in the runner.
+	callsEnd = 500 * time.Millisecond
+)
+
+// parameters is the part of SSM that reads Parameter Store.
+type parameters interface {
+	GetParameter(context.Context, *ssm.GetParameterInput, ...func(*ssm.Options)) (*ssm.GetParameterOutput, error)
+}
+
+// newRunner makes what the functions share. It calls AWS only where the
+// configuration is in Parameter Store.
+func newRunner(ctx context.Context, env Getenv, s *settings, log *slog.Logger) (*runner.Runner, *ssm.Client, error) {
+	conn := newConnection(env)
+	client := conn.ssm()
+	config, err := readConfig(ctx, env, s.config, client)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &runner.Runner{
+		Config: func() *amx.Config { return config },
+		Store:  &dynamo.Store{Client: conn.dynamodb(), Table: s.table},
+		Exec:   &ssmexec.Executor{Client: client, Jitter: rand.Float64},
+		Log:    log,
+		Window: s.listLag,
+		Wait:   webhookWait,
+	}, client, nil
+}
+
+// readConfig reads and checks the configuration. An error says which it is.
+func readConfig(ctx context.Context, env Getenv, source string, client parameters) (*amx.Config, error) {
+	name, text, err := readSource(ctx, env, source, client)
+	if err != nil {
+		return nil, fmt.Errorf("AMX_CONFIG %q: %w", source, err)
+	}
+	config, err := amx.ParseConfig(name, text)
+	if err != nil {
+		return nil, err
+	}
+	return config, config.RequireTargets()
+}
+
+func readSource(ctx context.Context, env Getenv, source string, client parameters) (name string, text []byte, err error) {
+	if parameter, ok := strings.CutPrefix(source, "ssm:"); ok {
+		ctx, cancel := context.WithTimeout(ctx, configTime)
+		defer cancel()
+		value, err := readParameter(ctx, client, parameter)
+		return source, []byte(value), err
+	}
+	path := strings.TrimPrefix(source, "file:")
+	file := path
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(env("LAMBDA_TASK_ROOT"), file)
+	}
+	text, err = os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: put it beside bootstrap, or name another with AMX_CONFIG", err)
+	}
+	return path, text, err
+}
+
+// readParameter reads a String or a SecureString.
+func readParameter(ctx context.Context, client parameters, name string) (string, error) {
+	out, err := client.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
+	if err != nil {
+		var api smithy.APIError
+		if errors.As(err, &api) {
+			err = api // without the URL and the attempts that the SDK wraps around it
+		}
+		return "", fmt.Errorf("GetParameter %q: %w", name, err)
+	}
+	if out.Parameter == nil {
+		return "", fmt.Errorf("GetParameter %q: the answer has no parameter", name)
+	}
+	return aws.ToString(out.Parameter.Value), nil
+}

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Getenv answers an environment variable, "" where it is not set: os.Getenv of
+// main, which alone reads the environment.
+type Getenv func(name string) string
+
+const (
+	defaultConfig  = "file:amx.yaml"
+	defaultListLag = 2 * time.Minute
+)
+
+// settings are a function's environment variables.
+type settings struct {
+	config         string
+	table          string
+	listLag        time.Duration
+	tokenParameter string   // webhook; empty: the function URL itself authenticates
+	topics         []string // sns
+}
+
+// readSettings reads what both functions use. All that is wrong is in one error.
+func readSettings(env Getenv, own func(*settings) error) (*settings, error) {
+	s := &settings{config: cmp.Or(env("AMX_CONFIG"), defaultConfig), table: env("AMX_TABLE"), listLag: defaultListLag}
+	var errs []error
+	if !strings.HasPrefix(s.config, "file:") && !strings.HasPrefix(s.config, "ssm:") {
+		errs = append(errs, fmt.Errorf("AMX_CONFIG is %q: want \"file:\" and a path, or \"ssm:\" and the name of a parameter", s.config))
+	}
+	if s.table == "" {
+		errs = append(errs, errors.New("AMX_TABLE is not set: give it the name of the DynamoDB table that holds the ledger"))
+	}
+	if text := env("AMX_LIST_LAG"); text != "" {
+		var err error
+		if s.listLag, err = time.ParseDuration(text); err != nil || s.listLag < 0 {
+			errs = append(errs, fmt.Errorf("AMX_LIST_LAG is %q: want a duration such as \"2m\"", text))
+		}
+	}
+	if env("AWS_REGION") == "" {
+		errs = append(errs, errors.New("AWS_REGION is not set: Lambda sets it; elsewhere give it the region of the nodes and the table"))
+	}
+	return s, errors.Join(append(errs, own(s))...)
+}
+
+// webhookSettings reads what only the webhook uses. Without a token it takes
+// nobody's message unless it is told that somebody else authenticates.
+func webhookSettings(env Getenv) func(*settings) error {
+	return func(s *settings) error {
+		switch auth := cmp.Or(env("AMX_AUTH"), "token"); auth {
+		case "iam":
+			return nil
+		case "token":
+			if s.tokenParameter = env("AMX_TOKEN_PARAMETER"); s.tokenParameter == "" {
+				return errors.New("AMX_TOKEN_PARAMETER is not set: give it the name of a SecureString with the accepted tokens, one a line; or set AMX_AUTH to \"iam\" where the function URL authenticates")
+			}
+			return nil
+		default:
+			return fmt.Errorf("AMX_AUTH is %q: want \"token\" or \"iam\"", auth)
+		}
+	}
+}
+
+// snsSettings reads what only the SNS function uses.
+func snsSettings(env Getenv) func(*settings) error {
+	return func(s *settings) error {
+		var errs []error
+		for arn := range strings.SplitSeq(env("AMX_TOPIC_ARNS"), ",") {
+			if arn = strings.TrimSpace(arn); arn == "" {
+				continue
+			}
+			// arn:aws:sns:eu-central-1:123456789012:alerts
+			if parts := strings.Split(arn, ":"); len(parts) != 6 || parts[0] != "arn" || parts[2] != "sns" {
+				errs = append(errs, fmt.Errorf("AMX_TOPIC_ARNS has %q: want the ARN of an SNS topic", arn))
+			}
+			s.topics = append(s.topics, arn)
+		}
+		if len(s.topics) == 0 {
+			errs = append(errs, errors.New("AMX_TOPIC_ARNS is not set: give it the ARNs of the topics whose messages are accepted, separated by commas"))
+		}
+		return errors.Join(errs...)
+	}
+}

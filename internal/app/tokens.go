@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+)
+
+const (
+	// tokensLive is how long tokens count before they are read again.
+	tokensLive = time.Minute
+	// tokensPause is the least time between two readings of which the first
+	// failed.
+	tokensPause = time.Second
+)
+
+// tokenParameter is the accepted tokens, in Parameter Store. They are read at
+// the first request, and again after a minute. An unknown token may force one
+// reading earlier, so that a new one counts at once; it is one a minute, so that
+// nobody can make amx call SSM for each request.
+type tokenParameter struct {
+	client parameters
+	name   string
+	log    *slog.Logger
+	now    func() time.Time
+
+	mu     sync.Mutex
+	tokens Tokens
+	read   time.Time // when tokens were read, zero: never
+	tried  time.Time // when they were last asked for
+	failed error     // of the last try
+	forced bool      // an unknown token has had its reading since
+}
+
+// accepts says whether token is one of those accepted. An error says that none
+// is known.
+func (p *tokenParameter) accepts(ctx context.Context, token string) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if p.due(now) {
+		p.forced = false
+		p.refresh(ctx, now)
+	}
+	if p.tokens.Accept(token) {
+		return true, nil
+	}
+	if p.failed == nil && !p.forced && !p.tried.Equal(now) {
+		p.forced = true
+		p.refresh(ctx, now)
+	}
+	if len(p.tokens) == 0 {
+		return false, p.failed
+	}
+	return p.tokens.Accept(token), nil
+}
+
+func (p *tokenParameter) due(now time.Time) bool {
+	if p.failed != nil {
+		return now.Sub(p.tried) >= tokensPause
+	}
+	return p.tried.IsZero() || now.Sub(p.read) >= tokensLive
+}
+
+// refresh reads the tokens. Where SSM does not answer, those read before go on
+// counting; where it answers that there are none, none count.
+func (p *tokenParameter) refresh(ctx context.Context, now time.Time) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-callsEnd))
+		defer cancel()
+	}
+	text, err := readParameter(ctx, p.client, p.name)
+	p.tried, p.failed = now, err
+	switch {
+	case err == nil:
+		p.tokens, p.read = ParseTokens(text), now
+		if len(p.tokens) == 0 {
+			p.failed = fmt.Errorf("parameter %q has no token: write one a line", p.name)
+		}
+	case errors.As(err, new(*types.ParameterNotFound)):
+		p.tokens = nil
+	}
+	if p.failed != nil && len(p.tokens) > 0 {
+		p.log.WarnContext(ctx, "the accepted tokens cannot be read again; those read before count", "error", p.failed.Error())
+	}
+}
