@@ -156,7 +156,7 @@ func sleepers(t *testing.T, dir string) []string {
 		// Behind the name come the state and, as the 20th, the start time: the
 		// PID alone may be another process's by now.
 		_, fields, _ := strings.Cut(string(stat), ") ")
-		if f := strings.Fields(fields); f[0] != "Z" && f[19] == start {
+		if f := strings.Fields(fields); len(f) > 19 && f[0] != "Z" && f[19] == start {
 			alive = append(alive, pid)
 		}
 	}
