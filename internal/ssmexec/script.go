@@ -44,7 +44,8 @@ const (
 func script(token Token, variables, execute string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#!/bin/sh\n# %s\n", token)
-	fmt.Fprintf(&b, "# The run of command %q that amx began for an alert. The alert:\n", token.Command)
+	fmt.Fprintf(&b, "# amx runs its command %q for the alert below. The guard keeps it from\n"+
+		"# running twice; the command itself is at the end.\n", token.Command)
 	b.WriteString(variables)
 	fmt.Fprintf(&b, "amx_run=%s\n", token.Run)
 	b.WriteString(commonScript)
