@@ -3,9 +3,10 @@ package amx
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -22,9 +23,24 @@ const everyNode = "*"
 
 const instanceIDs = "InstanceIds"
 
-// targetKey has the forms of a key that select nodes for Run Command. A tag's
-// name is of the characters that EC2 allows.
-var targetKey = regexp.MustCompile(`^(InstanceIds|Address|tag:[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}|resource-groups:Name)$`)
+// maxTagName is the length, in characters, that EC2 allows a tag's name.
+const maxTagName = 128
+
+// selectsNodes says whether a key is of a form that selects nodes for Run
+// Command. (As a regular expression this would cost each cold start of a
+// function 4 ms and 5 MB.)
+func selectsNodes(key string) bool {
+	switch key {
+	case instanceIDs, "Address", "resource-groups:Name":
+		return true
+	}
+	name, ok := strings.CutPrefix(key, "tag:")
+	return ok && name != "" && utf8.RuneCountInString(name) <= maxTagName && !strings.ContainsFunc(name, notInTagName)
+}
+
+func notInTagName(r rune) bool {
+	return !unicode.In(r, unicode.L, unicode.Z, unicode.N) && !strings.ContainsRune("_.:/=+-@", r)
+}
 
 var targetKeys = []key[Target]{
 	{"key", checked(func(t *Target) *string { return &t.Key }, checkTargetKey)},
@@ -35,7 +51,7 @@ func checkTargetKey(s string) error {
 	switch {
 	case notYet["key: "+s]:
 		return errors.New("not supported yet: want InstanceIds, tag:NAME or resource-groups:Name")
-	case !targetKey.MatchString(s):
+	case !selectsNodes(s):
 		return errors.New("want InstanceIds, tag:NAME or resource-groups:Name")
 	}
 	return nil

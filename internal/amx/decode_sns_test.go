@@ -170,7 +170,7 @@ func TestHostileSNSMessagesAreRefusedSoon(t *testing.T) {
 		return head + strings.Repeat(unit, (size-len(head)-len(tail))/len(unit)) + tail
 	}
 	bomb := "a: &a [x, x, x, x, x, x, x, x, x]\n"
-	for _, name := range strings.SplitSeq("bcdefghij", "") {
+	for name := range strings.SplitSeq("bcdefghij", "") {
 		last := string(name[0] - 1)
 		bomb += name + ": &" + name + " [" + strings.TrimSuffix(strings.Repeat("*"+last+", ", 9), ", ") + "]\n"
 	}
