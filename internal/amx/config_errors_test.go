@@ -40,7 +40,6 @@ commands:
 `, `amx.yaml:4: commands[0] "d": key "document": not supported yet: remove it
 amx.yaml:5: commands[0] "d": key "document_version": not supported yet: remove it
 amx.yaml:6: commands[0] "d": key "parameters": not supported yet: remove it
-amx.yaml:8: commands[1]: key "user": not supported yet: remove it
 amx.yaml:9: commands[1]: key "rate_limit": not supported yet: remove it
 amx.yaml:10: commands[1]: key "cooldown": not supported yet: remove it
 amx.yaml:11: commands[1]: key "mode": not supported yet: remove it
@@ -102,6 +101,9 @@ amx.yaml:10: commands[1]: repeat_after: "sometimes": want "never", or a duration
 	{"choices", `commands: [{cmd: a, scope: all, shell: zsh, platform: macos}]`, `amx.yaml:1: commands[0]: scope: "all": want "notification" or "alert"
 amx.yaml:1: commands[0]: shell: "zsh": want "sh" or "bash"
 amx.yaml:1: commands[0]: platform: "macos": want "linux" or "windows"`},
+	{"a user", `commands: [{cmd: a, user: "-x"}, {cmd: b, user: a b}]`, `amx.yaml:1: commands[0]: user: "-x": want the name of a user on the nodes
+amx.yaml:1: commands[1]: user: "a b": want the name of a user on the nodes`},
+	{"a working directory that SSM would change", "commands: [{cmd: a, working_directory: '/srv/{{ssm:dir}}'}]", `amx.yaml:1: commands[0]: working_directory: "/srv/{{ssm:dir}}": it is no template, and SSM would resolve what {{ begins`},
 	{"a signal", "commands: [{cmd: a, resolved_signal: SIGFOO}, {cmd: b, resolved_signal: 64}]",
 		`amx.yaml:1: commands[0]: resolved_signal: "SIGFOO": want one of ` + strings.Join(signals[1:], " ") + `, or a number from 1 to 31
 amx.yaml:1: commands[1]: resolved_signal: "64": want a number from 1 to 31, or a name such as SIGTERM`},

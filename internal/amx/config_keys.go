@@ -24,7 +24,6 @@ var notYet = map[string]bool{
 	"document":          true,
 	"document_version":  true,
 	"parameters":        true,
-	"user":              true,
 	"rate_limit":        true,
 	"cooldown":          true,
 	"mode":              true,
@@ -59,8 +58,8 @@ var commandKeys = []key[Command]{
 	{"max_errors", checked(func(c *Command) *string { return &c.MaxErrors }, checkShare(maxErrors, "0"))},
 	{"platform", checked(func(c *Command) *string { return &c.Platform }, checkPlatform)},
 	{"shell", choice(func(c *Command) *string { return &c.Shell }, "sh", "bash")},
-	{"user", text(func(c *Command) *string { return &c.User })},
-	{"working_directory", text(func(c *Command) *string { return &c.WorkingDirectory })},
+	{"user", checked(func(c *Command) *string { return &c.User }, checkUser)},
+	{"working_directory", checked(func(c *Command) *string { return &c.WorkingDirectory }, checkDirectory)},
 	{"timeout", duration(5*time.Second, 48*time.Hour, time.Second, func(c *Command) *time.Duration { return &c.Timeout })},
 	{"delivery_timeout", duration(30*time.Second, 720*time.Hour, time.Second, func(c *Command) *time.Duration { return &c.DeliveryTimeout })},
 	{"wait", duration(0, 0, 1, func(c *Command) *time.Duration { c.Wait = new(time.Duration); return c.Wait })},
@@ -171,6 +170,23 @@ func checkPlatform(s string) error {
 		return errors.New(`want "linux" or "windows"`)
 	case notYet["platform: "+s]:
 		return errors.New(`not supported yet: want "linux"`)
+	}
+	return nil
+}
+
+// userName leaves out what a program could take for an option.
+var userName = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.@+\\-]*[$]?$`)
+
+func checkUser(s string) error {
+	if !userName.MatchString(s) {
+		return errors.New("want the name of a user on the nodes")
+	}
+	return nil
+}
+
+func checkDirectory(s string) error {
+	if strings.Contains(s, "{{") {
+		return errors.New("it is no template, and SSM would resolve what {{ begins")
 	}
 	return nil
 }

@@ -73,9 +73,6 @@ func byInstance(targets []ledger.Target) bool {
 // can be sent, now or later.
 func Render(j Job) (inputs []*ssm.SendCommandInput, notes []string, err error) {
 	c := j.Command
-	if strings.Contains(c.WorkingDirectory, "{{") {
-		return nil, nil, fmt.Errorf("working_directory %q: SSM would resolve what {{ begins", c.WorkingDirectory)
-	}
 	args, err := c.ExpandArgs(j.Data)
 	if err != nil {
 		return nil, nil, err
