@@ -89,16 +89,16 @@ func (c *connection) fips() aws.FIPSEndpointState {
 	return aws.FIPSEndpointStateUnset
 }
 
-func (c *connection) ssm() *ssm.Client {
-	return ssm.New(ssm.Options{
+func (c *connection) ssm() *ssmClient {
+	return narrowSSM(ssm.New(ssm.Options{
 		Region: c.region, Credentials: c.credentials, HTTPClient: c.http, BaseEndpoint: c.endpoint("SSM"),
 		EndpointOptions: ssm.EndpointResolverOptions{UseFIPSEndpoint: c.fips()},
-	})
+	}))
 }
 
-func (c *connection) dynamodb() *dynamodb.Client {
-	return dynamodb.New(dynamodb.Options{
+func (c *connection) dynamodb() *dynamodbClient {
+	return narrowDynamoDB(dynamodb.New(dynamodb.Options{
 		Region: c.region, Credentials: c.credentials, HTTPClient: c.http, BaseEndpoint: c.endpoint("DYNAMODB"),
 		EndpointOptions: dynamodb.EndpointResolverOptions{UseFIPSEndpoint: c.fips()},
-	})
+	}))
 }

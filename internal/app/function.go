@@ -41,7 +41,7 @@ type parameters interface {
 
 // newRunner makes what the functions share. It calls AWS only where the
 // configuration is in Parameter Store.
-func newRunner(ctx context.Context, env Getenv, s *settings, log *slog.Logger) (*runner.Runner, *ssm.Client, error) {
+func newRunner(ctx context.Context, env Getenv, s *settings, log *slog.Logger) (*runner.Runner, *ssmClient, error) {
 	conn := newConnection(env)
 	client := conn.ssm()
 	config, err := readConfig(ctx, env, s.config, client)
