@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -119,12 +118,12 @@ func (c *Config) nameCommands() {
 	}
 }
 
-var notInName = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
+var notInName = lazily(`[^A-Za-z0-9_.-]`)
 
 // baseName is the last element of a program's path, with "-" for what a name
 // cannot have, and short enough for a hash to follow.
 func baseName(cmd string) string {
-	name := notInName.ReplaceAllString(path.Base(strings.TrimSpace(cmd)), "-")
+	name := notInName().ReplaceAllString(path.Base(strings.TrimSpace(cmd)), "-")
 	return name[:min(len(name), 57)]
 }
 

@@ -31,7 +31,7 @@ func FuzzParseConfig(f *testing.F) {
 		}
 		names := map[string]bool{}
 		for i, cmd := range c.Commands {
-			if !explicitName.MatchString(cmd.Name) || names[cmd.Name] {
+			if !explicitName().MatchString(cmd.Name) || names[cmd.Name] {
 				t.Fatalf("commands[%d] has the name %q", i, cmd.Name)
 			}
 			names[cmd.Name] = true

@@ -130,10 +130,10 @@ func checkAddress(s string) error {
 	return nil
 }
 
-var explicitName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+var explicitName = lazily(`^[A-Za-z0-9_.-]{1,64}$`)
 
 func checkName(s string) error {
-	if !explicitName.MatchString(s) {
+	if !explicitName().MatchString(s) {
 		return errors.New("want 1 to 64 of the characters A-Z a-z 0-9 _ . -")
 	}
 	return nil
@@ -151,13 +151,13 @@ func checkMatchers(s string) error {
 // SSM's own patterns for the two; both take at most 7 characters:
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 var (
-	maxConcurrency = regexp.MustCompile(`^([1-9][0-9]{0,6}|[1-9][0-9]?%|100%)$`)
-	maxErrors      = regexp.MustCompile(`^([1-9][0-9]{0,6}|0|[1-9][0-9]%|[0-9]%|100%)$`)
+	maxConcurrency = lazily(`^([1-9][0-9]{0,6}|[1-9][0-9]?%|100%)$`)
+	maxErrors      = lazily(`^([1-9][0-9]{0,6}|0|[1-9][0-9]%|[0-9]%|100%)$`)
 )
 
-func checkShare(pattern *regexp.Regexp, least string) func(string) error {
+func checkShare(pattern func() *regexp.Regexp, least string) func(string) error {
 	return func(s string) error {
-		if !pattern.MatchString(s) {
+		if !pattern().MatchString(s) {
 			return fmt.Errorf(`want a number from %s to 9999999, or a percentage from "%s%%" to "100%%"`, least, least)
 		}
 		return nil
@@ -175,10 +175,10 @@ func checkPlatform(s string) error {
 }
 
 // userName leaves out what a program could take for an option.
-var userName = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.@+\\-]*[$]?$`)
+var userName = lazily(`^[A-Za-z0-9_.][A-Za-z0-9_.@+\\-]*[$]?$`)
 
 func checkUser(s string) error {
-	if !userName.MatchString(s) {
+	if !userName().MatchString(s) {
 		return errors.New("want the name of a user on the nodes")
 	}
 	return nil
@@ -231,12 +231,12 @@ func readMatchLabels(r *reader, path string, n *yaml.Node, c *Command) {
 }
 
 // parameterName is SSM's pattern for the names of a document's parameters.
-var parameterName = regexp.MustCompile(`^[a-zA-Z0-9]+$`)
+var parameterName = lazily(`^[a-zA-Z0-9]+$`)
 
 func readParameters(r *reader, path string, n *yaml.Node, c *Command) {
 	c.Parameters = map[string][]string{}
 	for _, e := range r.entries(path, n) {
-		if !parameterName.MatchString(e.name) {
+		if !parameterName().MatchString(e.name) {
 			r.fail(e.line, path, "parameter %q: want letters and digits only", e.name)
 			continue
 		}

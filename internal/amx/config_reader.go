@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,7 +111,7 @@ func badText(data []byte) (at int, what string) {
 	return -1, ""
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+var yamlLine = lazily(`^yaml: (?:line (\d+): )?`)
 
 // maxSyntaxLines bounds the files in which brokenLine searches: it reads a file
 // as often as it has lines.
@@ -123,7 +122,7 @@ const maxSyntaxLines = 1000
 // it is taken only for a file that is too long to search.
 func (r *reader) failSyntax(data []byte, err error) {
 	text, line := err.Error(), 1
-	if found := yamlLine.FindStringSubmatch(text); found != nil {
+	if found := yamlLine().FindStringSubmatch(text); found != nil {
 		text = text[len(found[0]):]
 		if n, err := strconv.Atoi(found[1]); err == nil {
 			line = n

@@ -3,7 +3,6 @@ package amx
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,7 +158,7 @@ func short(d time.Duration) string {
 
 // prometheusDuration is the form of Prometheus' and Alertmanager's files, whose
 // days and weeks Go does not know: https://prometheus.io/docs/prometheus/latest/configuration/configuration/
-var prometheusDuration = regexp.MustCompile(`^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$`)
+var prometheusDuration = lazily(`^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$`)
 
 var prometheusUnits = []time.Duration{
 	365 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour, time.Hour, time.Minute, time.Second, time.Millisecond,
@@ -171,7 +170,7 @@ func parseDuration(s string) (time.Duration, error) {
 		return d, nil
 	}
 	wrong := fmt.Errorf(`want a duration such as "90s", "1h30m" or "2d"`)
-	parts := prometheusDuration.FindStringSubmatch(s)
+	parts := prometheusDuration().FindStringSubmatch(s)
 	if parts == nil || s == "" {
 		return 0, wrong
 	}

@@ -2,13 +2,12 @@ package amx
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
 // classicMatcher is a matcher as Alertmanager read it before it knew UTF-8
 // names. The value is whatever follows, without the white space around it.
-var classicMatcher = regexp.MustCompile(`^\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|=|!=|!~)\s*((?s).*?)\s*$`)
+var classicMatcher = lazily(`^\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|=|!=|!~)\s*((?s).*?)\s*$`)
 
 // parseClassicMatchers reads matchers with commas between them, in braces or
 // with either brace missing. It takes much that the newer syntax refuses: an
@@ -59,7 +58,7 @@ func splitClassic(s string) []string {
 }
 
 func parseClassicMatcher(s string) (matcher, error) {
-	parts := classicMatcher.FindStringSubmatch(s)
+	parts := classicMatcher().FindStringSubmatch(s)
 	if parts == nil {
 		return matcher{}, fmt.Errorf("%q is not a matcher", s)
 	}
