@@ -1,88 +1,144 @@
 package ssmexec
 
 import (
-	"errors"
 	"fmt"
 	"slices"
-	"sort"
+	"strconv"
+	"strings"
 
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
+// A language writes what a fitter finds in a shell's own words.
+type language interface {
+	// assign is the variables as text, and whether a person can read it. All
+	// of their values are quoted: alert text is data, never code.
+	assign(vars amx.Pairs) (text string, readable bool, err error)
+	// pack is text of the shell that evaluates text.
+	pack(text string) string
+}
+
 // A fitter finds the variables that a request can carry.
 type fitter struct {
 	job  Job
+	in   language
 	size func(variables string) (int, error) // of the request with them, in bytes
+
+	all     amx.Pairs // of all alerts; those that no process can be given are gone
+	notes   []string
+	packed  int   // bytes of a request whose variables are packed, without them
+	through []int // bytes of the variables of the group and the first n alerts
 }
 
 // fit answers the shell text of the variables of as many of the run's alerts
 // as a request can carry, the first ones. AMX_ALERT_LEN counts the alerts that
-// are there, AMX_ALERT_TOTAL those of the run. Where not even the variables of
-// the group fit, the largest are left out: the command runs all the same.
+// are there, AMX_ALERT_TOTAL those of the run. Where not even one alert fits,
+// the largest variables are left out: the command runs all the same.
 func (f fitter) fit() (text string, notes []string, err error) {
-	total := len(f.job.Data.Alerts)
-	vars, notes := f.variables(total)
-	if text, err = f.text(vars); !errors.As(err, new(*tooLargeError)) {
-		return text, notes, err
+	if err := f.prepare(); err != nil {
+		return "", nil, err
 	}
-	// The most alerts with which it fits; the size grows with their number.
-	n := sort.Search(total, func(n int) bool {
-		vars, _ := f.variables(n + 1)
-		_, err := f.text(vars)
-		return err != nil
+	total := len(f.job.Data.Alerts)
+	text, size, err := f.text(f.first(total))
+	if err != nil || size <= maxParameters {
+		return text, f.notes, err
+	}
+	n, text, err := f.most(total, size)
+	if err == nil && n == 0 {
+		n = min(1, total)
+		text, err = f.withoutLargest(f.first(n))
+	}
+	if n < total {
+		f.notes = append(f.notes, fmt.Sprintf("the variables of %d of %d alerts fit; the others are left out", n, total))
+	}
+	return text, f.notes, err
+}
+
+func (f *fitter) prepare() (err error) {
+	d := f.job.Data
+	f.all, f.notes = amx.Variables(d, len(d.Alerts), f.job.Command.Name, f.job.Run)
+	f.through = make([]int, len(d.Alerts)+1)
+	f.all = slices.DeleteFunc(f.all, func(v amx.Pair) bool {
+		n := len(v.Name) + len(v.Value) + 2
+		if n > maxVariable {
+			f.notes = append(f.notes, fmt.Sprintf("%s is left out: %d bytes, over the %d that one environment variable can have", v.Name, n, maxVariable))
+			return true
+		}
+		f.through[alertOf(v.Name)] += n
+		return false
 	})
-	vars, notes = f.variables(n)
+	for i := 1; i < len(f.through); i++ {
+		f.through[i] += f.through[i-1]
+	}
+	f.packed, err = f.size(f.in.pack(""))
+	return err
+}
+
+// most is how many alerts fit, at least nearly: the size grows about evenly with
+// their number, so that a few tries find it.
+func (f *fitter) most(total, size int) (n int, text string, err error) {
+	low, lowSize, high, highSize := 0, f.packed, total, size
+	if n, _ := slices.BinarySearch(f.through, maxVariables+1); n < high {
+		high, highSize = n, 0 // unknown
+	}
+	for high-low > 1 && lowSize < maxParameters/100*98 {
+		guess := (low + high) / 2
+		if highSize > lowSize {
+			guess = low + (maxParameters-lowSize)*(high-low)/(highSize-lowSize)
+		}
+		guess = min(max(guess, low+1), high-1)
+		t, size, err := f.text(f.first(guess))
+		switch {
+		case err != nil:
+			return 0, "", err
+		case size <= maxParameters:
+			low, lowSize, text = guess, size, t
+		default:
+			high, highSize = guess, size
+		}
+	}
+	return low, text, nil
+}
+
+// first is the variables of the group and of the first n alerts.
+func (f *fitter) first(n int) amx.Pairs {
+	vars := make(amx.Pairs, 0, len(f.all))
+	for _, v := range f.all {
+		if v.Name == "AMX_ALERT_LEN" {
+			v.Value = strconv.Itoa(n)
+		}
+		if alertOf(v.Name) <= n {
+			vars = append(vars, v)
+		}
+	}
+	return vars
+}
+
+// alertOf is the number of the alert that a variable is about, from 1; 0 for the
+// group.
+func alertOf(name string) int {
+	rest, _ := strings.CutPrefix(name, "AMX_ALERT_")
+	digits, _, _ := strings.Cut(rest, "_")
+	n, err := strconv.Atoi(digits)
+	if err != nil || len(rest) == len(name) {
+		return 0
+	}
+	return n
+}
+
+func (f *fitter) withoutLargest(vars amx.Pairs) (text string, err error) {
 	for {
-		text, err = f.text(vars)
-		if !errors.As(err, new(*tooLargeError)) || len(vars) == 0 {
-			break
+		text, size, err := f.text(vars)
+		switch {
+		case err != nil || size <= maxParameters:
+			return text, err
+		case len(vars) == 0:
+			return "", fmt.Errorf("the request is %d bytes, over the %d that SSM takes beside the document", size, maxParameters)
 		}
 		i := largest(vars)
-		notes = append(notes, fmt.Sprintf("%s is left out: %d bytes do not fit", vars[i].Name, len(vars[i].Value)))
+		f.notes = append(f.notes, fmt.Sprintf("%s is left out: %d bytes do not fit", vars[i].Name, len(vars[i].Value)))
 		vars = slices.Delete(vars, i, i+1)
 	}
-	return text, append(notes, fmt.Sprintf("the variables of %d of %d alerts fit; the others are left out", n, total)), err
-}
-
-// variables is those of the first n alerts, without any that no process can be
-// given.
-func (f fitter) variables(n int) (amx.Pairs, []string) {
-	d := f.job.Data
-	total := len(d.Alerts)
-	d.Alerts = d.Alerts[:n]
-	vars, notes := amx.Variables(d, total, f.job.Command.Name, f.job.Run)
-	vars = slices.DeleteFunc(vars, func(v amx.Pair) bool {
-		n := len(v.Name) + len(v.Value) + 2
-		if n <= maxVariable {
-			return false
-		}
-		notes = append(notes, fmt.Sprintf("%s is left out: %d bytes, over the %d that one environment variable can have", v.Name, n, maxVariable))
-		return true
-	})
-	return vars, notes
-}
-
-func (f fitter) text(vars amx.Pairs) (string, error) {
-	plain, readable, err := exports(vars)
-	if err != nil {
-		return "", err
-	}
-	text := plain
-	if !readable {
-		text = pack(plain)
-	}
-	n, err := f.size(text)
-	if err == nil && n > maxParameters && readable {
-		text = pack(plain)
-		n, err = f.size(text)
-	}
-	if err != nil {
-		return "", err
-	}
-	if n > maxParameters {
-		return "", &tooLargeError{fmt.Sprintf("the request is %d bytes, over the %d that SSM takes beside the document", n, maxParameters)}
-	}
-	return text, nil
 }
 
 func largest(vars amx.Pairs) int {
@@ -93,4 +149,27 @@ func largest(vars amx.Pairs) int {
 		}
 	}
 	return at
+}
+
+// text is the variables as they go into the request, and the size of that in
+// bytes.
+func (f *fitter) text(vars amx.Pairs) (text string, size int, err error) {
+	bytes := 0
+	for _, v := range vars {
+		bytes += len(v.Name) + len(v.Value) + 2
+	}
+	if bytes > maxVariables {
+		return "", maxParameters + bytes, nil
+	}
+	plain, readable, err := f.in.assign(vars)
+	if err != nil {
+		return "", 0, err
+	}
+	if readable && len(plain) <= maxReadable {
+		if size, err = f.size(plain); err != nil || size <= maxParameters {
+			return plain, size, err
+		}
+	}
+	text = f.in.pack(plain)
+	return text, f.packed + len(text) - len(f.in.pack("")), nil
 }

@@ -49,7 +49,7 @@ func wantBack(t *testing.T, all []string) {
 			vars = append(vars, v)
 		}
 	}
-	plain, _, err := exports(vars)
+	plain, _, err := sh{}.assign(vars)
 	if err != nil {
 		t.Fatal(err)
 	}

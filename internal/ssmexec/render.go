@@ -83,7 +83,7 @@ func Render(j Job) (inputs []*ssm.SendCommandInput, notes []string, err error) {
 	}
 	chunks := split(j.Targets)
 	token := Token{Entry: j.Entry, Run: j.Run, Chunks: len(chunks), Command: c.Name}
-	variables, notes, err := fitter{j, func(variables string) (int, error) {
+	variables, notes, err := fitter{job: j, in: sh{}, size: func(variables string) (int, error) {
 		return parametersSize(c, script(token, variables, execute))
 	}}.fit()
 	if err != nil {

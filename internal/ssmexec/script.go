@@ -7,7 +7,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -91,16 +93,16 @@ func execution(c *amx.Command, args []string) (string, error) {
 	return as + "  " + line + "\n", nil
 }
 
-// exports is the variables as shell text, and whether a person can read it.
-// Alert text is data, never code: all of it is quoted.
-func exports(vars amx.Pairs) (text string, readable bool, err error) {
+// sh is the shell of Linux nodes.
+type sh struct{}
+
+func (sh) assign(vars amx.Pairs) (text string, readable bool, err error) {
 	var b strings.Builder
-	size, readable := 0, true
+	readable = true
 	for _, v := range vars {
 		if strings.ContainsRune(v.Value, 0) {
 			return "", false, fmt.Errorf("%s has a NUL byte, which no environment variable can carry", v.Name)
 		}
-		size += len(v.Name) + len(v.Value) + 2
 		readable = readable && printable(v.Value)
 		b.WriteString("export ")
 		b.WriteString(v.Name)
@@ -108,20 +110,32 @@ func exports(vars amx.Pairs) (text string, readable bool, err error) {
 		b.WriteString(quote(v.Value))
 		b.WriteByte('\n')
 	}
-	if size > maxVariables {
-		return "", false, &tooLargeError{fmt.Sprintf("the variables are %d bytes, over %d", size, maxVariables)}
-	}
-	return b.String(), readable && b.Len() <= maxReadable, nil
+	return b.String(), readable, nil
 }
+
+func (sh) pack(text string) string { return pack(text) }
 
 // pack is shell text that evaluates text. Base64 also carries what SSM might
 // not take as it is: control characters.
 func pack(text string) string {
+	return "# (gzipped, in base64)\neval \"$(printf %s " + gzipped(text) + " | base64 -d | gzip -dc)\"\n"
+}
+
+// writers keeps gzip's tables, most of what packing costs.
+var writers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
+// gzipped is text, gzipped, in base64.
+func gzipped(text string) string {
+	if text == "" {
+		return ""
+	}
 	var z bytes.Buffer
-	w := gzip.NewWriter(&z) // errors only with its writer, and a buffer has none
-	_, _ = w.Write([]byte(text))
+	w := writers.Get().(*gzip.Writer)
+	defer writers.Put(w)
+	w.Reset(&z) // it errs only with its writer, and a buffer has no errors
+	_, _ = io.WriteString(w, text)
 	_ = w.Close()
-	return "# (gzipped, in base64)\neval \"$(printf %s " + base64.StdEncoding.EncodeToString(z.Bytes()) + " | base64 -d | gzip -dc)\"\n"
+	return base64.StdEncoding.EncodeToString(z.Bytes())
 }
 
 func printable(s string) bool {
@@ -139,9 +153,3 @@ func quote(s string) string {
 	}
 	return "'" + s + "'"
 }
-
-// A tooLargeError says that the variables do not fit; with fewer alerts they
-// may.
-type tooLargeError struct{ what string }
-
-func (e *tooLargeError) Error() string { return e.what }
