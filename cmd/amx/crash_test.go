@@ -254,6 +254,20 @@ func TestStoppingEndsWhatRuns(t *testing.T) {
 	}
 }
 
+func TestStoppingLetsWhatRunsFinish(t *testing.T) {
+	dir := t.TempDir()
+	m := &machine{t: t, dir: dir}
+	p := startAMX(t, dir, "commands:\n- {name: short, cmd: sh, args: [-c, 'echo run >>@DIR@/runs; sleep 0.3; echo end >>@DIR@/ends'], wait: 0s}\n")
+	p.post(notification("amx", firing("a", 0)))
+	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil || len(m.lines("ends")) != 1 {
+		t.Errorf("amx serve: %v; %d of 1 commands ended", err, len(m.lines("ends")))
+	}
+}
+
 func TestTwoAMXOnOneLedger(t *testing.T) {
 	dir := t.TempDir()
 	startAMX(t, dir, longRun)

@@ -193,7 +193,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 	ctx = context.WithoutCancel(ctx)
 	wait, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
-	if server.Shutdown(wait) == nil {
+	if server.Shutdown(wait) == nil && h.ssm.Wait(wait) == nil {
 		return nil
 	}
 	h.log.Info("cancelling what still runs")

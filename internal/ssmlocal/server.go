@@ -145,12 +145,8 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 
-	gone := make(chan struct{})
-	go func() { s.running.Wait(); close(gone) }()
-	select {
-	case <-gone:
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for killed commands: %w", ctx.Err())
+	if err := s.Wait(ctx); err != nil {
+		return err
 	}
 	if !first {
 		return nil
@@ -158,4 +154,17 @@ func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.journal.close()
+}
+
+// Wait waits until no invocation runs or waits to run, or until ctx is done. It
+// is for a caller that starts no more of them.
+func (s *Server) Wait(ctx context.Context) error {
+	gone := make(chan struct{})
+	go func() { s.running.Wait(); close(gone) }()
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for commands to end: %w", ctx.Err())
+	}
 }
