@@ -54,7 +54,7 @@ func (s *Server) openFolder(inv *invocation) (files, error) {
 // process has any of them open, such as a background child of that command.
 func openUsed(dir, text string) (files, error) {
 	f, err := openFiles(dir, text, 0, onlyOurs)
-	if err == nil && !(isEmpty(f.stdout) && isEmpty(f.stderr)) {
+	if err == nil && (!isEmpty(f.stdout) || !isEmpty(f.stderr)) {
 		f.close()
 		err = fmt.Errorf("folder %q got output after its command was over", dir)
 	}

@@ -22,6 +22,8 @@ var operations = map[string]func(s *Server, body []byte) (any, error){
 	"CancelCommand":          operation((*Server).cancelCommand),
 	"ListCommands":           operation((*Server).listCommands),
 	"ListCommandInvocations": operation((*Server).listCommandInvocations),
+
+	"DescribeInstanceInformation": operation((*Server).describeInstanceInformation),
 }
 
 // operation adapts a method with a typed request to the table's form.
@@ -66,7 +68,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.As(err, &known) && known.Type != "InternalServerError":
 		s.answer(w, http.StatusBadRequest, known)
 	default:
-		s.o.Log.Error("ssmlocal: call failed", "operation", name, "err", err)
+		s.o.Log.ErrorContext(r.Context(), "ssmlocal: call failed", "operation", name, "err", err)
 		s.answer(w, http.StatusInternalServerError, &apiError{"InternalServerError", err.Error()})
 	}
 }

@@ -11,10 +11,14 @@ import (
 
 // What the Status filter takes, per operation, as the API reference lists it.
 var (
-	commandStatuses = []string{"Pending", "InProgress", "Success", "Cancelled", "Cancelling", "Failed", "TimedOut",
-		"AccessDenied", "DeliveryTimedOut", "ExecutionTimedOut", "Incomplete", "NoInstancesInTag", "LimitExceeded"}
-	invocationStatuses = []string{"Pending", "InProgress", "Delayed", "Success", "Cancelled", "Cancelling", "Failed", "TimedOut",
-		"AccessDenied", "DeliveryTimedOut", "ExecutionTimedOut", "Undeliverable", "InvalidPlatform", "Terminated"}
+	commandStatuses = []string{
+		"Pending", "InProgress", "Success", "Cancelled", "Cancelling", "Failed", "TimedOut",
+		"AccessDenied", "DeliveryTimedOut", "ExecutionTimedOut", "Incomplete", "NoInstancesInTag", "LimitExceeded",
+	}
+	invocationStatuses = []string{
+		"Pending", "InProgress", "Delayed", "Success", "Cancelled", "Cancelling", "Failed", "TimedOut",
+		"AccessDenied", "DeliveryTimedOut", "ExecutionTimedOut", "Undeliverable", "InvalidPlatform", "Terminated",
+	}
 )
 
 func (s *Server) listCommands(req *listRequest) (*listCommandsResponse, error) {

@@ -143,17 +143,32 @@ func TestListsRefuse(t *testing.T) {
 		in            ssm.ListCommandsInput
 		code, message string
 	}{
-		{"51 results", ssm.ListCommandsInput{MaxResults: aws.Int32(51)},
-			"ValidationException", invalid + "'51' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 50"},
+		{
+			"51 results",
+			ssm.ListCommandsInput{MaxResults: aws.Int32(51)},
+			"ValidationException", invalid + "'51' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to 50",
+		},
 		{"a token of its own making", ssm.ListCommandsInput{NextToken: aws.String("x")}, "InvalidNextToken", "The specified token isn't valid."},
-		{"another list's token", ssm.ListCommandsInput{NextToken: aws.String(cursor{1, 0}.token("ListCommandInvocations"))},
-			"InvalidNextToken", "The specified token isn't valid."},
-		{"a short command ID", ssm.ListCommandsInput{CommandId: aws.String("x")},
-			"ValidationException", invalid + "'x' at 'commandId' failed to satisfy constraint: Member must have length greater than or equal to 36"},
-		{"36 characters that are no command ID", ssm.ListCommandsInput{CommandId: aws.String("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")},
-			"InvalidCommandId", `Command ID "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" is not valid.`},
-		{"no filters where there must be one", ssm.ListCommandsInput{Filters: []types.CommandFilter{}},
-			"ValidationException", invalid + "'0 members' at 'filters' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		{
+			"another list's token",
+			ssm.ListCommandsInput{NextToken: aws.String(cursor{1, 0}.token("ListCommandInvocations"))},
+			"InvalidNextToken", "The specified token isn't valid.",
+		},
+		{
+			"a short command ID",
+			ssm.ListCommandsInput{CommandId: aws.String("x")},
+			"ValidationException", invalid + "'x' at 'commandId' failed to satisfy constraint: Member must have length greater than or equal to 36",
+		},
+		{
+			"36 characters that are no command ID",
+			ssm.ListCommandsInput{CommandId: aws.String("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")},
+			"InvalidCommandId", `Command ID "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" is not valid.`,
+		},
+		{
+			"no filters where there must be one",
+			ssm.ListCommandsInput{Filters: []types.CommandFilter{}},
+			"ValidationException", invalid + "'0 members' at 'filters' failed to satisfy constraint: Member must have length greater than or equal to 1",
+		},
 		{"an unknown filter", ssm.ListCommandsInput{Filters: filter("Comment", "amx")}, "ValidationException", invalid +
 			"'Comment' at 'filters.1.member.key' failed to satisfy constraint: Member must satisfy enum value set: [InvokedAfter, InvokedBefore, Status, ExecutionStage, DocumentName]"},
 		{"an unknown status", ssm.ListCommandsInput{Filters: filter("Status", "Done")}, "ValidationException", `Filter Status can't have the value "Done".`},

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	fmt.Println(*out.Command.CommandId)
-	io.Copy(io.Discard, os.Stdin)
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // other runs lines in another process until they have written one line of
@@ -64,7 +64,7 @@ func other(t *testing.T, dir string, lines ...string) (commandID, output string)
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	cmd.Wait()
+	_ = cmd.Wait()                              // it was killed
 	if !commandIDPattern.MatchString(said[0]) { // the command's line may come first
 		said[0], said[1] = said[1], said[0]
 	}
@@ -81,7 +81,7 @@ func TestARunningCommandIsAdoptedAndCancelled(t *testing.T) {
 	w.wantText("stdout", pid)
 	w.cancel(id)
 	w.wantEnd(id, "Cancelled", "Cancelled", -1, pid+"\n")
-	w.until("the grandchild is gone", func() bool { var p int; fmt.Sscan(pid, &p); return !runs(p) })
+	w.until("the grandchild is gone", func() bool { var p int; _, _ = fmt.Sscan(pid, &p); return !runs(p) })
 }
 
 func TestCloseKillsWhatWasAdopted(t *testing.T) {
@@ -90,7 +90,7 @@ func TestCloseKillsWhatWasAdopted(t *testing.T) {
 	w := start(t, func(o *Options) { o.Dir = dir })
 	w.close()
 	var p int
-	fmt.Sscan(pid, &p)
+	_, _ = fmt.Sscan(pid, &p)
 	if runs(p) {
 		t.Errorf("process %d runs after Close", p)
 	}
@@ -160,8 +160,7 @@ func TestWhatWasInProgressRunsAgain(t *testing.T) {
 	if err := sleeper.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer sleeper.Wait()
-	defer sleeper.Process.Kill()
+	defer func() { _, _ = sleeper.Process.Kill(), sleeper.Wait() }()
 	pid := sleeper.Process.Pid
 	began, _ := localSystem().startTime(pid)
 
@@ -216,8 +215,7 @@ func TestAPIDThatWasUsedAgainIsNotKilled(t *testing.T) {
 	if err := sleeper.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer sleeper.Wait()
-	defer sleeper.Process.Kill()
+	defer func() { _, _ = sleeper.Process.Kill(), sleeper.Wait() }()
 	began, _ := sys.startTime(sleeper.Process.Pid)
 	s := &Server{sys: sys}
 	p := &pass{pid: sleeper.Process.Pid, start: began + "0", boot: sys.boot, adopted: true}
@@ -270,7 +268,7 @@ func TestATornJournalIsRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.WriteString(torn)
+		_, _ = f.WriteString(torn)
 		f.Close()
 		w := start(t, func(o *Options) { o.Dir = dir })
 		w.wantEnd(id, "Failed", "Failed", 5, passOutput)

@@ -133,8 +133,8 @@ func (s *Server) environment(inv *invocation) []string {
 		"AWS_SSM_INSTANCE_ID=" + inv.node,
 		"AWS_SSM_REGION_NAME=" + s.o.Region,
 	}
-	if s.o.StateDir != "" {
-		own = append(own, "AMX_STATE_DIR="+s.o.StateDir)
+	if dir := s.stateDir(inv.node); dir != "" {
+		own = append(own, "AMX_STATE_DIR="+dir)
 	}
 	env := make([]string, 0, len(s.o.Env)+len(own))
 	for _, kv := range s.o.Env {
@@ -170,12 +170,12 @@ func (s *Server) begin(p *pass) bool {
 	}
 	s.mu.Unlock()
 	if start {
-		p.gate.WriteString("\n") // a shell that was killed cannot read it; that is no matter
+		_, _ = p.gate.WriteString("\n") // a shell that was killed cannot read it; that is no matter
 	}
 	p.gate.Close()
 	if !start {
 		waitExit(p.pid)
-		reapChild(p.pid)
+		_, _ = reapChild(p.pid)
 		s.giveBack(inv, p.files)
 	}
 	return start

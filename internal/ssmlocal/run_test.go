@@ -35,8 +35,12 @@ func TestHowACommandEnds(t *testing.T) {
 		{"with no standard input and umask 022", []string{"cat; umask"}, "Success", "Success", 0, "0022\n"},
 		{"as a process group of its own", []string{`[ "$(ps -o pgid= -p $$ | tr -d ' ')" = $$ ] && echo yes`}, "Success", "Success", 0, "yes\n"},
 		{"with an unset go variable", []string{"echo \"${ssmlocal_go-unset}\""}, "Success", "Success", 0, "unset\n"},
-		{"on a parameter that is not there", []string{"echo {{ ssm:secret }}"}, "Failed", "Failed", 1,
-			errorsFollow + `failed to run commands: resolving "{{ ssm:secret }}": the parameter does not exist`},
+		{
+			"on a parameter that is not there",
+			[]string{"echo {{ ssm:secret }}"},
+			"Failed", "Failed", 1,
+			errorsFollow + `failed to run commands: resolving "{{ ssm:secret }}": the parameter does not exist`,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			outer := w.t
@@ -131,7 +135,7 @@ func TestCancelKillsTheGroupAtOnce(t *testing.T) {
 	if session == 0 {
 		t.Fatal("no process has a session of its own")
 	}
-	defer syscall.Kill(session, syscall.SIGKILL)
+	defer func() { _ = syscall.Kill(session, syscall.SIGKILL) }()
 	w.cancel(id)
 	if inv := w.look(id); inv.Status != "Cancelled" {
 		t.Errorf("status right after the cancel is %s, want Cancelled", inv.Status)

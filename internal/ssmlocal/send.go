@@ -3,9 +3,7 @@ package ssmlocal
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -173,54 +171,6 @@ func (req *sendCommandRequest) executionTimeout() time.Duration {
 		n = defaultTimeout
 	}
 	return time.Duration(n) * time.Second
-}
-
-// resolve answers the nodes that the request names. Only Options.Nodes exist,
-// and they have no tags and are in no resource group.
-func (s *Server) resolve(req *sendCommandRequest) ([]string, error) {
-	switch {
-	case len(req.InstanceIds) == 0 && len(req.Targets) == 0:
-		return nil, &apiError{"ValidationException", "Either InstanceIds or Targets must be given."}
-	case len(req.InstanceIds) > 0 && len(req.Targets) > 0:
-		return nil, &apiError{"ValidationException", "InstanceIds and Targets can't be given together."}
-	case len(req.InstanceIds) > 0:
-		return s.known(req.InstanceIds)
-	}
-	nodes := slices.Clone(s.o.Nodes)
-	for _, t := range req.Targets {
-		key := deref(t.Key)
-		switch {
-		case len(t.Values) == 0 && key != "tag-key":
-			return nil, &apiError{"ValidationException", fmt.Sprintf("Target %q has no values.", key)}
-		case key == "InstanceIds":
-			named, err := s.known(t.Values)
-			if err != nil {
-				return nil, err
-			}
-			nodes = slices.DeleteFunc(nodes, func(n string) bool { return !slices.Contains(named, n) })
-		case strings.HasPrefix(key, "tag:") && len(t.Values) > 5:
-			return nil, &apiError{"ValidationException", fmt.Sprintf("Target %q has more than 5 values.", key)}
-		case strings.HasPrefix(key, "tag:"), key == "tag-key", strings.HasPrefix(key, "resource-groups:"):
-			nodes = nil
-		default:
-			return nil, &apiError{"ValidationException", fmt.Sprintf("Target key %q is not valid.", key)}
-		}
-	}
-	return nodes, nil
-}
-
-// known answers ids if each of them is this machine and none comes twice: one
-// bad ID fails the whole call.
-func (s *Server) known(ids []string) ([]string, error) {
-	for i, id := range ids {
-		if !slices.Contains(s.o.Nodes, id) {
-			return nil, &apiError{"InvalidInstanceId", fmt.Sprintf("Instance %s is not a managed node here.", id)}
-		}
-		if slices.Contains(ids[:i], id) {
-			return nil, &apiError{"DuplicateInstanceId", fmt.Sprintf("Instance %s is given twice.", id)}
-		}
-	}
-	return slices.Clone(ids), nil
 }
 
 // newCommandID is a random UUID (version 4), in lower case.

@@ -42,24 +42,38 @@ func TestSendCommandRefuses(t *testing.T) {
 		change        func(*ssm.SendCommandInput)
 		code, message string
 	}{
-		{"a document that is not there", func(in *ssm.SendCommandInput) { in.DocumentName = aws.String("AWS-Other") },
-			"InvalidDocument", "Document with name AWS-Other does not exist."},
-		{"a document name of two characters", func(in *ssm.SendCommandInput) { in.DocumentName = aws.String("ab") },
-			"ValidationException", invalid + `'ab' at 'documentName' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9_\-.:/]{3,128}$`},
-		{"a document version that is not there", func(in *ssm.SendCommandInput) { in.DocumentVersion = aws.String("2") },
-			"InvalidDocumentVersion", "Document AWS-RunShellScript has no version 2."},
-		{"an unknown instance", func(in *ssm.SendCommandInput) { in.InstanceIds = []string{LocalNode, "i-0123456789abcdef0"} },
-			"InvalidInstanceId", "Instance i-0123456789abcdef0 is not a managed node here."},
+		{
+			"a document that is not there", func(in *ssm.SendCommandInput) { in.DocumentName = aws.String("AWS-Other") },
+			"InvalidDocument", "Document with name AWS-Other does not exist.",
+		},
+		{
+			"a document name of two characters", func(in *ssm.SendCommandInput) { in.DocumentName = aws.String("ab") },
+			"ValidationException", invalid + `'ab' at 'documentName' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9_\-.:/]{3,128}$`,
+		},
+		{
+			"a document version that is not there", func(in *ssm.SendCommandInput) { in.DocumentVersion = aws.String("2") },
+			"InvalidDocumentVersion", "Document AWS-RunShellScript has no version 2.",
+		},
+		{
+			"an unknown instance", func(in *ssm.SendCommandInput) { in.InstanceIds = []string{LocalNode, "i-0123456789abcdef0"} },
+			"InvalidInstanceId", "Instance i-0123456789abcdef0 is not a managed node here.",
+		},
 		{"an unknown instance among targets", func(in *ssm.SendCommandInput) {
 			in.InstanceIds = nil
 			in.Targets = []types.Target{{Key: aws.String("InstanceIds"), Values: []string{"i-0123456789abcdef0"}}}
 		}, "InvalidInstanceId", "Instance i-0123456789abcdef0 is not a managed node here."},
-		{"an instance twice", func(in *ssm.SendCommandInput) { in.InstanceIds = []string{LocalNode, LocalNode} },
-			"DuplicateInstanceId", "Instance mi-00000000000000000 is given twice."},
-		{"something that is no instance ID", func(in *ssm.SendCommandInput) { in.InstanceIds = []string{"i-1"} },
-			"ValidationException", invalid + `'[i-1]' at 'instanceIds' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy regular expression pattern: (^i-(\w{8}|\w{17})$)|(^mi-\w{17}$)]`},
-		{"no target", func(in *ssm.SendCommandInput) { in.InstanceIds = nil },
-			"ValidationException", "Either InstanceIds or Targets must be given."},
+		{
+			"an instance twice", func(in *ssm.SendCommandInput) { in.InstanceIds = []string{LocalNode, LocalNode} },
+			"DuplicateInstanceId", "Instance mi-00000000000000000 is given twice.",
+		},
+		{
+			"something that is no instance ID", func(in *ssm.SendCommandInput) { in.InstanceIds = []string{"i-1"} },
+			"ValidationException", invalid + `'[i-1]' at 'instanceIds' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy regular expression pattern: (^i-(\w{8}|\w{17})$)|(^mi-\w{17}$)]`,
+		},
+		{
+			"no target", func(in *ssm.SendCommandInput) { in.InstanceIds = nil },
+			"ValidationException", "Either InstanceIds or Targets must be given.",
+		},
 		{"both kinds of target", func(in *ssm.SendCommandInput) {
 			in.Targets = []types.Target{{Key: aws.String("tag:a"), Values: []string{"b"}}}
 		}, "ValidationException", "InstanceIds and Targets can't be given together."},
@@ -67,28 +81,46 @@ func TestSendCommandRefuses(t *testing.T) {
 			in.InstanceIds = nil
 			in.Targets = []types.Target{{Key: aws.String("tag:a"), Values: []string{"1", "2", "3", "4", "5", "6"}}}
 		}, "ValidationException", `Target "tag:a" has more than 5 values.`},
-		{"a long comment", func(in *ssm.SendCommandInput) { in.Comment = aws.String(strings.Repeat("é", 101)) },
-			"ValidationException", invalid + "'" + strings.Repeat("é", 101) + "' at 'comment' failed to satisfy constraint: Member must have length less than or equal to 100"},
-		{"a short delivery timeout", func(in *ssm.SendCommandInput) { in.TimeoutSeconds = aws.Int32(29) },
-			"ValidationException", invalid + "'29' at 'timeoutSeconds' failed to satisfy constraint: Member must have value greater than or equal to 30"},
+		{
+			"a long comment", func(in *ssm.SendCommandInput) { in.Comment = aws.String(strings.Repeat("é", 101)) },
+			"ValidationException", invalid + "'" + strings.Repeat("é", 101) + "' at 'comment' failed to satisfy constraint: Member must have length less than or equal to 100",
+		},
+		{
+			"a short delivery timeout", func(in *ssm.SendCommandInput) { in.TimeoutSeconds = aws.Int32(29) },
+			"ValidationException", invalid + "'29' at 'timeoutSeconds' failed to satisfy constraint: Member must have value greater than or equal to 30",
+		},
 		{"no concurrency and a bad hash type", func(in *ssm.SendCommandInput) {
 			in.MaxConcurrency, in.DocumentHashType = aws.String("0"), "Md5"
 		}, "ValidationException", "2 validation errors detected: Value 'Md5' at 'documentHashType' failed to satisfy constraint: Member must satisfy enum value set: [Sha256, Sha1]; " +
 			"Value '0' at 'maxConcurrency' failed to satisfy constraint: Member must satisfy regular expression pattern: ^([1-9][0-9]*|[1-9][0-9]%|[1-9]%|100%)$"},
-		{"101% errors", func(in *ssm.SendCommandInput) { in.MaxErrors = aws.String("101%") },
-			"ValidationException", invalid + "'101%' at 'maxErrors' failed to satisfy constraint: Member must satisfy regular expression pattern: ^([1-9][0-9]*|[0]|[1-9][0-9]%|[0-9]%|100%)$"},
-		{"no commands", func(in *ssm.SendCommandInput) { in.Parameters = nil },
-			"InvalidParameters", "Document AWS-RunShellScript requires the parameter commands."},
-		{"an unknown parameter", func(in *ssm.SendCommandInput) { in.Parameters["user"] = []string{"x"} },
-			"InvalidParameters", `Parameter "user" is not defined in document AWS-RunShellScript.`},
-		{"two working directories", func(in *ssm.SendCommandInput) { in.Parameters["workingDirectory"] = []string{"/", "/tmp"} },
-			"InvalidParameters", "Parameter workingDirectory takes one value."},
-		{"an execution timeout of 0", func(in *ssm.SendCommandInput) { in.Parameters["executionTimeout"] = []string{"0"} },
-			"InvalidParameters", `Parameter executionTimeout "0" does not match ` + bare(executionTimeoutPattern) + "."},
-		{"a script of 64 KB", func(in *ssm.SendCommandInput) { in.Parameters["commands"] = []string{strings.Repeat("#", 64<<10)} },
-			"MaxDocumentSizeExceeded", "The size limit of a document is 64 KB."},
-		{"a script of 900 KB", func(in *ssm.SendCommandInput) { in.Parameters["commands"] = []string{strings.Repeat("#", 900<<10)} },
-			"MaxDocumentSizeExceeded", "The size limit of a document is 64 KB."},
+		{
+			"101% errors", func(in *ssm.SendCommandInput) { in.MaxErrors = aws.String("101%") },
+			"ValidationException", invalid + "'101%' at 'maxErrors' failed to satisfy constraint: Member must satisfy regular expression pattern: ^([1-9][0-9]*|[0]|[1-9][0-9]%|[0-9]%|100%)$",
+		},
+		{
+			"no commands", func(in *ssm.SendCommandInput) { in.Parameters = nil },
+			"InvalidParameters", "Document AWS-RunShellScript requires the parameter commands.",
+		},
+		{
+			"an unknown parameter", func(in *ssm.SendCommandInput) { in.Parameters["user"] = []string{"x"} },
+			"InvalidParameters", `Parameter "user" is not defined in document AWS-RunShellScript.`,
+		},
+		{
+			"two working directories", func(in *ssm.SendCommandInput) { in.Parameters["workingDirectory"] = []string{"/", "/tmp"} },
+			"InvalidParameters", "Parameter workingDirectory takes one value.",
+		},
+		{
+			"an execution timeout of 0", func(in *ssm.SendCommandInput) { in.Parameters["executionTimeout"] = []string{"0"} },
+			"InvalidParameters", `Parameter executionTimeout "0" does not match ` + bare(executionTimeoutPattern) + ".",
+		},
+		{
+			"a script of 64 KB", func(in *ssm.SendCommandInput) { in.Parameters["commands"] = []string{strings.Repeat("#", 64<<10)} },
+			"MaxDocumentSizeExceeded", "The size limit of a document is 64 KB.",
+		},
+		{
+			"a script of 900 KB", func(in *ssm.SendCommandInput) { in.Parameters["commands"] = []string{strings.Repeat("#", 900<<10)} },
+			"MaxDocumentSizeExceeded", "The size limit of a document is 64 KB.",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := script("true")
@@ -158,7 +190,7 @@ func TestTagsMatchNothingHere(t *testing.T) {
 
 func TestCancelCommandRefuses(t *testing.T) {
 	const other = "mi-11111111111111111"
-	w := start(t, func(o *Options) { o.Nodes = []string{LocalNode, other} })
+	w := start(t, func(o *Options) { o.Nodes = []Node{{ID: LocalNode}, {ID: other}} })
 	id := w.send(script("true"))
 	cancel := func(id string, nodes ...string) error {
 		_, err := w.client.CancelCommand(context.Background(), &ssm.CancelCommandInput{CommandId: &id, InstanceIds: nodes})
@@ -174,7 +206,7 @@ func TestCancelCommandRefuses(t *testing.T) {
 
 func TestCancelOfOneInstanceLeavesTheOther(t *testing.T) {
 	const other = "mi-11111111111111111"
-	w := start(t, func(o *Options) { o.Nodes = []string{LocalNode, other} })
+	w := start(t, func(o *Options) { o.Nodes = []Node{{ID: LocalNode}, {ID: other}} })
 	in := script("echo ready; [ $AWS_SSM_INSTANCE_ID = "+other+" ] && exec sleep 1000", "true")
 	in.InstanceIds = []string{LocalNode, other}
 	id := w.send(in)
@@ -205,10 +237,14 @@ func TestTheProtocol(t *testing.T) {
 	}{
 		{"an operation that is not built", "POST", "AmazonSSM.GetParameter", "{}", 400, `{"__type":"UnknownOperationException","message":"unknown operation \"GetParameter\""}`},
 		{"a GET", "GET", "AmazonSSM.ListCommands", "", 405, `{"__type":"UnknownOperationException","message":"the method must be POST"}`},
-		{"a number for a string", "POST", "AmazonSSM.CancelCommand", `{"CommandId":1}`, 400,
-			`{"__type":"SerializationException","message":"json: cannot unmarshal number into Go struct field cancelCommandRequest.CommandId of type string"}`},
-		{"a missing member", "POST", "AmazonSSM.CancelCommand", `{"New":1}`, 400,
-			`{"__type":"ValidationException","message":"1 validation error detected: Value null at 'commandId' failed to satisfy constraint: Member must not be null"}`},
+		{
+			"a number for a string", "POST", "AmazonSSM.CancelCommand", `{"CommandId":1}`, 400,
+			`{"__type":"SerializationException","message":"json: cannot unmarshal number into Go struct field cancelCommandRequest.CommandId of type string"}`,
+		},
+		{
+			"a missing member", "POST", "AmazonSSM.CancelCommand", `{"New":1}`, 400,
+			`{"__type":"ValidationException","message":"1 validation error detected: Value null at 'commandId' failed to satisfy constraint: Member must not be null"}`,
+		},
 		{"a list", "POST", "AmazonSSM.ListCommands", `{}`, 200, `{"Commands":[]}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,10 +43,11 @@ type Options struct {
 	Dir string
 	// Env is the environment that commands inherit; nil means none of it.
 	Env []string
-	// StateDir, where not empty, is passed on as AMX_STATE_DIR.
+	// StateDir, where not empty, is passed on as AMX_STATE_DIR: to LocalNode as
+	// it is, to another node the directory in it that has the node's ID.
 	StateDir string
-	// Nodes are the instance IDs that stand for this machine. Default: LocalNode.
-	Nodes []string
+	// Nodes stand for this machine, all of them. Default: LocalNode alone.
+	Nodes []Node
 	// Region is passed on as AWS_SSM_REGION_NAME. Default: "local".
 	Region string
 	// Output receives the commands' output line by line while they run. Lines
@@ -93,14 +94,11 @@ func newServer(o Options, sys system) (*Server, error) {
 	if o.Dir == "" {
 		return nil, fmt.Errorf("starting ssmlocal: Options.Dir is empty: name a directory for the commands")
 	}
-	if len(o.Nodes) == 0 {
-		o.Nodes = []string{LocalNode}
+	nodes, err := checkNodes(o.Nodes)
+	if err != nil {
+		return nil, err
 	}
-	for _, n := range o.Nodes {
-		if !instanceIDPattern.MatchString(n) {
-			return nil, fmt.Errorf("starting ssmlocal: node %q is not an instance ID: use i- or mi- and 17 characters", n)
-		}
-	}
+	o.Nodes = nodes
 	if o.Region == "" {
 		o.Region = "local"
 	}
