@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -85,8 +84,7 @@ func (a *amx) stop() error {
 		return nil
 	case <-time.After(5 * time.Second):
 		_ = a.cmd.Process.Kill()
-		<-a.exited
-		return errors.New("amx serve did not end within 5 s of SIGTERM")
+		return fmt.Errorf("amx serve did not end within 5 s of SIGTERM: %w", <-a.exited)
 	}
 }
 
@@ -120,7 +118,7 @@ func (a *amx) find(ctx context.Context, match func(string) bool) (string, error)
 		case <-more:
 		case err := <-a.exited:
 			a.exited <- err // for stop
-			return "", fmt.Errorf("amx serve ended early: %v", err)
+			return "", fmt.Errorf("amx serve ended early: %w", err)
 		case <-ctx.Done():
 			return "", fmt.Errorf("no such line in amx's log: %w", context.Cause(ctx))
 		}
