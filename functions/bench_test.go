@@ -27,13 +27,13 @@ func BenchmarkColdStart(b *testing.B) {
 	packages := map[string]string{
 		"bare": "./internal/lambdatest/testdata/bare", "webhook": "./functions/webhook", "sns": "./functions/sns",
 	}
-	bootstraps, times := map[string]string{}, map[string][]time.Duration{}
+	paths, times := map[string]string{}, map[string][]time.Duration{}
 	for _, name := range names {
-		bootstraps[name] = lambdatest.Build(b, "..", packages[name])
+		paths[name] = lambdatest.Build(b, "..", packages[name], filepath.Join(dir, name))
 	}
 	for i := range starts + 3 {
 		for _, name := range names {
-			f := lambdatest.Start(b, bootstraps[name], env...)
+			f := lambdatest.Start(b, paths[name], env...)
 			took, err := f.Init()
 			if err != nil {
 				b.Fatalf("%s: %v\n%s", name, err, f.Log())
@@ -48,7 +48,7 @@ func BenchmarkColdStart(b *testing.B) {
 	}
 	for _, name := range names {
 		b.Run(name, func(b *testing.B) {
-			size, err := os.Stat(bootstraps[name])
+			size, err := os.Stat(paths[name])
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -94,8 +94,7 @@ func readSource(ctx context.Context, env Getenv, source string, client parameter
 func readParameter(ctx context.Context, client parameters, name string) (string, error) {
 	out, err := client.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
 	if err != nil {
-		var api smithy.APIError
-		if errors.As(err, &api) {
+		if api, ok := errors.AsType[smithy.APIError](err); ok {
 			err = api // without the URL and the attempts that the SDK wraps around it
 		}
 		return "", fmt.Errorf("GetParameter %q: %w", name, err)

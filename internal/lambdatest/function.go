@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
@@ -46,14 +45,14 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// Build builds the bootstrap of a package of this module, given from its root,
-// as `make lambda` does but for this machine, and answers its path.
-func Build(t testing.TB, root, pkg string) string {
+// Build builds a package of this module, given from its root, as `make lambda`
+// does but for this machine, and answers the path of its bootstrap in dir.
+func Build(t testing.TB, root, pkg, dir string) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), "bootstrap")
+	to := filepath.Join(dir, "bootstrap")
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", to, pkg)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", pkg, err, out)
 	}

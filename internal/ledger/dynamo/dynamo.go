@@ -153,8 +153,11 @@ func tooLarge(err error) bool {
 // failed says which call failed, without what the SDK wraps around DynamoDB's
 // answer, and what to do where the answer alone does not tell.
 func (s *Store) failed(call string, err error) error {
-	var api smithy.APIError
-	if !errors.As(err, &api) {
+	api, ok := errors.AsType[smithy.APIError](err)
+	if !ok {
+		if op, ok := errors.AsType[*smithy.OperationError](err); ok {
+			err = op.Err
+		}
 		return fmt.Errorf("%s: %w", call, err)
 	}
 	if api.ErrorCode() == "ResourceNotFoundException" {

@@ -1,0 +1,283 @@
+package functions
+
+import (
+	"debug/buildinfo"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/awstest"
+	"github.com/amx-lambda/amx/internal/lambdatest"
+)
+
+var start = time.Now().Add(-time.Minute).UTC().Truncate(time.Millisecond)
+
+func TestAnAlertRunsItsCommandOnceAndItsResolveCancelsIt(t *testing.T) {
+	e := episode{"DiskFull", node1, start, start.Add(30 * time.Second)}
+	for _, source := range []string{"webhook", "sns", "webhook and sns"} {
+		t.Run(source, func(t *testing.T) {
+			s := newStack(t)
+			var deliver []func(status string)
+			if strings.Contains(source, "webhook") {
+				f := s.webhook()
+				deliver = append(deliver, func(status string) {
+					if a := s.post(f, e.webhookEvent(status)); a.StatusCode != 200 {
+						t.Errorf("%s: got %+v", status, a)
+					}
+				})
+			}
+			if strings.Contains(source, "sns") {
+				f := s.sns()
+				deliver = append(deliver, func(status string) {
+					if a := f.Invoke(e.snsEvent(status), 30*time.Second); a.Err != nil {
+						t.Errorf("%s: %v", status, a.Err)
+					}
+				})
+			}
+			for _, status := range []string{"firing", "firing", "resolved", "resolved"} {
+				for _, d := range deliver {
+					d(status)
+				}
+			}
+			checkRun(t, s)
+			cancels := s.wire.Calls("CancelCommand")
+			if len(cancels) != 1 || string(cancels[0].Body) != `{"CommandId":"`+s.ssm.Commands()[0].ID+`"}` {
+				t.Errorf("cancelled by %q", cancels)
+			}
+		})
+	}
+}
+
+var comment = regexp.MustCompile(`^amx [0-9a-f]{16} [0-9A-HJKMNP-TV-Z]{26} 1/1 clean$`)
+
+// checkRun looks at the one command that was sent: where, and as what.
+func checkRun(t *testing.T, s *stack) {
+	t.Helper()
+	sent := s.ssm.Commands()
+	if len(sent) != 1 {
+		t.Fatalf("%d commands were sent, want 1", len(sent))
+	}
+	c := sent[0]
+	if !slices.Equal(c.Nodes, []string{node1}) || c.Document != "AWS-RunShellScript" || !comment.MatchString(c.Comment) {
+		t.Errorf("sent %s to %s with the comment %q", c.Document, c.Nodes, c.Comment)
+	}
+	script := c.Parameters["commands"]
+	if script[0] != "#!/bin/sh" || script[1] != "# "+c.Comment {
+		t.Errorf("the script begins with %q", script[:2])
+	}
+	text := strings.Join(script, "\n")
+	for _, want := range []string{
+		`export AMX_ALERT_1_LABEL_path='/tmp/it'\''s {''{ssm:secret}} $(id)'`, "export AMX_COMMAND='clean'", "export AMX_ALERT_TOTAL='1'",
+		`'rm -rf "$AMX_LABEL_path"'`, "SSM_COMMAND_ID",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the script lacks %s:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "{{") {
+		t.Error("the script has what SSM would resolve")
+	}
+}
+
+// Two functions of each kind, on one table, are given the same deliveries at the
+// same time, episode after episode.
+func TestFunctionsSideBySideRunEachEpisodeOnce(t *testing.T) {
+	s := newStack(t)
+	webhooks := []*lambdatest.Function{s.webhook(), s.webhook()}
+	topics := []*lambdatest.Function{s.sns(), s.sns()}
+	const episodes = 5
+	for i := range episodes {
+		e := episode{"DiskFull", node1, start.Add(time.Duration(i) * 10 * time.Second), start.Add(time.Duration(i)*10*time.Second + 5*time.Second)}
+		if i%2 == 1 {
+			e.alert = "NginxDown"
+		}
+		for _, status := range []string{"firing", "resolved"} {
+			var wg sync.WaitGroup
+			for _, f := range webhooks {
+				wg.Go(func() {
+					if a := s.post(f, e.webhookEvent(status)); a.StatusCode != 200 {
+						t.Errorf("episode %d, %s: got %+v", i, status, a)
+					}
+				})
+			}
+			for _, f := range topics {
+				wg.Go(func() {
+					if a := f.Invoke(e.snsEvent(status), 30*time.Second); a.Err != nil {
+						t.Errorf("episode %d, %s: %v", i, status, a.Err)
+					}
+				})
+			}
+			wg.Wait()
+		}
+	}
+	commands := s.ssm.Commands()
+	if len(commands) != episodes {
+		t.Errorf("%d commands were sent for %d episodes", len(commands), episodes)
+	}
+	for _, c := range commands {
+		if c.Status != "Cancelled" {
+			t.Errorf("%s is %s after its resolve", c.Comment, c.Status)
+		}
+	}
+}
+
+func TestInitErrors(t *testing.T) {
+	webhook, sns := bootstraps(t)
+	for _, tt := range []struct {
+		name, bootstrap string
+		vars            map[string]string
+		want            string
+	}{
+		{"no table", webhook, map[string]string{"AMX_TABLE": ""}, "InitError: AMX_TABLE is not set: give it the name of the DynamoDB table that holds the ledger"},
+		{"no token", webhook, map[string]string{"AMX_TOKEN_PARAMETER": ""}, "InitError: AMX_TOKEN_PARAMETER is not set: give it the name of a SecureString with the accepted tokens, one a line; or set AMX_AUTH to \"iam\" where the function URL authenticates"},
+		{"no topic", sns, map[string]string{"AMX_TOPIC_ARNS": ""}, "InitError: AMX_TOPIC_ARNS is not set: give it the ARNs of the topics whose messages are accepted, separated by commas"},
+		{"no configuration in Parameter Store", sns, map[string]string{"AMX_CONFIG": "ssm:/amx/config"}, `InitError: AMX_CONFIG "ssm:/amx/config": GetParameter "/amx/config": ParameterNotFound: `},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStack(t)
+			f := s.start(tt.bootstrap, tt.vars)
+			if _, err := f.Init(); err == nil || err.Error() != tt.want {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+			if code := f.ExitCode(); code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+			if !strings.Contains(f.Log(), `"level":"ERROR"`) {
+				t.Errorf("logged %s", f.Log())
+			}
+		})
+	}
+}
+
+func TestInitCallsNoService(t *testing.T) {
+	s := newStack(t)
+	for _, f := range []*lambdatest.Function{s.webhook(), s.sns()} {
+		if _, err := f.Init(); err != nil {
+			t.Error(err)
+		}
+	}
+	if calls := append(s.table.Operations(), s.wire.Operations()...); len(calls) > 0 {
+		t.Errorf("called %s", calls)
+	}
+}
+
+// What the calls of a message cost, at the services themselves, and that they go
+// over connections that stay.
+func TestCallsPerMessage(t *testing.T) {
+	s := newStack(t)
+	f := s.webhook()
+	e := episode{"NginxDown", node1, start, start.Add(30 * time.Second)}
+	s.post(f, episode{"Other", node1, start, start}.webhookEvent("firing")) // reads the tokens
+	s.table.Operations()
+	s.wire.Operations()
+	for _, step := range []struct {
+		name string
+		e    episode
+		want string
+	}{
+		{"unmatched", episode{"Other", node1, start, start}, "[] []"},
+		{"new run", e, "[BatchGetItem PutItem PutItem] [SendCommand]"},
+		{"duplicate", e, "[BatchGetItem] []"},
+		{"another run", episode{"NginxDown", node2, start, start}, "[BatchGetItem PutItem PutItem] [SendCommand]"},
+	} {
+		a := s.post(f, step.e.webhookEvent("firing"))
+		if calls := fmt.Sprint(s.table.Operations(), s.wire.Operations()); calls != step.want || a.StatusCode != 200 {
+			t.Errorf("%s: %s, want %s: %+v", step.name, calls, step.want, a)
+		}
+	}
+	for i := range 20 {
+		s.post(f, episode{"NginxDown", fmt.Sprintf("i-000000000000001%02d", i), start, start}.webhookEvent("firing"))
+	}
+	// A call that comes before the one ahead of it has given its connection back
+	// makes another: one or two, not one for each.
+	if n := s.wire.Connections(); n > 4 {
+		t.Errorf("%d connections to SSM in 25 invocations", n)
+	}
+}
+
+// An invocation answers before its deadline, whatever hangs: what is not settled
+// by then comes again, and is then found.
+func TestAnInvocationAnswersBeforeItsDeadline(t *testing.T) {
+	for _, timeout := range []time.Duration{3 * time.Second, 5 * time.Second} {
+		t.Run(timeout.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t)
+			hangs := make(chan struct{})
+			var once sync.Once
+			s.wire.Fault = func(c awstest.Call) *awstest.Fault {
+				if c.Operation != "SendCommand" {
+					return nil
+				}
+				select {
+				case <-hangs:
+					return nil
+				default:
+					once.Do(func() { close(hangs) })
+					return &awstest.Fault{After: true, Delay: time.Minute}
+				}
+			}
+			f := s.sns()
+			if _, err := f.Init(); err != nil {
+				t.Fatal(err)
+			}
+			e := episode{"DiskFull", node1, start, start}
+			begun := time.Now()
+			a := f.Invoke(e.snsEvent("firing"), timeout)
+			took := time.Since(begun)
+			if a.Err == nil || !strings.Contains(a.Err.Message, `message "message-`+node1+`firing": command "clean": recording run `) {
+				t.Errorf("got %+v", a)
+			}
+			if took > timeout-300*time.Millisecond || took < timeout-800*time.Millisecond {
+				t.Errorf("it took %v of %v", took, timeout)
+			}
+			// Lambda invokes again. Until the claim's lease is over that fails too;
+			// then the command is found, and not sent once more.
+			for tries := 1; f.Invoke(e.snsEvent("firing"), 30*time.Second).Err != nil; tries++ {
+				if tries == 5 {
+					t.Fatal("the run is not found")
+				}
+			}
+			if n := len(s.ssm.Commands()); n != 1 {
+				t.Errorf("%d commands were sent", n)
+			}
+		})
+	}
+}
+
+func TestAFunctionGoesAtSIGTERM(t *testing.T) {
+	s := newStack(t)
+	for _, f := range []*lambdatest.Function{s.webhook(), s.sns()} {
+		if _, err := f.Init(); err != nil {
+			t.Fatal(err)
+		}
+		if took, err := f.Terminate(); err != nil || took > time.Second {
+			t.Errorf("it took %v: %v", took, err)
+		}
+	}
+}
+
+// A function must not carry what only the command line needs; internal/layout
+// holds the imports, this the binary.
+func TestFunctionsLinkNothingOfTheCommandLine(t *testing.T) {
+	webhook, sns := bootstraps(t)
+	for _, bootstrap := range []string{webhook, sns} {
+		info, err := buildinfo.ReadFile(bootstrap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(info.Deps) < 5 {
+			t.Errorf("%d modules are linked: is this a function?", len(info.Deps))
+		}
+		for _, m := range info.Deps {
+			for _, refused := range []string{"go.etcd.io/bbolt", "github.com/alecthomas/kong", "github.com/prometheus/", "golang.org/x/sys", "github.com/aws/aws-sdk-go-v2/config"} {
+				if strings.HasPrefix(m.Path, refused) {
+					t.Errorf("%s links %s", bootstrap, m.Path)
+				}
+			}
+		}
+	}
+}

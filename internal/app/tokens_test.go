@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+)
+
+// tokenStub answers one text or error and counts.
+type tokenStub struct {
+	text  string
+	err   error
+	reads int
+}
+
+func (s *tokenStub) GetParameter(_ context.Context, in *ssm.GetParameterInput, _ ...func(*ssm.Options)) (*ssm.GetParameterOutput, error) {
+	s.reads++
+	if *in.Name != "/amx/tokens" || !*in.WithDecryption {
+		return nil, errors.New("not the decrypted parameter")
+	}
+	return &ssm.GetParameterOutput{Parameter: &types.Parameter{Value: &s.text}}, s.err
+}
+
+func TestTokens(t *testing.T) {
+	client := &tokenStub{text: "old\n"}
+	now := time.Unix(0, 0)
+	p := &tokenParameter{client: client, name: "/amx/tokens", log: slog.New(slog.DiscardHandler), now: func() time.Time { return now }}
+	// at is a request after that long, and how often the parameter is then read.
+	at := func(after time.Duration, token string, want bool, reads int) {
+		t.Helper()
+		now, client.reads = now.Add(after), 0
+		got, err := p.accepts(t.Context(), token)
+		if got != want || err != nil || client.reads != reads {
+			t.Errorf("%q: %v, %v after %d readings; want %v after %d", token, got, err, client.reads, want, reads)
+		}
+	}
+	unknown := func(after time.Duration, token string, reads int) {
+		t.Helper()
+		now, client.reads = now.Add(after), 0
+		got, err := p.accepts(t.Context(), token)
+		if got || err == nil || client.reads != reads {
+			t.Errorf("%q: %v, %v after %d readings; want an error after %d", token, got, err, client.reads, reads)
+		}
+	}
+	at(0, "old", true, 1)
+	at(59*time.Second, "old", true, 0)
+	at(time.Second, "old", true, 1)
+	at(0, "wrong", false, 0) // they were read this instant
+
+	client.text = "old\nnew\n" // rotating
+	at(time.Second, "new", true, 1)
+	at(time.Second, "wrong", false, 0) // it has had its reading
+	at(time.Minute, "wrong", false, 1)
+	at(time.Second, "wrong", false, 1) // and once more, a minute later
+	for range 100 {
+		at(time.Millisecond, "wrong", false, 0)
+	}
+	client.text = "new\n"
+	at(2*time.Minute, "old", false, 1)
+
+	client.err = errors.New("SSM is away")
+	at(time.Minute, "new", true, 1)
+	at(time.Millisecond, "new", true, 0)
+	at(time.Millisecond, "wrong", false, 0)
+	at(time.Second, "new", true, 1)
+	client.err, client.text = nil, "newer"
+	at(time.Second, "newer", true, 1)
+
+	client.text = " \n"
+	unknown(time.Minute, "newer", 1)
+	unknown(time.Millisecond, "newer", 0)
+	unknown(time.Second, "", 1)
+	client.text = "newest"
+	at(time.Second, "newest", true, 1)
+	client.err = &types.ParameterNotFound{}
+	unknown(time.Minute, "newest", 1)
+}
+
+func TestTokensAreReadWithinTheInvocation(t *testing.T) {
+	deadline := time.Now().Add(10 * time.Second)
+	ctx, cancel := context.WithDeadline(t.Context(), deadline)
+	defer cancel()
+	client := deadlineStub{}
+	p := &tokenParameter{client: &client, name: "/amx/tokens", log: slog.New(slog.DiscardHandler), now: time.Now}
+	if ok, err := p.accepts(ctx, "x"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if left := deadline.Sub(client.deadline); left != callsEnd {
+		t.Errorf("the call may last until %v before the deadline, want %v", left, callsEnd)
+	}
+}
+
+type deadlineStub struct{ deadline time.Time }
+
+func (s *deadlineStub) GetParameter(ctx context.Context, _ *ssm.GetParameterInput, _ ...func(*ssm.Options)) (*ssm.GetParameterOutput, error) {
+	s.deadline, _ = ctx.Deadline()
+	text := "x"
+	return &ssm.GetParameterOutput{Parameter: &types.Parameter{Value: &text}}, nil
+}
