@@ -7,43 +7,81 @@ import (
 	"time"
 )
 
-// DecodeSNS reads the body of an SNS message in any form that is accepted of
-// an Alertmanager, which lets its users choose the text: [Data] as JSON or as
-// YAML. sent is SNS's timestamp.
+// SNS is a message of a topic, as Lambda and HTTP subscriptions receive it.
+type SNS struct {
+	Subject    string // empty: it has none
+	Body       string
+	SentAt     time.Time         // SNS's timestamp
+	Attributes map[string]string // the message attributes' values
+}
+
+// DecodeSNS reads an SNS message in any form that is accepted of an
+// Alertmanager, which lets its users choose the text:
 //
-// Unlike a webhook's body it may leave out the version, it may write times as
-// Go prints them, and it may have no times at all. An error quotes no more of
-// the body than a name, a status or a time: a text of another form may carry a
+//   - [Data] as JSON or as YAML. Unlike a webhook's body it may leave out the
+//     version, write times as Go prints them, or have none.
+//   - the block in the shape of PagerDuty's events ([Message].DedupKey is set)
+//   - Alertmanager's own default text ([Message].Ungrouped is set)
+//
+// A form without times leaves them zero. A message that its sender has cut or
+// replaced is [ErrTruncated] or [ErrReplaced]. An error quotes no more of the
+// body than a name, a status or a time: a text of another form may carry a
 // secret, such as PagerDuty's routing_key.
-func DecodeSNS(body string, sent time.Time) (*Message, error) {
-	m, err := decodeSNS([]byte(body))
+func DecodeSNS(s SNS) (*Message, error) {
+	if err := s.spoilt(); err != nil {
+		return nil, err
+	}
+	m, err := s.decode()
 	if err != nil {
+		if replaced := s.replacedWithoutSayingSo(err); replaced != nil {
+			return nil, replaced
+		}
 		return nil, fmt.Errorf("decoding SNS message: %w", err)
 	}
-	m.SentAt = sent
+	m.SentAt = s.SentAt
 	return m, nil
 }
 
 // errNoForm is for a text that Alertmanager's user wrote in a form of his own.
 var errNoForm = errors.New(`of no accepted form: want Alertmanager's Data as YAML or JSON, with a list "alerts"`)
 
-// decodeSNS tells the forms apart.
-func decodeSNS(body []byte) (*Message, error) {
-	body = bytes.TrimSpace(body)
+// decode tells the forms apart. The default text goes before YAML, which a text
+// of many lines can resemble; Data in YAML has its headings in no line of their
+// own, because they would have to be indented there.
+func (s *SNS) decode() (*Message, error) {
+	body := bytes.TrimSpace([]byte(s.Body))
 	switch {
 	case len(body) == 0:
 		return nil, errors.New("empty body")
 	case body[0] == '{':
-		return decodeDataJSON(body)
+		return s.decodeJSON(body)
+	}
+	if text := findDefaultText(s.Body); text != nil {
+		return text.decode(s.Subject)
 	}
 	root, err := parseYAML(body)
 	switch {
 	case err != nil:
 		return nil, err
-	case isDataYAML(root):
+	case hasKey(root, "alerts"):
 		return decodeDataYAML(root)
+	case hasKey(root, "dedup_key"), hasKey(root, "routing_key"):
+		return decodeBlock(root, s.Subject)
 	}
 	return nil, errNoForm
+}
+
+// decodeJSON reads Data as JSON, or else the block, of which YAML takes the JSON
+// form too.
+func (s *SNS) decodeJSON(body []byte) (*Message, error) {
+	m, err := decodeDataJSON(body)
+	if !errors.Is(err, errNoForm) {
+		return m, err
+	}
+	if root, yamlErr := parseYAML(body); yamlErr == nil && (hasKey(root, "dedup_key") || hasKey(root, "routing_key")) {
+		return decodeBlock(root, s.Subject)
+	}
+	return nil, err
 }
 
 // message checks and completes what was decoded from either form of Data.
@@ -52,25 +90,23 @@ func (d *snsData) message() (*Message, error) {
 		return nil, errNoForm
 	}
 	alerts := make(Alerts, len(*d.Alerts))
-	noTimes := true
 	for i, a := range *d.Alerts {
+		// A template may leave out what takes the most room. What all alerts
+		// have in common each of them has.
+		if a.Annotations == nil {
+			a.Annotations = d.CommonAnnotations
+		}
 		alerts[i] = Alert{
 			Status: a.Status, Labels: a.Labels, Annotations: a.Annotations,
 			StartsAt: a.StartsAt.Time, EndsAt: a.EndsAt.Time,
 			GeneratorURL: a.GeneratorURL, Fingerprint: a.Fingerprint,
 		}
-		noTimes = noTimes && alerts[i].StartsAt.IsZero() && alerts[i].EndsAt.IsZero()
 	}
-	m, err := (&webhook{
+	return (&webhook{
 		Receiver: d.Receiver, Status: d.Status, Alerts: &alerts,
 		GroupLabels: d.GroupLabels, CommonLabels: d.CommonLabels, CommonAnnotations: d.CommonAnnotations,
 		ExternalURL: d.ExternalURL, GroupKey: d.GroupKey, TruncatedAlerts: d.TruncatedAlerts,
 	}).message()
-	if err != nil {
-		return nil, err
-	}
-	m.NoTimes = noTimes
-	return m, nil
 }
 
 // snsData is Data as a template may have written it.

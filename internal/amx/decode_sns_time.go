@@ -24,7 +24,13 @@ func parseSNSTime(s string) (snsTime, error) {
 	if err == nil {
 		return snsTime{t}, nil
 	}
-	if words := strings.Fields(s); len(words) == 3 || len(words) == 4 {
+	words := strings.Fields(s)
+	// The time of an alert that was sent without one is Alertmanager's own, with
+	// a reading of its monotonic clock.
+	if n := len(words); n == 5 && strings.HasPrefix(words[4], "m=") {
+		words = words[:4]
+	}
+	if len(words) == 3 || len(words) == 4 {
 		if t, err := time.Parse(goTime, strings.Join(words[:3], " ")); err == nil {
 			return snsTime{t}, nil
 		}
@@ -33,6 +39,14 @@ func parseSNSTime(s string) (snsTime, error) {
 }
 
 func (t *snsTime) UnmarshalJSON(text []byte) error {
+	// Nearly all are RFC 3339 without an escape; encoding/json has checked that
+	// it is one value.
+	if n := len(text); n > 2 && text[0] == '"' {
+		if parsed, err := time.Parse(time.RFC3339Nano, string(text[1:n-1])); err == nil {
+			t.Time = parsed
+			return nil
+		}
+	}
 	var s string // stays empty for null
 	err := json.Unmarshal(text, &s)
 	if err == nil {

@@ -20,6 +20,9 @@ func parseYAML(body []byte) (*yaml.Node, error) {
 		if errors.Is(err, io.EOF) { // comments only
 			return nil, errNoForm
 		}
+		if strings.Contains(err.Error(), "anchor") { // it is quoted, and may be a secret with a * before it
+			return nil, fmt.Errorf("%w; as YAML: an anchor or an alias", errNoForm)
+		}
 		return nil, fmt.Errorf("%w; as YAML: %w", errNoForm, err)
 	}
 	if err := d.Decode(&second); !errors.Is(err, io.EOF) {
@@ -28,13 +31,13 @@ func parseYAML(body []byte) (*yaml.Node, error) {
 	return first.Content[0], nil
 }
 
-// isDataYAML says whether a document is meant to be Data.
-func isDataYAML(root *yaml.Node) bool {
+// hasKey says whether a document is a mapping that has the key, in any case.
+func hasKey(root *yaml.Node, key string) bool {
 	if root.Kind != yaml.MappingNode {
 		return false
 	}
 	for i := 0; i < len(root.Content); i += 2 {
-		if strings.EqualFold(root.Content[i].Value, "alerts") {
+		if strings.EqualFold(root.Content[i].Value, key) {
 			return true
 		}
 	}

@@ -36,6 +36,7 @@ type stack struct {
 	table *awstest.Table
 	vars  map[string]string
 	log   *logText
+	out   logText // a function's standard output, where it is not the log
 }
 
 // logText is what a function logs.
@@ -95,7 +96,7 @@ func (s *stack) webhook(vars map[string]string) lambda.Handler {
 
 func (s *stack) sns() lambda.Handler {
 	s.Helper()
-	f, err := NewSNSFunction(s.Context(), s.with(nil), s.logger())
+	f, err := NewSNSFunction(s.Context(), s.with(nil), s.logger(), &s.out)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestInitErrors(t *testing.T) {
 		return err
 	}
 	sns := func(env Getenv) error {
-		_, err := NewSNSFunction(t.Context(), env, s.logger())
+		_, err := NewSNSFunction(t.Context(), env, s.logger(), &s.out)
 		return err
 	}
 	const (

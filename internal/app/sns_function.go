@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 
@@ -20,11 +22,13 @@ type SNSFunction struct {
 	runner *runner.Runner
 	topics []string
 	log    *slog.Logger
+	metric refusedMetric
 }
 
 // NewSNSFunction makes the function from its environment. It calls AWS only to
-// read a configuration from Parameter Store. An error names what is wrong.
-func NewSNSFunction(ctx context.Context, env Getenv, log *slog.Logger) (*SNSFunction, error) {
+// read a configuration from Parameter Store. An error names what is wrong. The
+// metric goes to out, which is the function's standard output.
+func NewSNSFunction(ctx context.Context, env Getenv, log *slog.Logger, out io.Writer) (*SNSFunction, error) {
 	s, err := readSettings(env, snsSettings(env))
 	if err != nil {
 		return nil, err
@@ -33,7 +37,10 @@ func NewSNSFunction(ctx context.Context, env Getenv, log *slog.Logger) (*SNSFunc
 	if err != nil {
 		return nil, err
 	}
-	return &SNSFunction{runner: r, topics: s.topics, log: log}, nil
+	return &SNSFunction{
+		runner: r, topics: s.topics, log: log,
+		metric: refusedMetric{out: out, function: env("AWS_LAMBDA_FUNCTION_NAME")},
+	}, nil
 }
 
 // Handle handles every record of an event. Its error names each message that is
@@ -60,18 +67,43 @@ func (f *SNSFunction) Handle(ctx context.Context, e events.SNSEvent) error {
 }
 
 func (f *SNSFunction) handle(ctx context.Context, e *events.SNSEntity) error {
+	m, why, err := f.read(e)
+	if err == nil {
+		return f.runner.Handle(ctx, m, false).Err
+	}
+	if failed := f.metric.count(why, time.Now()); failed != nil {
+		f.log.WarnContext(ctx, "writing the metric", "error", failed.Error())
+	}
+	return err
+}
+
+// read decodes a message, or says why it is refused, in a word and as an error.
+func (f *SNSFunction) read(e *events.SNSEntity) (m *amx.Message, why string, err error) {
 	if !slices.Contains(f.topics, e.TopicArn) {
-		return fmt.Errorf("topic %q is not in AMX_TOPIC_ARNS", e.TopicArn)
+		return nil, "topic", fmt.Errorf("topic %q is not in AMX_TOPIC_ARNS", e.TopicArn)
 	}
-	// AMP cuts what is over 256 KB in the middle of a byte and says so: half of
-	// a message is none. The attribute tells, whatever its value.
-	// https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-alertmanager-troubleshoot-SNS.html
-	if _, ok := e.MessageAttributes["truncated"]; ok {
-		return errors.New(`it is marked "truncated": its sender cut it at 256 KB; group by more labels, or send fewer annotations`)
+	m, err = amx.DecodeSNS(amx.SNS{
+		Subject: e.Subject, Body: e.Message, SentAt: e.Timestamp, Attributes: attributes(e.MessageAttributes),
+	})
+	switch {
+	case errors.Is(err, amx.ErrTruncated):
+		why = "truncated"
+	case errors.Is(err, amx.ErrReplaced):
+		why = "replaced"
+	case err != nil:
+		why = "unreadable"
 	}
-	m, err := amx.DecodeSNS(e.Message, e.Timestamp)
-	if err != nil {
-		return err
+	return m, why, err
+}
+
+// attributes are the values of message attributes, which SNS sends as
+// {"Type": "String", "Value": "…"}. One of another shape is there, and empty.
+func attributes(sent map[string]any) map[string]string {
+	values := make(map[string]string, len(sent))
+	for name, attribute := range sent {
+		fields, _ := attribute.(map[string]any)
+		value, _ := fields["Value"].(string)
+		values[name] = value
 	}
-	return f.runner.Handle(ctx, m, false).Err
+	return values
 }
