@@ -71,9 +71,12 @@ func (p *tokenParameter) due(now time.Time) bool {
 // counting; where it answers that there are none, none count.
 func (p *tokenParameter) refresh(ctx context.Context, now time.Time) {
 	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-callsEnd))
-		defer cancel()
+		// It ends with the invocation's, and not when this returns: net/http may
+		// take that for the end of the request, and close the connection that the
+		// first SendCommand could use.
+		inTime, cancel := context.WithDeadline(ctx, deadline.Add(-callsEnd))
+		context.AfterFunc(ctx, cancel)
+		ctx = inTime
 	}
 	text, err := readParameter(ctx, p.client, p.name)
 	p.tried, p.failed = now, err
