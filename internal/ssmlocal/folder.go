@@ -33,8 +33,7 @@ func (f *files) close() {
 // a folder with three files in it can cost more than running a short command,
 // so one that an earlier command has left empty is taken instead, if there is
 // one that nobody can write to any more.
-func (s *Server) openFolder(inv *invocation) (files, error) {
-	text := scriptText(inv)
+func (s *Server) openFolder(inv *invocation, text string) (files, error) {
 	dir := s.folder(inv)
 	if spare := s.takeSpare(inv); spare != "" {
 		if err := syscall.Rename(spare, dir); err == nil {
@@ -89,8 +88,8 @@ func openOutput(dir, stream string, flags int) (*os.File, error) {
 }
 
 // scriptText joins the lines as the agent does: a \r stays.
-func scriptText(inv *invocation) string {
-	return strings.Join(inv.command.request.Parameters["commands"], "\n") + "\n"
+func scriptText(commands []string) string {
+	return strings.Join(commands, "\n") + "\n"
 }
 
 // writeScript writes the file while no other goroutine can fork: a child would

@@ -23,6 +23,9 @@ var operations = map[string]func(s *Server, body []byte) (any, error){
 	"ListCommands":           operation((*Server).listCommands),
 	"ListCommandInvocations": operation((*Server).listCommandInvocations),
 
+	"GetParameter":                operation((*Server).getParameter),
+	"PutParameter":                operation((*Server).putParameter),
+	"GetCommandInvocation":        operation((*Server).getCommandInvocation),
 	"DescribeInstanceInformation": operation((*Server).describeInstanceInformation),
 }
 

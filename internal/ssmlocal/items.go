@@ -12,7 +12,7 @@ func (c *command) item() commandItem {
 	return commandItem{
 		CommandId: c.id, DocumentName: *req.DocumentName, DocumentVersion: cmp.Or(deref(req.DocumentVersion), "$DEFAULT"),
 		Comment:      deref(req.Comment),
-		ExpiresAfter: epoch{c.deliverUntil().Add(req.executionTimeout())},
+		ExpiresAfter: epoch{c.deliverUntil().Add(executionTimeout(req.Parameters))},
 		Parameters:   req.Parameters, InstanceIds: orEmpty(req.InstanceIds), Targets: orEmpty(req.Targets),
 		RequestedDateTime: epoch{c.requested},
 		Status:            status, StatusDetails: details,
@@ -42,7 +42,7 @@ func (inv *invocation) item(details bool) invocationItem {
 	}
 	if details && inv.status != statusPending {
 		item.CommandPlugins = append(item.CommandPlugins, pluginItem{
-			Name: "aws:runShellScript", Status: inv.status, StatusDetails: inv.details, ResponseCode: inv.code,
+			Name: shellPlugin, Status: inv.status, StatusDetails: inv.details, ResponseCode: inv.code,
 			ResponseStartDateTime: orZero(inv.started), ResponseFinishDateTime: orZero(inv.finished), Output: inv.note,
 			OutputS3Region: deref(req.OutputS3Region), OutputS3BucketName: deref(req.OutputS3BucketName),
 			OutputS3KeyPrefix: deref(req.OutputS3KeyPrefix),

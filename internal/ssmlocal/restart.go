@@ -90,7 +90,11 @@ func (s *Server) adopt(p *pass) {
 			s.follow(p)
 		}
 	}
-	left := inv.started.Add(inv.command.request.executionTimeout()).Sub(s.o.Now())
+	parameters, err := s.withReferences(inv.command.request.Parameters)
+	if err != nil { // since the start what was referred to has changed
+		parameters = inv.command.request.Parameters
+	}
+	left := inv.started.Add(executionTimeout(parameters)).Sub(s.o.Now())
 	p.timer = time.AfterFunc(left, func() { s.timeout(p) })
 	s.running.Add(1)
 	s.watch(p)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,16 +25,13 @@ const await = `read -r ssmlocal_go || exit 1; unset ssmlocal_go; umask 022; `
 // starter is sh's whole command line for a script. The agent's is the script's
 // path alone, so that a shebang counts and sh reads what has none. A script for
 // sh is read by this shell, which saves a short command half of its time.
-func starter(inv *invocation) string {
-	first, _, _ := strings.Cut(inv.command.request.Parameters["commands"][0], "\n")
+func starter(commands []string) string {
+	first, _, _ := strings.Cut(commands[0], "\n")
 	if first == "#!/bin/sh" || !strings.HasPrefix(first, "#!") {
 		return await + `exec </dev/null; . "$0"`
 	}
 	return await + `exec "$0" </dev/null`
 }
-
-// parameterReference is what the agent replaces with a value of Parameter Store.
-var parameterReference = regexp.MustCompile(`\{\{ *ssm:[/\w.:-]+ *\}\}`)
 
 // pass is one run of a document by one process, the leader of its own group.
 type pass struct {
@@ -45,7 +41,8 @@ type pass struct {
 	boot    string
 	adopted bool // started by an earlier process: not our child
 
-	gate  *os.File // closed or written to by begin
+	limit time.Duration // how long it may run
+	gate  *os.File      // closed or written to by begin
 	files files
 	tails []*tail
 	timer *time.Timer
@@ -92,15 +89,12 @@ func (s *Server) runPass(inv *invocation) {
 
 // fork writes the script and starts a shell that waits for begin.
 func (s *Server) fork(inv *invocation) (*pass, error) {
-	req := inv.command.request
-	for _, values := range req.Parameters {
-		for _, v := range values {
-			if ref := parameterReference.FindString(v); ref != "" {
-				return nil, fmt.Errorf("resolving %q: the parameter does not exist", ref)
-			}
-		}
+	parameters, err := s.withReferences(inv.command.request.Parameters)
+	if err != nil {
+		return nil, err
 	}
-	f, err := s.openFolder(inv)
+	commands := parameters["commands"]
+	f, err := s.openFolder(inv, scriptText(commands))
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +103,11 @@ func (s *Server) fork(inv *invocation) (*pass, error) {
 		f.close()
 		return nil, err
 	}
-	workingDirectory, _ := req.parameter("workingDirectory")
-	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", starter(inv), filepath.Join(s.folder(inv), "_script.sh")}, &syscall.ProcAttr{
+	workingDirectory := ""
+	if values := parameters["workingDirectory"]; len(values) > 0 {
+		workingDirectory = values[0]
+	}
+	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", starter(commands), filepath.Join(s.folder(inv), "_script.sh")}, &syscall.ProcAttr{
 		Dir: workingDirectory, Env: s.environment(inv),
 		Files: []uintptr{child.Fd(), f.stdout.Fd(), f.stderr.Fd()},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
@@ -121,7 +118,7 @@ func (s *Server) fork(inv *invocation) (*pass, error) {
 		f.close()
 		return nil, errors.Join(fmt.Errorf("fork/exec /usr/bin/sh: %w", err), gate.Close())
 	}
-	p := &pass{inv: inv, pid: pid, boot: s.sys.boot, gate: gate, files: f}
+	p := &pass{inv: inv, pid: pid, boot: s.sys.boot, limit: executionTimeout(parameters), gate: gate, files: f}
 	p.start, _ = s.sys.startTime(pid)
 	s.follow(p)
 	return p, nil
@@ -165,7 +162,7 @@ func (s *Server) begin(p *pass) bool {
 			inv.passes++
 			inv.status, inv.details = statusInProgress, statusInProgress
 			inv.started, inv.run, inv.rebootAfter = now, p, ""
-			p.timer = time.AfterFunc(inv.command.request.executionTimeout(), func() { s.timeout(p) })
+			p.timer = time.AfterFunc(p.limit, func() { s.timeout(p) })
 		}
 	}
 	s.mu.Unlock()

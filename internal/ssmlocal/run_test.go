@@ -223,8 +223,7 @@ func TestTheTimeoutKillsTheGroup(t *testing.T) {
 
 func TestTheExecutionTimeoutIsTheAgents(t *testing.T) {
 	for value, want := range map[string]float64{"5": 5, "4": 3600, "172800": 172800, "": 3600} {
-		in := &sendCommandRequest{Parameters: map[string][]string{"executionTimeout": {value}}}
-		if got := in.executionTimeout().Seconds(); got != want {
+		if got := executionTimeout(map[string][]string{"executionTimeout": {value}}).Seconds(); got != want {
 			t.Errorf("executionTimeout %q is %v s, want %v", value, got, want)
 		}
 	}

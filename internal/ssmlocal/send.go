@@ -142,7 +142,9 @@ func (req *sendCommandRequest) checkDocument() error {
 	if len(req.Parameters["commands"]) == 0 {
 		return &apiError{"InvalidParameters", fmt.Sprintf("Document %s requires the parameter commands.", shellDocument)}
 	}
-	if v, ok := req.parameter("executionTimeout"); ok && !executionTimeoutPattern.MatchString(v) {
+	// What a reference stands for the agent checks.
+	v, ok := req.parameter("executionTimeout")
+	if ok && !executionTimeoutPattern.MatchString(v) && !parameterReference.MatchString(v) {
 		return &apiError{"InvalidParameters", fmt.Sprintf("Parameter executionTimeout %q does not match %s.", v, bare(executionTimeoutPattern))}
 	}
 	return nil
@@ -164,8 +166,11 @@ func (req *sendCommandRequest) deliverySeconds() int {
 
 // executionTimeout is what the agent makes of the parameter: outside of 5 s to
 // 48 h it silently takes an hour.
-func (req *sendCommandRequest) executionTimeout() time.Duration {
-	v, _ := req.parameter("executionTimeout")
+func executionTimeout(parameters map[string][]string) time.Duration {
+	v := ""
+	if values := parameters["executionTimeout"]; len(values) > 0 {
+		v = values[0]
+	}
 	n, err := strconv.Atoi(v)
 	if err != nil || n < 5 || n > 172800 {
 		n = defaultTimeout

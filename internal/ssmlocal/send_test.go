@@ -18,7 +18,7 @@ import (
 )
 
 // noMessage are the errors whose shape has no message member: the SDK drops it.
-var noMessage = []string{"DuplicateInstanceId", "InvalidCommandId", "InvalidFilterKey"}
+var noMessage = []string{"DuplicateInstanceId", "InvalidCommandId", "InvalidFilterKey", "InvalidPluginName", "InvocationDoesNotExist"}
 
 func wantError(t *testing.T, err error, code, message string) {
 	t.Helper()
@@ -235,7 +235,7 @@ func TestTheProtocol(t *testing.T) {
 		status                     int
 		want                       string
 	}{
-		{"an operation that is not built", "POST", "AmazonSSM.GetParameter", "{}", 400, `{"__type":"UnknownOperationException","message":"unknown operation \"GetParameter\""}`},
+		{"an operation that is not built", "POST", "AmazonSSM.GetParameters", "{}", 400, `{"__type":"UnknownOperationException","message":"unknown operation \"GetParameters\""}`},
 		{"a GET", "GET", "AmazonSSM.ListCommands", "", 405, `{"__type":"UnknownOperationException","message":"the method must be POST"}`},
 		{
 			"a number for a string", "POST", "AmazonSSM.CancelCommand", `{"CommandId":1}`, 400,

@@ -1,8 +1,10 @@
-// Package ssmlocal is AWS Systems Manager Run Command on this machine: an
-// [http.Handler] that speaks SSM's AWS JSON 1.1 protocol and runs the commands
-// sent to it as local processes, the way the SSM agent runs AWS-RunShellScript
-// on a node. The AWS SDK's own client talks to it through [Server.Client], so
-// that the code that drives SSM is the same with and without AWS.
+// Package ssmlocal is AWS Systems Manager Run Command on this machine, with the
+// Parameter Store that its commands may refer to: an [http.Handler] that speaks
+// SSM's AWS JSON 1.1 protocol and runs the commands sent to it as local
+// processes, the way the SSM agent runs AWS-RunShellScript on a node. The AWS
+// SDK's own client talks to it through [Server.Client], so that the code that
+// drives SSM is the same with and without AWS; [Server.Signed] is for programs
+// that come over the network, and lets in who signs.
 //
 // What it keeps of the agent's behaviour: the joined lines of commands become
 // _script.sh, which runs in its own process group with umask 022 and no
@@ -15,8 +17,10 @@
 // is over when its shell ends, even if a background child keeps stdout open.
 // Nothing reboots the machine after exit 194: the invocation stays InProgress
 // until a Server is started after the next boot, or until it is cancelled. All
-// nodes are this machine, and MaxConcurrency, MaxErrors, S3 and CloudWatch
-// settings are checked and listed but change nothing about the run.
+// nodes are this machine: what tells one from another is its ID, its tags, its
+// address and its state directory. MaxConcurrency, MaxErrors, S3 and CloudWatch
+// settings are checked and listed but change nothing about the run. Parameter
+// Store has no encryption, labels, policies or history of who changed what.
 package ssmlocal
 
 import (
@@ -37,9 +41,10 @@ const LocalNode = "mi-00000000000000000"
 
 // Options configure a Server. Only Dir is required.
 type Options struct {
-	// Dir keeps the journal, the scripts and their output. It is created with
-	// mode 0700. One Server at a time may use it; there is no lock of its own,
-	// because Dir lies beside the ledger, and the ledger's lock covers both.
+	// Dir keeps the journal, the scripts and their output, and the values of
+	// Parameter Store. It is created with mode 0700. One Server at a time may
+	// use it; there is no lock of its own, because Dir lies beside the ledger,
+	// and the ledger's lock covers both.
 	Dir string
 	// Env is the environment that commands inherit; nil means none of it.
 	Env []string
@@ -71,8 +76,9 @@ type OutputLine struct {
 
 // Server runs commands. Create one with New, and Close it.
 type Server struct {
-	o   Options
-	sys system
+	o          Options
+	sys        system
+	parameters *parameters
 
 	mu       sync.Mutex
 	journal  *journal
@@ -119,7 +125,11 @@ func newServer(o Options, sys system) (*Server, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating %q: %w", o.Dir, err)
 	}
-	s := &Server{o: o, sys: sys, commands: map[string]*command{}}
+	stored, err := loadParameters(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{o: o, sys: sys, parameters: stored, commands: map[string]*command{}}
 	if err := s.load(); err != nil {
 		return nil, err
 	}
