@@ -22,6 +22,7 @@ VERSION ?= $(or $(shell test -e .git && git describe --tags --always --dirty 2>/
 BUILD_FLAGS := -trimpath -buildvcs=false
 
 FUNCTIONS := webhook sns
+BUILD_LAMBDA = CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) $(GO) build $(BUILD_FLAGS) -tags lambda.norpc -ldflags '-s -w'
 
 BENCH    ?= .
 FUZZTIME ?= 30s
@@ -79,8 +80,28 @@ lambda: $(FUNCTIONS:%=dist/%/bootstrap) ## dist/*/bootstrap for AWS Lambda (GOAR
 
 # go build knows better than file times whether there is anything to do.
 dist/%/bootstrap: FORCE
-	CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) $(GO) build $(BUILD_FLAGS) \
-		-tags lambda.norpc -ldflags '-s -w' -o $@ ./functions/$*
+	$(BUILD_LAMBDA) -o $@ ./functions/$*
+
+# What goes beside the binaries on Lambda: a file under this folder, since SAM's
+# build cache sees no other; or nothing, where it is in Parameter Store.
+CONFIG ?= amx.yaml
+
+# `sam build` calls these by the logical IDs of template.yaml, in this folder or
+# in a copy of it, and takes what it finds in $(ARTIFACTS_DIR).
+.PHONY: build-WebhookFunction build-SNSFunction
+build-WebhookFunction: artifact-webhook
+build-SNSFunction: artifact-sns
+
+artifact-%: FORCE
+	@test -n "$(ARTIFACTS_DIR)" || { echo 'ARTIFACTS_DIR is not set: sam build sets it; make lambda builds without SAM' >&2; exit 2; }
+	@case '$(CONFIG)' in \
+	'') ;; \
+	/* | ../* | */../*) echo 'CONFIG=$(CONFIG): want a file under this folder, or the build cache of SAM would miss its changes' >&2; exit 2 ;; \
+	*) test -f '$(CONFIG)' || { echo 'CONFIG=$(CONFIG): no such file. Begin with examples/amx-ec2.yaml, or build with CONFIG= for a configuration in Parameter Store' >&2; exit 2; } ;; \
+	esac
+	$(if $(CONFIG),$(GO) run $(BUILD_FLAGS) ./cmd/amx check '$(CONFIG)')
+	$(BUILD_LAMBDA) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$*
+	$(if $(CONFIG),cp '$(CONFIG)' "$(ARTIFACTS_DIR)/amx.yaml" && chmod 644 "$(ARTIFACTS_DIR)/amx.yaml")
 
 .PHONY: check-examples
 check-examples: build ## bin/amx check on every file of examples/
