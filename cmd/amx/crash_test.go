@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestAKilledAMXKnowsItsRuns(t *testing.T) {
 	p.kill()
 
 	p = startAMX(t, dir, longRun)
-	if a := p.post(notification("amx", firing("a", 0))); !slices.Equal(told(a), []string{"skip a: already run for this alert"}) {
+	if a := p.post(notification("amx", firing("a", 0))); !slices.Equal(told(a), []string{"skip a: already started for this alert"}) {
 		t.Errorf("the same firing: %+v", a)
 	}
 	a := p.post(notification("amx", resolved("a", 0, 60)))
@@ -251,6 +252,26 @@ func TestStoppingEndsWhatRuns(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 		})
+	}
+}
+
+func TestACommandCutOffByAStopIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	m := &machine{t: t, dir: dir}
+	p := startAMX(t, dir, strings.Replace(longRun, "wait: 0s", "wait: 1m", 1), "--drain", "50ms")
+	var a answer
+	var wg sync.WaitGroup
+	wg.Go(func() { a = p.post(notification("amx", firing("a", 0))) })
+	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if a.Status != 500 || !strings.Contains(a.Error, "ended Cancelled") {
+		t.Errorf("%+v", a)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("amx serve: %v", err)
 	}
 }
 

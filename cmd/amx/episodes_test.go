@@ -40,8 +40,8 @@ func TestEpisodes(t *testing.T) {
 		}},
 		{"a duplicate is skipped, also from another receiver", longRun, 1, []delivered{
 			hit(notification(receiver, firing("a", 0)), "run a: firing"),
-			hit(notification(receiver, firing("a", 0)), "skip a: already run for this alert"),
-			hit(notification("other", firing("a", 0)), "skip a: already run for this alert"),
+			hit(notification(receiver, firing("a", 0)), "skip a: already started for this alert"),
+			hit(notification("other", firing("a", 0)), "skip a: already started for this alert"),
 		}},
 		{"a resolve cancels", longRun, 1, []delivered{
 			hit(notification(receiver, firing("a", 0)), "run a: firing"),
@@ -56,7 +56,7 @@ func TestEpisodes(t *testing.T) {
 		}},
 		{"a refire without its resolve, begun before the run was claimed, is the same", longRun, 1, []delivered{
 			hit(notification(receiver, firing("a", 0)), "run a: firing"),
-			hit(notification(receiver, firing("a", 120)), "skip a: already run for this alert"),
+			hit(notification(receiver, firing("a", 120)), "skip a: already started for this alert"),
 		}},
 		{"a refire without its resolve, begun later, runs", longRun, 2, []delivered{
 			hit(notification(receiver, firing("a", 0)), "run a: firing"),
@@ -73,17 +73,17 @@ func TestEpisodes(t *testing.T) {
 		{"an old resolve does not end the next firing", longRun, 1, []delivered{
 			hit(notification(receiver, firing("a", 120)), "run a: firing"),
 			hit(notification(receiver, resolved("a", 0, 60)), "skip a: resolved: the alert has fired again since"),
-			hit(notification(receiver, firing("a", 120)), "skip a: already run for this alert"),
+			hit(notification(receiver, firing("a", 120)), "skip a: already started for this alert"),
 		}},
 		{"an alert that joins its group has a run of its own", longRun, 2, []delivered{
 			hit(notification(receiver, firing("a", 0)), "run a: firing"),
-			hit(notification(receiver, firing("a", 0), firing("b", 60)), "run b: firing", "skip a: already run for this alert"),
+			hit(notification(receiver, firing("a", 0), firing("b", 60)), "run b: firing", "skip a: already started for this alert"),
 		}},
 		{"an alert that leaves its group does not stop the run of the others", longRun, 1, []delivered{
 			hit(notification(receiver, firing("a", 0), firing("b", 0)), "run a,b: firing"),
 			hit(notification(receiver, firing("a", 0), resolved("b", 0, 60)),
-				"skip a: already run for this alert", "skip b: resolved: another alert of the same run still fires"),
-			hit(notification(receiver, firing("a", 0)), "skip a: already run for this alert"),
+				"skip a: already started for this alert", "skip b: resolved: another alert of the same run still fires"),
+			hit(notification(receiver, firing("a", 0)), "skip a: already started for this alert"),
 			hit(notification(receiver, resolved("a", 0, 90)), "cancel a: resolved: cancelled"),
 		}},
 		{"an absent alert proves nothing", longRun, 1, []delivered{
@@ -93,11 +93,11 @@ func TestEpisodes(t *testing.T) {
 		{"scope alert: one resolve in a firing group ends that alert's run only", longRunAlert, 2, []delivered{
 			hit(notification(receiver, firing("a", 0), firing("b", 0)), "run a: firing", "run b: firing"),
 			hit(notification(receiver, firing("a", 0), resolved("b", 0, 60)),
-				"cancel b: resolved: cancelled", "skip a: already run for this alert"),
+				"cancel b: resolved: cancelled", "skip a: already started for this alert"),
 		}},
 		{"scope alert: a repeat is one skip of the command", longRunAlert, 2, []delivered{
 			hit(notification(receiver, firing("a", 0), firing("b", 0)), "run a: firing", "run b: firing"),
-			hit(notification(receiver, firing("a", 0), firing("b", 0)), "skip a,b: already run for this alert"),
+			hit(notification(receiver, firing("a", 0), firing("b", 0)), "skip a,b: already started for this alert"),
 		}},
 		{"ignore_resolved leaves the run alone", longRun + "    ignore_resolved: true\n", 1, []delivered{
 			hit(notification(receiver, firing("a", 0)), "run a: firing"),
@@ -147,7 +147,7 @@ func TestDuplicatesSideBySideRunOnce(t *testing.T) {
 			t.Errorf("%d %s", a.Status, a.Error)
 		}
 	}
-	if count["run a: firing"] != 1 || count["skip a: already run for this alert"] != len(answers)-1 {
+	if count["run a: firing"] != 1 || count["skip a: already started for this alert"] != len(answers)-1 {
 		t.Errorf("answers: %v", count)
 	}
 	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })

@@ -183,15 +183,15 @@ commands:
 			m.post("{")
 			m.eventually("both have ended", func() bool { return m.metric("am_executor_process_duration_seconds_count") == "2" })
 			for series, want := range map[string]string{
-				"am_executor_processes_current":                                     "0",
-				`am_executor_errors_total{stage="unmarshal"}`:                       "1",
-				`am_executor_errors_total{stage="start"}`:                           "1",
-				`am_executor_skipped_total{reason="nomatch"}`:                       "3",
-				`amx_results_total{action="run",command="ok"}`:                      "1",
-				`amx_skips_total{command="ok",reason="already run for this alert"}`: "1",
-				`amx_http_requests_total{code="200"}`:                               "2",
-				"amx_unsettled_total":                                               "1",
-				"amx_config_last_reload_successful":                                 "1",
+				"am_executor_processes_current":                                         "0",
+				`am_executor_errors_total{stage="unmarshal"}`:                           "1",
+				`am_executor_errors_total{stage="start"}`:                               "1",
+				`am_executor_skipped_total{reason="nomatch"}`:                           "3",
+				`amx_results_total{action="run",command="ok"}`:                          "1",
+				`amx_skips_total{command="ok",reason="already started for this alert"}`: "1",
+				`amx_http_requests_total{code="200"}`:                                   "2",
+				"amx_unsettled_total":                                                   "1",
+				"amx_config_last_reload_successful":                                     "1",
 			} {
 				if got := m.metric(series); got != want {
 					t.Errorf("%s %s, want %s", series, got, want)

@@ -42,9 +42,7 @@ func (c *explainCmd) Run(std stdio) error {
 			}
 		}
 		matched = matched || len(firing)+len(resolved) > 0
-		if err := explain(std.out, m, cmd, firing, resolved); err != nil {
-			return err
-		}
+		explain(std.out, m, cmd, firing, resolved)
 	}
 	if !matched {
 		fmt.Fprintln(std.err, "amx: no command matches an alert of this notification")
@@ -60,13 +58,13 @@ func (c *explainCmd) read(in io.Reader) ([]byte, error) {
 	return os.ReadFile(c.Payload)
 }
 
-func explain(out io.Writer, m *amx.Message, cmd *amx.Command, firing, resolved amx.Alerts) error {
+func explain(out io.Writer, m *amx.Message, cmd *amx.Command, firing, resolved amx.Alerts) {
 	fmt.Fprintf(out, "%s: %d firing, %d resolved of %d alerts match\n", cmd.Name, len(firing), len(resolved), len(m.Alerts))
 	for _, a := range resolved {
 		fmt.Fprintf(out, "  resolved %s: ends the run for it\n", a.Fingerprint)
 	}
 	if len(firing) == 0 {
-		return nil
+		return
 	}
 	runs := []amx.Alerts{firing}
 	if cmd.Scope == amx.ScopeAlert {
@@ -76,24 +74,29 @@ func explain(out io.Writer, m *amx.Message, cmd *amx.Command, firing, resolved a
 		}
 	}
 	for _, alerts := range runs {
-		data := m.Narrow(alerts)
-		args, err := cmd.ExpandArgs(data)
-		if err != nil {
-			return err
-		}
-		targets, err := cmd.ExpandTargets(data, alerts)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "  run of %d %s: %q", len(alerts), plural(len(alerts), "alert"), append([]string{cmd.Cmd + cmd.Script}, args...))
-		for _, t := range targets {
-			fmt.Fprintf(out, " on %s %q", t.Key, t.Values)
-		}
-		fmt.Fprintln(out)
-		vars, _ := amx.Variables(data, len(alerts), cmd.Name, "")
-		for _, v := range vars {
-			fmt.Fprintf(out, "    %s=%q\n", v.Name, v.Value)
-		}
+		explainRun(out, m.Narrow(alerts), cmd, alerts)
 	}
-	return nil
+}
+
+// explainRun shows one run, or why it would be refused.
+func explainRun(out io.Writer, data amx.Data, cmd *amx.Command, alerts amx.Alerts) {
+	args, err := cmd.ExpandArgs(data)
+	var targets []amx.Target
+	if err == nil {
+		targets, err = cmd.ExpandTargets(data, alerts)
+	}
+	if err != nil {
+		fmt.Fprintf(out, "  refused: %v\n", err)
+		return
+	}
+	what := append([]string{cmd.Cmd + cmd.Script + cmd.Document}, args...)
+	fmt.Fprintf(out, "  run of %d %s: %q", len(alerts), plural(len(alerts), "alert"), what)
+	for _, t := range targets {
+		fmt.Fprintf(out, " on %s %q", t.Key, t.Values)
+	}
+	fmt.Fprintln(out)
+	vars, _ := amx.Variables(data, len(alerts), cmd.Name, "")
+	for _, v := range vars {
+		fmt.Fprintf(out, "    %s=%q\n", v.Name, v.Value)
+	}
 }

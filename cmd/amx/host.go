@@ -30,6 +30,7 @@ type host struct {
 	ssm     *ssmlocal.Server
 	runner  *runner.Runner
 	metrics *metrics
+	names   *names
 
 	current   atomic.Pointer[amx.Config]
 	reloading sync.Mutex
@@ -45,15 +46,17 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger)
 	}
 	beside := strings.TrimSuffix(ledgerFile, ".db")
 	h := &host{log: log, store: store, metrics: newMetrics()}
+	h.names = &names{log: log, client: func() ssmexec.Client { return localClient(h.ssm) }}
 	ended := &ends{waiting: map[string]map[chan struct{}]bool{}}
 	h.ssm, err = ssmlocal.New(ssmlocal.Options{
 		Dir: beside + ".commands", StateDir: beside + ".state", Env: env, Log: log,
 		Ended: func(commandID string) {
 			h.metrics.end(commandID)
 			ended.end(commandID)
+			h.names.ended(commandID)
 		},
 		Output: func(l ssmlocal.OutputLine) {
-			log.Info("output", "command_id", l.CommandID, "stream", l.Stream, "line", l.Text)
+			log.Info("output", "command", h.names.of(l.CommandID).Command, "command_id", l.CommandID, "stream", l.Stream, "line", l.Text)
 		},
 	})
 	if err != nil {

@@ -46,7 +46,7 @@ func notify(w http.ResponseWriter, r *http.Request, webhook *app.Webhook) {
 		if first := make([]byte, 1); readOne(r.Body, first) {
 			body = io.MultiReader(bytes.NewReader(first), r.Body)
 		} else {
-			method = "GET without a body"
+			method = "" // refused, as any other that sends no notification
 		}
 	}
 	// A caller that hangs up must not stop what has begun.

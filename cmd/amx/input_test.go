@@ -71,7 +71,7 @@ func TestBadRequests(t *testing.T) {
 		{"a wrong type", "POST", `{"version":"4","alerts":{}}`, 400, "alerts"},
 		{"an unknown status", "POST", `{"version":"4","alerts":[{"status":"burning","labels":{"a":"b"}}]}`, 400, `"burning"`},
 		{"7 MB", "POST", big, 413, "the body is over 6291456 bytes"},
-		{"PUT", "PUT", "{}", 405, `method "PUT": Alertmanager's webhook is sent with POST`},
+		{"PUT", "PUT", "{}", 405, "send a notification with POST, as Alertmanager's webhook does"},
 		{"GET without a body", "GET", "", 405, "POST"},
 		{"HEAD", "HEAD", "", 405, "POST"},
 	}

@@ -38,6 +38,8 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Take notifications and run their commands on this machine."`
 	Check   checkCmd   `cmd:"" help:"Check configuration files."`
 	Explain explainCmd `cmd:"" help:"Show what a notification would run."`
+
+	Template templateCmd `cmd:"" help:"Print configuration for what sends the notifications."`
 }
 
 const description = `amx runs commands when Prometheus alerts fire, and stops them when the alerts resolve.

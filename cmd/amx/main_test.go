@@ -65,6 +65,8 @@ func TestTheCommandLine(t *testing.T) {
 		{"no port", []string{"serve", "-f", good, "-l", "localhost"}, 2, "", "write HOST:PORT, or :PORT for all interfaces"},
 		{"a token file without a token", []string{"serve", "-f", good, "--token-file", empty}, 1, "", "has none: write one a line"},
 		{"a token file and no authentication", []string{"serve", "-f", good, "--token-file", empty, "--no-auth"}, 2, "", "can't be used together"},
+		{"a drain that is none", []string{"serve", "-f", good, "--drain=-3s"}, 2, "", "--drain=-3s: want 0s or more"},
+		{"a script behind --", []string{"serve", "--", "no-such-program-of-anybody"}, 2, "", `script "no-such-program-of-anybody" is neither`},
 		{"a script that is nowhere", []string{"serve", "no-such-program-of-anybody"}, 2, "", "is neither in PATH nor in the working directory"},
 	}
 	for _, test := range tests {

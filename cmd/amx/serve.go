@@ -30,6 +30,12 @@ type serveCmd struct {
 
 // Run serves until ctx ends.
 func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
+	if c.Drain < 0 {
+		return usageError{fmt.Errorf("--drain=%v: want 0s or more", c.Drain)}
+	}
+	if len(c.Script) > 0 && c.Script[0] == "--" {
+		c.Script = c.Script[1:]
+	}
 	cfg, err := c.config()
 	if err != nil {
 		return err

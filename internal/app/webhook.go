@@ -4,6 +4,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -74,7 +75,7 @@ func (w *Webhook) Serve(ctx context.Context, r Request) Response {
 
 func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer) {
 	if r.Method != http.MethodPost && (!w.AllowGet || r.Method != http.MethodGet) {
-		return refuse(http.StatusMethodNotAllowed, fmt.Sprintf("method %q: Alertmanager's webhook is sent with POST", r.Method))
+		return refuse(http.StatusMethodNotAllowed, "send a notification with POST, as Alertmanager's webhook does")
 	}
 	if refusal := w.Authenticate(ctx, r.Authorization); refusal != nil {
 		return *refusal, runner.Answer{}
@@ -128,11 +129,13 @@ func refuse(status int, message string) (Response, runner.Answer) {
 }
 
 func respond(status int, b body) Response {
-	text, err := json.Marshal(b)
-	if err != nil {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // it is read by people, and is no page
+	if err := e.Encode(b); err != nil {
 		return Response{http.StatusInternalServerError, []byte(`{"error":"the answer cannot be encoded"}`)}
 	}
-	return Response{status, append(text, '\n')}
+	return Response{status, text.Bytes()}
 }
 
 // bearer is the token of an Authorization header: that of Bearer, or the

@@ -20,7 +20,7 @@ import (
 func TestTheDemonstrationFailsWhereAmxIsWrong(t *testing.T) {
 	const (
 		ran     = `{"results":[{"command":"show-alert","action":"run","reason":"firing","run_id":"R1","command_ids":["c1"],"alerts":["f"],"status":"Success"}]}`
-		skipped = `{"results":[{"command":"show-alert","action":"skip","reason":"already run for this alert","run_id":"R1","command_ids":[],"alerts":["f"],"status":""}]}`
+		skipped = `{"results":[{"command":"show-alert","action":"skip","reason":"already started for this alert","run_id":"R1","command_ids":[],"alerts":["f"],"status":""}]}`
 		output  = `level=INFO msg=output command_id=c1 stream=stdout line=AMX_ALERT_1_LABEL_alertname=InstanceDown
 level=INFO msg=output command_id=c1 stream=stdout line="AMX_ALERT_LEN=1"
 level=INFO msg=output command_id=c1 stream=stdout line="AMX_RUN_ID=R1"
@@ -40,7 +40,7 @@ level=INFO msg=output command_id=c1 stream=stdout line="AMX_RUN_ID=R1"
 		},
 		{
 			name: "another answer", answers: []string{skipped},
-			want: `step 1: amx answered {Command:show-alert Action:skip Reason:already run for this alert RunID:R1 CommandIDs:[] Status:}, want {Command:show-alert Action:run`,
+			want: `step 1: amx answered {Command:show-alert Action:skip Reason:already started for this alert RunID:R1 CommandIDs:[] Status:}, want {Command:show-alert Action:run`,
 		},
 		{
 			name: "a variable is missing", log: output + run, answers: []string{ran},

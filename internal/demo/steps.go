@@ -79,7 +79,7 @@ func (d *demo) firesTwice(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := want(r, result{Command: "show-alert", Action: "skip", Reason: "already run for this alert"}); err != nil {
+	if err := want(r, result{Command: "show-alert", Action: "skip", Reason: "already started for this alert"}); err != nil {
 		return err
 	}
 	d.page.step("The same alert comes from a second Alertmanager: skipped, %q.", r.Reason)

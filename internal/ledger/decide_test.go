@@ -22,16 +22,16 @@ func TestEpisodes(t *testing.T) {
 		story []line
 	}{
 		{"a duplicate has had its run", []line{
-			{comes(2*m, fires("a", 0)), "skip a r1: already run for this alert"},
+			{comes(2*m, fires("a", 0)), "skip a r1: already started for this alert"},
 		}},
 		{"a start merged to an earlier one is the same episode", []line{
-			{comes(2*m, fires("a", -5*m)), "skip a r1: already run for this alert"},
+			{comes(2*m, fires("a", -5*m)), "skip a r1: already started for this alert"},
 		}},
 		{"a refire that was coalesced with its resolve is the same episode", []line{
-			{comes(2*m, fires("a", 30*s)), "skip a r1: already run for this alert"},
+			{comes(2*m, fires("a", 30*s)), "skip a r1: already started for this alert"},
 		}},
 		{"a start up to 60 s after the claim is the same episode, for clocks differ", []line{
-			{comes(5*m, fires("a", 2*m)), "skip a r1: already run for this alert"},
+			{comes(5*m, fires("a", 2*m)), "skip a r1: already started for this alert"},
 		}},
 		{"a start later than that is the next episode", []line{
 			{comes(5*m, fires("a", 2*m+1)), "run r2 for a: firing"},
@@ -66,7 +66,7 @@ func TestEpisodes(t *testing.T) {
 			{comes(13*m, fires("a", 10*m)), "adopt r2 for a: claimed before and not sent"},
 		}},
 		{"a late resolve does not end an episode whose start has moved past it", []line{
-			{comes(2*m, fires("a", 90*s)), "skip a r1: already run for this alert"},
+			{comes(2*m, fires("a", 90*s)), "skip a r1: already started for this alert"},
 			{comes(3*m, resolves("a", 80*s)), "skip a: resolved: the alert has fired again since"},
 			{comes(4*m, resolves("a", 3*m)), "cancel r1 for a: resolved"},
 		}},
@@ -82,7 +82,7 @@ func TestEpisodes(t *testing.T) {
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
 			{comes(20*m, fires("a", 0)), "run r2 for a: firing"},
 			{answers("r2", "c2"), "r2 c2"},
-			{comes(21*m, fires("a", 0)), "skip a r2: already run for this alert"},
+			{comes(21*m, fires("a", 0)), "skip a r2: already started for this alert"},
 			{comes(22*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
 			{comes(30*m, resolves("a", 29*m)), "cancel r1 for a: resolved; cancel r2 for a: resolved"},
 		}},
@@ -134,8 +134,8 @@ func TestFormsWithoutTimes(t *testing.T) {
 		story []line
 	}{
 		{"a firing belongs to the open episode, whenever it was sent", []line{
-			{comes(40*m, fires("a", never)), "skip a r1: already run for this alert"},
-			{delayed(30*s, 50*m, fires("a", never)), "skip a r1: already run for this alert"},
+			{comes(40*m, fires("a", never)), "skip a r1: already started for this alert"},
+			{delayed(30*s, 50*m, fires("a", never)), "skip a r1: already started for this alert"},
 		}},
 		{"a resolve closes it at its own stamp", []line{
 			{delayed(5*m, 9*m, resolves("a", never)), "cancel r1 for a: resolved"},
@@ -149,7 +149,7 @@ func TestFormsWithoutTimes(t *testing.T) {
 			{delayed(30*s, 2*m, resolves("a", never)), "skip a: resolved: the alert has fired again since"},
 		}},
 		{"a resolve overtaken by the next firing does not end that one's episode", []line{
-			{delayed(6*m, 7*m, fires("a", never)), "skip a r1: already run for this alert"},
+			{delayed(6*m, 7*m, fires("a", never)), "skip a r1: already started for this alert"},
 			{delayed(5*m, 8*m, resolves("a", never)), "skip a: resolved: the alert has fired again since"},
 			{comes(9*m, resolves("a", never)), "cancel r1 for a: resolved"},
 		}},
@@ -168,14 +168,14 @@ func TestGroups(t *testing.T) {
 		story []line
 	}{
 		{"an alert that joins has a run of its own", []line{
-			{comes(6*m, fires("a", 0), fires("b", 0), fires("c", 5*m)), "run r2 for c: firing; skip a b r1: already run for this alert"},
+			{comes(6*m, fires("a", 0), fires("b", 0), fires("c", 5*m)), "run r2 for c: firing; skip a b r1: already started for this alert"},
 		}},
 		{"an alert that leaves proves nothing", []line{
-			{comes(6*m, fires("a", 0)), "skip a r1: already run for this alert"},
-			{comes(7*m, fires("a", 0), fires("b", 0)), "skip a b r1: already run for this alert"},
+			{comes(6*m, fires("a", 0)), "skip a r1: already started for this alert"},
+			{comes(7*m, fires("a", 0), fires("b", 0)), "skip a b r1: already started for this alert"},
 		}},
 		{"the run ends with the last of its alerts", []line{
-			{comes(6*m, fires("a", 0), resolves("b", 5*m)), "skip a r1: already run for this alert; skip b r1: resolved: another alert of the same run still fires"},
+			{comes(6*m, fires("a", 0), resolves("b", 5*m)), "skip a r1: already started for this alert; skip b r1: resolved: another alert of the same run still fires"},
 			{comes(7*m, resolves("a", 6*m), resolves("b", 5*m)), "cancel r1 for a b: resolved"},
 		}},
 		{"both at once", []line{
@@ -183,7 +183,7 @@ func TestGroups(t *testing.T) {
 		}},
 		{"one that fires again has a run of its own, and the other keeps the first", []line{
 			{comes(6*m, resolves("b", 5*m)), "skip b r1: resolved: another alert of the same run still fires"},
-			{comes(8*m, fires("a", 0), fires("b", 7*m)), "run r2 for b: firing; skip a r1: already run for this alert"},
+			{comes(8*m, fires("a", 0), fires("b", 7*m)), "run r2 for b: firing; skip a r1: already started for this alert"},
 			{comes(9*m, resolves("a", 8*m)), "cancel r1 for a: resolved"},
 		}},
 	} {
@@ -209,7 +209,7 @@ func TestRepeatAfter(t *testing.T) {
 		story []line
 	}{
 		{"before 95 % of it nothing is asked", []line{
-			{comes(1*m+57*m-1, fires("a", 0)), "skip a r1: already run for this alert"},
+			{comes(1*m+57*m-1, fires("a", 0)), "skip a r1: already started for this alert"},
 		}},
 		{"at 95 % the run has to be over", []line{
 			{comes(1*m+57*m, fires("a", 0)), "ask for r1 for a: already running for this alert"},
@@ -217,10 +217,10 @@ func TestRepeatAfter(t *testing.T) {
 		}},
 		{"it is over, and well", []line{
 			{ends("r1", "Success"), "r1 c1 (done) Success"},
-			{comes(1*m+57*m-1, fires("a", 0)), "skip a r1: already run for this alert"},
+			{comes(1*m+57*m-1, fires("a", 0)), "skip a r1: already started for this alert"},
 			{comes(1*m+57*m, fires("a", 0)), "run r2 for a after r1, attempt 1: still firing after repeat_after"},
 			{answers("r2", "c2"), "r2 c2"},
-			{comes(1*h+54*m, fires("a", 0)), "skip a r2: already run for this alert"},
+			{comes(1*h+54*m, fires("a", 0)), "skip a r2: already started for this alert"},
 			{comes(1*h+55*m, fires("a", 0)), "ask for r2 for a: already running for this alert"},
 			{comes(1*h+56*m, resolves("a", 1*h+55*m)), "cancel r2 for a: resolved"},
 		}},
@@ -257,7 +257,7 @@ func TestRetries(t *testing.T) {
 		}},
 		{"not after a success", []line{
 			{ends("r1", "Success"), "r1 c1 (done) Success"},
-			{comes(3*m, fires("a", 0)), "skip a r1: already run for this alert"},
+			{comes(3*m, fires("a", 0)), "skip a r1: already started for this alert"},
 		}},
 		{"not for an alert that has resolved", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
@@ -290,7 +290,7 @@ func TestPastItsDeadlineARunIsAskedFor(t *testing.T) {
 	tell(t, Policy{}, []line{
 		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
 		{answers("r1", "c1"), "r1 c1"},
-		{comes(1*h+1*m, fires("a", 0)), "skip a r1: already run for this alert"},
+		{comes(1*h+1*m, fires("a", 0)), "skip a r1: already started for this alert"},
 		{comes(1*h+1*m+1, fires("a", 0)), "ask for r1 for a: already running for this alert"},
 	})
 }

@@ -6,7 +6,7 @@ type Reason string
 
 // The reasons for which nothing is done.
 const (
-	SkipRan          Reason = "already run for this alert"
+	SkipRan          Reason = "already started for this alert"
 	SkipRunning      Reason = "already running for this alert"
 	SkipFailed       Reason = "failed, retries used up"
 	SkipMax          Reason = "max: as many runs as may be are running"

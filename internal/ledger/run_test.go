@@ -27,7 +27,7 @@ func TestRecording(t *testing.T) {
 			{answers("r2", "refused"), "gone"},
 			{comes(3*m, fires("b", 0)), "run r3 for b: firing"},
 			{answers("r3", "c3"), "r3 c3"},
-			{comes(4*m, fires("b", 0), fires("c", 0)), "run r4 for c: firing; skip b r3: already run for this alert"},
+			{comes(4*m, fires("b", 0), fires("c", 0)), "run r4 for c: firing; skip b r3: already started for this alert"},
 		}},
 		{"a lost answer leaves it to the next delivery", []line{
 			{answers("r1", "lost"), "r1 ?"},
@@ -81,7 +81,7 @@ func TestUnsureRuns(t *testing.T) {
 		}},
 		{"what a look finds is known", []line{
 			{looks("r1", 2*m, "c0"), "r1 c0"},
-			{comes(4*m, fires("a", 0)), "skip a r1: already run for this alert"},
+			{comes(4*m, fires("a", 0)), "skip a r1: already started for this alert"},
 		}},
 		{"the window begins anew with a renewal", []line{
 			{renews("r1", 2*m), "r1 claimed unsure ?"},
@@ -141,7 +141,7 @@ func TestUnsureRuns(t *testing.T) {
 			}, ""},
 			{renews("r1", 2*m), "r1 claimed c1 ?"},
 			{answers("r1", "c1", "refused"), "r1 c1 refused"},
-			{comes(3*m, fires("a", 0)), "skip a r1: already run for this alert"},
+			{comes(3*m, fires("a", 0)), "skip a r1: already started for this alert"},
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tell(t, Policy{}, append(lost[:2:2], tt.story...)) })

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// names knows which run an SSM command belongs to, for the log: Run Command
+// knows its commands by ID, a person by what the configuration calls them.
+type names struct {
+	log    *slog.Logger
+	client func() ssmexec.Client
+	known  sync.Map // :: command ID → ssmexec.Token
+}
+
+// of is the token of a command: empty for one that is not amx's.
+func (n *names) of(commandID string) ssmexec.Token {
+	if t, ok := n.known.Load(commandID); ok {
+		return t.(ssmexec.Token)
+	}
+	t, _ := ssmexec.ParseToken(aws.ToString(n.find(commandID).Comment))
+	n.known.Store(commandID, t)
+	return t
+}
+
+// ended logs the end of a command, which may be hours after its notification
+// was answered.
+func (n *names) ended(commandID string) {
+	c := n.find(commandID)
+	t, _ := ssmexec.ParseToken(aws.ToString(c.Comment))
+	n.log.Info("ended", "command", t.Command, "run_id", t.Run, "command_id", commandID,
+		"status", strings.ReplaceAll(aws.ToString(c.StatusDetails), " ", ""))
+	n.known.Delete(commandID)
+}
+
+func (n *names) find(commandID string) types.Command {
+	out, err := n.client().ListCommands(context.Background(), &ssm.ListCommandsInput{CommandId: &commandID})
+	if err != nil || len(out.Commands) == 0 {
+		return types.Command{} // it was forgotten meanwhile; the log has its ID
+	}
+	return out.Commands[0]
+}
