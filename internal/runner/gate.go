@@ -14,17 +14,17 @@ import (
 // take turns, and only those of other processes can meet in the store.
 type gates struct {
 	mu    sync.Mutex
-	locks map[string]*sync.Mutex
+	locks map[string]turn
 }
 
 func (g *gates) lock(command string) (unlock func()) {
 	g.mu.Lock()
 	if g.locks == nil {
-		g.locks = map[string]*sync.Mutex{}
+		g.locks = map[string]turn{}
 	}
 	l := g.locks[command]
 	if l == nil {
-		l = new(sync.Mutex)
+		l = newTurn()
 		g.locks[command] = l
 	}
 	g.mu.Unlock()
@@ -109,7 +109,7 @@ func (t *task) freeSlots(ctx context.Context, gate *ledger.Gate) (free []string,
 		return nil, fmt.Errorf("reading the runs that count against max: %w", err)
 	}
 	for i, s := range gate.Slots {
-		holder := &task{delivery: t.delivery, command: t.command, entry: s.Entry, record: records[i]}
+		holder := &task{delivery: t.delivery, command: t.command, entry: s.Entry, updates: newTurn(), record: records[i]}
 		is, err := holder.slotFree(ctx, s)
 		if err != nil {
 			// It counts until somebody can say otherwise.

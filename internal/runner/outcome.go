@@ -31,11 +31,23 @@ func (t *task) report(ctx context.Context, s *sending) {
 	}
 	if state != nil {
 		result.Status = state.Status
-		if state.Failed() && t.command.NotifyOnFailure {
+		if t.command.NotifyOnFailure && (state.Failed() || state.Status == "Cancelled" && !t.cancelAsked(ctx, s.run)) {
 			t.unsettled(t.command.Name, failure(s.run, state))
 		}
 	}
 	t.settle(result)
+}
+
+// cancelAsked says that a run was cancelled by its resolve, and not by somebody
+// in SSM's console, or because amx serve was stopped. It is not run again either
+// way; but in the other case whoever sent the alert must hear that it had no
+// effect.
+func (t *task) cancelAsked(ctx context.Context, run string) bool {
+	t.updates.Lock()
+	err := t.reread(ctx, 0)
+	t.updates.Unlock()
+	r, runErr := t.run(run)
+	return err == nil && runErr == nil && r != nil && r.CancelAsked
 }
 
 // await waits for the end of a run, as long as the command's caller waits. The
@@ -55,8 +67,8 @@ func (t *task) await(ctx context.Context, run string) (*ssmexec.State, error) {
 	}
 	for {
 		r, err := t.run(run)
-		if err != nil || r == nil {
-			return nil, err
+		if err != nil || r == nil || len(r.Missing()) > 0 {
+			return nil, err // part of it is still to be sent: it cannot be over
 		}
 		state, err := t.Exec.Await(ctx, ask(r))
 		if err != nil || !state.Over {

@@ -47,7 +47,10 @@ func (t *task) resume(ctx context.Context, s *sending) (again bool) {
 			return again
 		}
 		if errors.Is(err, ledger.ErrConflict) && conflicts <= tries {
-			if err = t.reread(ctx, conflicts); err == nil {
+			t.updates.Lock()
+			err = t.reread(ctx, conflicts)
+			t.updates.Unlock()
+			if err == nil {
 				continue
 			}
 		}
@@ -57,7 +60,12 @@ func (t *task) resume(ctx context.Context, s *sending) (again bool) {
 }
 
 func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error) {
-	entry, err := ledger.Decode(t.record.Value)
+	// Another run of this task may write meanwhile; what is decided here is
+	// written over what was read here, and over nothing else.
+	t.updates.Lock()
+	read := t.record
+	t.updates.Unlock()
+	entry, err := ledger.Decode(read.Value)
 	if err != nil {
 		return false, err
 	}
@@ -77,7 +85,7 @@ func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error
 	// All that follows goes into one write, on the version read before the
 	// look: a cancel asked meanwhile makes it fail.
 	if run = entry.Looked(s.run, found, begun, t.Window, t.Process); run == nil {
-		return true, t.put(ctx, entry)
+		return true, t.putOver(ctx, read, entry)
 	}
 	missing := run.Missing()
 	if len(missing) > 0 {
@@ -93,7 +101,7 @@ func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error
 			return true, nil
 		}
 	}
-	if err := t.put(ctx, entry); err != nil {
+	if err := t.putOver(ctx, read, entry); err != nil {
 		return false, err
 	}
 	if len(missing) == 0 {
@@ -105,6 +113,16 @@ func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error
 		return false, errors.Join(s.errs...)
 	}
 	return false, nil
+}
+
+func (t *task) putOver(ctx context.Context, read ledger.Record, e *ledger.Entry) error {
+	t.updates.Lock()
+	defer t.updates.Unlock()
+	r, err := t.write(ctx, read, e)
+	if err == nil && r.Version > t.record.Version {
+		t.record = r
+	}
+	return err
 }
 
 // waitFor waits for the record of runs that other deliveries are sending, until

@@ -28,12 +28,16 @@ const (
 	// callsEnd is how long before the deadline every call ends, so that the
 	// invocation answers before a frozen sandbox could resume one.
 	callsEnd = 500 * time.Millisecond
+	// sendsEnd is how long before the deadline every send ends, so that what
+	// became of it can still be recorded.
+	sendsEnd = 1000 * time.Millisecond
 	// claimTime is the time that must be left for a claim to be made.
 	claimTime = 1500 * time.Millisecond
 	// budget is the deadline of a delivery where the caller has none.
 	budget = 30 * time.Second
-	// tries is how often a write that met another is decided anew.
-	tries = 5
+	// tries is how often a write that met another is decided anew: five writes
+	// in all.
+	tries = 4
 	// sideBySide is how many entries of one message are handled at a time.
 	sideBySide = 16
 )
@@ -88,6 +92,7 @@ type delivery struct {
 	arrived time.Time
 	lease   time.Time // of the claims it makes
 	claims  time.Time // none is made after it
+	sends   time.Time // none is under way after it
 	waits   bool      // the caller wants to know how its commands end
 
 	mu      sync.Mutex
@@ -105,7 +110,7 @@ func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer 
 	if !given {
 		deadline = d.arrived.Add(budget)
 	}
-	d.lease, d.claims = deadline.Add(leaseAfter), deadline.Add(-claimTime)
+	d.lease, d.claims, d.sends = deadline.Add(leaseAfter), deadline.Add(-claimTime), deadline.Add(-sendsEnd)
 	id, err := r.random(8)
 	if err != nil {
 		return Answer{Err: err}

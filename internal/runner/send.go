@@ -45,7 +45,9 @@ func (t *task) claim(ctx context.Context, entry *ledger.Entry, due []ledger.Due)
 			t.unsettled(t.command.Name, err)
 			continue
 		case !taken:
-			t.skip(ledger.SkipMax, "", fingerprints(d.Alerts))
+			refusals = append(refusals, Result{
+				Command: t.command.Name, Action: ActionSkip, Reason: string(ledger.SkipMax), Alerts: fingerprints(d.Alerts),
+			})
 			continue
 		}
 		entry.Claim(d, run, t.now())
@@ -90,10 +92,7 @@ func (t *task) runID(now time.Time) (string, error) {
 // run before it did not succeed, and nowhere else.
 func (t *task) targets(entry *ledger.Entry, d ledger.Due, data amx.Data) ([]ledger.Target, error) {
 	if prev := entry.Run(d.Prev); prev != nil && d.Reason == ledger.RunRetry {
-		if prev.Outcome != nil && len(prev.Outcome.Remaining) > 0 {
-			return []ledger.Target{{Key: ssmexec.KeyInstanceIDs, Values: prev.Outcome.Remaining}}, nil
-		}
-		return prev.Targets, nil
+		return remaining(prev), nil
 	}
 	expanded, err := t.command.ExpandTargets(data, d.Alerts)
 	if err != nil {
@@ -107,6 +106,25 @@ func (t *task) targets(entry *ledger.Entry, d ledger.Due, data amx.Data) ([]ledg
 		targets = append(targets, ledger.Target{Key: x.Key, Values: x.Values})
 	}
 	return targets, nil
+}
+
+// remaining is where a run did not succeed. Of nodes that were named, that is
+// also those for which SSM lists no invocation, because max_errors ended the
+// command before it reached them, or because their chunk was refused.
+func remaining(r *ledger.Run) []ledger.Target {
+	switch {
+	case r.Outcome == nil:
+	case len(r.Targets) == 1 && r.Targets[0].Key == ssmexec.KeyInstanceIDs:
+		nodes := slices.DeleteFunc(slices.Clone(r.Targets[0].Values), func(node string) bool {
+			return slices.Contains(r.Outcome.Succeeded, node)
+		})
+		if len(nodes) > 0 {
+			return []ledger.Target{{Key: ssmexec.KeyInstanceIDs, Values: nodes}}
+		}
+	case len(r.Outcome.Remaining) > 0:
+		return []ledger.Target{{Key: ssmexec.KeyInstanceIDs, Values: r.Outcome.Remaining}}
+	}
+	return r.Targets
 }
 
 func (t *task) inputs(run string, data amx.Data, targets []ledger.Target) ([]*ssm.SendCommandInput, error) {
@@ -127,7 +145,7 @@ func (t *task) send(ctx context.Context, s *sending) {
 		chunks[i] = i
 	}
 	if r := t.sendChunks(ctx, s, chunks); r != nil && r.NeedsLook() && t.resume(ctx, s) {
-		t.unsettled(t.command.Name, fmt.Errorf("run %s has left the ledger", s.run))
+		t.unsettled(t.command.Name, fmt.Errorf("run %s is not this delivery's to send any more", s.run))
 	}
 }
 
@@ -138,8 +156,10 @@ func (t *task) sendChunks(ctx context.Context, s *sending, chunks []int) *ledger
 	sent := make([]ledger.Sent, len(chunks))
 	s.errs = nil
 	var mu sync.Mutex
+	sends, cancel := context.WithDeadline(ctx, t.sends)
+	defer cancel()
 	parallel(chunks, func(chunk int) {
-		id, err := t.Exec.Send(ctx, s.inputs[chunk])
+		id, err := t.Exec.Send(sends, s.inputs[chunk])
 		verdict := ssmexec.Unknown
 		if err != nil {
 			verdict = ssmexec.Judge(err)
@@ -169,14 +189,12 @@ func (t *task) recorded(ctx context.Context, s *sending, entry *ledger.Entry, ru
 	if run == nil {
 		t.giveUp(ctx, s.run)
 	}
-	switch {
-	case run == nil && failed == nil:
+	switch commands := commandsOf(sent); {
+	case run == nil && (failed == nil || len(commands) > 0):
 		// Somebody has declared the run never sent, which only happens past
 		// its lease. It must not go on beside what was begun in its place.
-		for _, c := range sent {
-			if err := t.Exec.Cancel(ctx, c.Command); err != nil {
-				failed = errors.Join(failed, err)
-			}
+		for _, id := range commands {
+			failed = errors.Join(failed, t.Exec.Cancel(ctx, id))
 		}
 		t.unsettled(t.command.Name, errors.Join(fmt.Errorf("run %s was recorded after its claim had run out", s.run), failed))
 		return nil
@@ -197,11 +215,32 @@ func (t *task) recorded(ctx context.Context, s *sending, entry *ledger.Entry, ru
 		if len(run.Missing()) > 0 {
 			t.unsettled(t.command.Name, failed)
 		}
+		if len(run.Commands()) == 0 {
+			return run // there is nothing that could be reported as run
+		}
+		if refused(s.errs) {
+			t.settle(Result{
+				Command: t.command.Name, Action: ActionRefuse, Reason: "part of the run: " + failed.Error(),
+				RunID: s.run, Alerts: fingerprints(s.alerts),
+			})
+		}
 	}
+	t.Log.InfoContext(ctx, "sent", "command", t.command.Name, "reason", string(s.reason), "run_id", s.run,
+		"command_ids", run.Commands(), "alerts", fingerprints(s.alerts))
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sent = append(t.sent, s)
 	return run
+}
+
+func commandsOf(sent []ledger.Sent) []string {
+	var ids []string
+	for _, s := range sent {
+		if s.Command != "" {
+			ids = append(ids, s.Command)
+		}
+	}
+	return ids
 }
 
 func refused(errs []error) bool {

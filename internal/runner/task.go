@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -24,7 +23,7 @@ type task struct {
 	gate   *ledger.Record // of the command, where it has a limit
 	unused []string       // run IDs that have a slot of the gate and no claim
 
-	updates sync.Mutex // held while record is read, changed and written
+	updates turn // held while record is read, changed and written
 	record  ledger.Record
 }
 
@@ -44,7 +43,7 @@ func (d *delivery) tasks() []*task {
 			id := d.entryID(c, &a)
 			t := known[id]
 			if t == nil {
-				t = &task{delivery: d, command: c, entry: id, gate: gate, record: ledger.Record{Key: ledger.EntryKey(c.Name, id)}}
+				t = &task{delivery: d, command: c, entry: id, gate: gate, updates: newTurn(), record: ledger.Record{Key: ledger.EntryKey(c.Name, id)}}
 				known[id] = t
 				tasks = append(tasks, t)
 			}
@@ -99,6 +98,7 @@ func (t *task) act(ctx context.Context) {
 			conflicts++
 			err = t.reread(ctx, conflicts)
 			if err == nil {
+				t.unclaimed(claims)
 				continue
 			}
 		}
@@ -131,6 +131,22 @@ func (t *task) act(ctx context.Context) {
 	}
 }
 
+// unclaimed keeps the IDs of runs whose claim met another write, and is not in
+// the entry as it was read since. (An attempt of the SDK's may have entered it
+// before the one that met.) The slot of a run whose claim may yet be found
+// and sent stays taken.
+func (t *task) unclaimed(claims []*sending) {
+	entry, err := t.current()
+	if err != nil {
+		return
+	}
+	for _, s := range claims {
+		if entry.Run(s.run) == nil {
+			t.unused = append(t.unused, s.run)
+		}
+	}
+}
+
 // decide decides on the entry as it was read, and writes what was decided: the
 // claims are made by that write, and nothing may be done before it.
 func (t *task) decide(ctx context.Context, alerts amx.Alerts, asked map[string]bool) (*ledger.Entry, ledger.Plan, []*sending, error) {
@@ -142,10 +158,7 @@ func (t *task) decide(ctx context.Context, alerts amx.Alerts, asked map[string]b
 	claims, refusals, late := t.claim(ctx, entry, plan.Due)
 	if plan.Changed || len(claims) > 0 {
 		if err := t.put(ctx, entry); err != nil {
-			for _, s := range claims {
-				t.unused = append(t.unused, s.run)
-			}
-			return nil, ledger.Plan{}, nil, err
+			return nil, ledger.Plan{}, claims, err
 		}
 	}
 	for _, r := range refusals {
@@ -157,33 +170,39 @@ func (t *task) decide(ctx context.Context, alerts amx.Alerts, asked map[string]b
 	return entry, plan, claims, nil
 }
 
-// put writes the entry over the version that was read. A write whose answer was
-// lost, or that an attempt of the SDK's met in its own earlier attempt, is
-// found by reading again.
+// put writes the entry over the version that the task read last.
 func (t *task) put(ctx context.Context, e *ledger.Entry) error {
-	r := t.record
+	r, err := t.write(ctx, t.record, e)
+	if err == nil {
+		t.record = r
+	}
+	return err
+}
+
+// write writes the entry over the version r that was read. A write whose answer
+// was lost, or that an attempt of the SDK's met in its own earlier attempt, is
+// found by reading again.
+func (t *task) write(ctx context.Context, r ledger.Record, e *ledger.Entry) (ledger.Record, error) {
 	r.Value, r.Expires = e.Encode()
 	err := t.Store.Put(ctx, r)
 	if err == nil {
 		r.Version++
-		t.record = r
-		return nil
+		return r, nil
 	}
 	if errors.Is(err, ledger.ErrTooLarge) {
-		return fmt.Errorf("writing the ledger: %w: group by more labels, or set scope: alert", err)
+		return r, fmt.Errorf("writing the ledger: %w: group by more labels, or set scope: alert", err)
 	}
 	now, readErr := t.Store.Get(ctx, r.Key)
 	if readErr != nil {
-		return errors.Join(err, readErr)
+		return r, errors.Join(err, readErr)
 	}
 	if now[0].Version > r.Version && bytes.Equal(now[0].Value, r.Value) {
-		t.record = now[0]
-		return nil
+		return now[0], nil
 	}
 	if !errors.Is(err, ledger.ErrConflict) {
-		return fmt.Errorf("writing the ledger: %w", err)
+		return r, fmt.Errorf("writing the ledger: %w", err)
 	}
-	return err
+	return r, err
 }
 
 // reread reads the entry again, after a pause that grows with the number of
@@ -249,6 +268,15 @@ func fingerprints(alerts amx.Alerts) []string {
 	}
 	return fps
 }
+
+// A turn is a lock that is held over calls to the ledger. A sync.Mutex would do,
+// were it not for tests under fake time, which stands still while one is waited
+// for (https://pkg.go.dev/testing/synctest).
+type turn chan struct{}
+
+func newTurn() turn    { return make(turn, 1) }
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -1,0 +1,379 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+const one = `
+commands:
+  - name: fix
+    cmd: /bin/fix
+    scope: alert
+    wait: 0s
+    targets: [{key: InstanceIds, values: ["{{ .Labels.node }}"]}]
+`
+
+const retried = one + "    retries: 1\n"
+
+const group = `
+commands:
+  - name: fix
+    cmd: /bin/fix
+    wait: 0s
+    max_targets: 100
+    targets: [{key: InstanceIds, values: ["{{ .Labels.node }}"]}]
+`
+
+// chunked is a command for more nodes than one SendCommand takes.
+func chunked() string {
+	nodes := make([]string, 50)
+	for i := range nodes {
+		nodes[i] = fmt.Sprintf("i-%08x", i)
+	}
+	return strings.Replace(group, `values: [`, `values: [`+strings.Join(nodes[:49], ", ")+", ", 1)
+}
+
+var lostAnswer = fate{lost: context.DeadlineExceeded}
+
+func forHours(*request) (time.Duration, int) { return 3 * time.Hour, 0 }
+
+// The list lags, so a second command is sent under the same run ID, and only
+// that one is known. The resolve must find the first before it says that it is
+// done.
+func TestCounterexample01AResendHidesTheFirstCommand(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.lag, w.cloud.lasts = 100*time.Second, forHours
+		w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)),
+			"run a: firing c1")
+		if ids := w.cloud.running(); len(ids) != 1 || ids[0] != "c0" {
+			w.Fatalf("the node runs %v, not the command whose answer was lost", ids)
+		}
+		b := w.sandbox("B", nil)
+		w.until(30 * time.Second)
+		w.expect(b, message(w.resolves("a", 0, 20*time.Second)), "500")
+		w.until(4 * time.Minute)
+		w.expect(b, message(w.resolves("a", 0, 20*time.Second)), "cancel a: resolved: cancelled c1 c0")
+		w.until(5 * time.Minute)
+		w.nothingRuns()
+		w.ran(1)
+	})
+}
+
+// The retry waits for the command that nobody knows.
+func TestCounterexample01ARetryDoesNotRunBesideTheFirstCommand(t *testing.T) {
+	in(t, retried, func(w *world) {
+		w.cloud.lag = 100 * time.Second
+		// c0 reaches the node late, so that c1 has the guard, and fails.
+		w.cloud.reach = func(c *command) time.Duration {
+			if c.id == "c0" {
+				return 90 * time.Second
+			}
+			return time.Millisecond
+		}
+		w.cloud.lasts = func(*request) (time.Duration, int) { return time.Second, 1 }
+		a := w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer})
+		w.expect(a, message(w.fires("a", 0)), "run a: firing c1")
+		w.until(10 * time.Second)
+		w.expect(a, message(w.fires("a", 0)), "skip a: already running for this alert")
+		w.ran(1)
+		w.until(4 * time.Minute)
+		w.expect(a, message(w.fires("a", 0)), "run a: failed before, tried again c2")
+		w.until(5 * time.Minute)
+		w.ran(2)
+	})
+}
+
+// A refusal after a send whose answer was lost does not make the run never
+// sent: the first command runs.
+func TestCounterexample01ARefusalAfterALostAnswerIsNoProof(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.lag, w.cloud.lasts = 100*time.Second, forHours
+		sends := 0
+		w.cloud.refuse = func(*request) error {
+			if sends++; sends == 2 {
+				return apiError("InvalidInstanceId")
+			}
+			return nil
+		}
+		a := w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer})
+		w.expect(a, message(w.fires("a", 0)), "500")
+		if w.runs() != 1 {
+			w.Error("the run has left the ledger while its first command runs")
+		}
+		w.until(time.Minute)
+		w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
+		w.until(4 * time.Minute)
+		w.expect(w.sandbox("C", nil), message(w.resolves("a", 0, 30*time.Second)), "cancel a: resolved: cancelled c0")
+		w.until(5 * time.Minute)
+		w.nothingRuns()
+		w.ran(1)
+	})
+}
+
+// One look that finds nothing proves nothing while the list may lag; after the
+// window it does, and the resolve is not answered 500 for ever.
+func TestCounterexample02NeverSentNeedsAWindow(t *testing.T) {
+	t.Run("it was sent", func(t *testing.T) {
+		in(t, one, func(w *world) {
+			w.cloud.lag, w.cloud.lasts = 119*time.Second, forHours
+			a := w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "after"}})
+			a.deliver(w.T, message(w.fires("a", 0)))
+			w.until(time.Minute)
+			w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
+			w.until(timeout + 3*time.Second + window)
+			w.expect(w.sandbox("C", nil), message(w.resolves("a", 0, 30*time.Second)), "cancel a: resolved: cancelled c0")
+			w.until(4 * time.Minute)
+			w.nothingRuns()
+		})
+	})
+	t.Run("it was not", func(t *testing.T) {
+		in(t, one, func(w *world) {
+			a := w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}})
+			a.deliver(w.T, message(w.fires("a", 0)))
+			w.until(time.Minute)
+			w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
+			w.until(timeout + 3*time.Second + window)
+			w.expect(w.sandbox("C", nil), message(w.resolves("a", 0, 30*time.Second)), "skip a: resolved before it was sent")
+			w.ran(0)
+		})
+	})
+}
+
+// B's look saw nothing new; A has recorded a command that nobody has cancelled
+// yet. B may answer 200 only by what the entry says after its look.
+func TestCounterexample03TwoResolvesSideBySide(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.lag, w.cloud.lasts = 60*time.Second, forHours
+		w.sandbox("F", map[string]fate{"SendCommand 1": {dies: "after"}}).deliver(w.T, message(w.fires("a", 0)))
+		// c0 is listed at 60 s. Both look after the window: A's look takes a moment and
+		// its cancel hangs; B's look was answered before c0 was listed, and late.
+		w.cloud.lag = 0
+		w.until(timeout + 3*time.Second + window)
+		a := w.sandbox("A", map[string]fate{"CancelCommand 1": {hangs: true}})
+		b := w.sandbox("B", nil)
+		answered := make(chan string)
+		go func() { answered <- says(a.deliver(w.T, message(w.resolves("a", 0, 30*time.Second)))) }()
+		time.Sleep(10 * time.Second) // A has recorded c0, and hangs in its cancellation
+		w.expect(b, message(w.resolves("a", 0, 30*time.Second)), "cancel a: resolved: cancelled c0")
+		time.Sleep(time.Second)
+		w.nothingRuns()
+		if got := <-answered; got != "500" {
+			w.Errorf("A, whose cancellation was not answered, says %q", got)
+		}
+	})
+}
+
+// The claim is live: the resolve waits for its record, 2 s at most, and is not
+// answered 200 before. Who records a run that is to be cancelled cancels it.
+func TestCounterexample03TheClaimIsStillBeingSent(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		takes          time.Duration
+		firing, answer string
+	}{
+		{"for a moment", time.Second, "cancel a b: resolved: cancelled c0 c1", "cancel a b: resolved: cancelled c0 c1"},
+		{"for longer", 5 * time.Second, "cancel a b: resolved: cancelled c0 c1", "500"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, chunked(), func(w *world) {
+				w.cloud.lasts = forHours
+				f := w.sandbox("F", map[string]fate{"SendCommand of chunk 1": {takes: tt.takes}})
+				answered := make(chan string)
+				go func() { answered <- says(f.deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))) }()
+				w.until(500 * time.Millisecond)
+				w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, 400*time.Millisecond), w.resolves("b", 0, 400*time.Millisecond)), tt.answer)
+				if got := <-answered; got != tt.firing {
+					t.Errorf("the firing was answered %s", got)
+				}
+				time.Sleep(time.Second)
+				w.nothingRuns()
+			})
+		})
+	}
+}
+
+// A claimant dies with a slot. The slot's lease runs out, but the claim is in
+// the entry: whoever adopts it needs the slot.
+func TestCounterexample04AdoptionKeepsItsSlot(t *testing.T) {
+	in(t, one+"    max: 1\n", func(w *world) {
+		w.cloud.lasts = forHours
+		w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.until(2 * time.Minute) // the lease has ended, the window has not
+		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "skip b: max: as many runs as may be are running")
+		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "run a: claimed before and not sent c0")
+		w.expect(w.sandbox("B2", nil), message(w.fires("b", time.Minute)), "skip b: max: as many runs as may be are running")
+		w.ran(1)
+	})
+}
+
+// Once the claim is known never to have been sent it is taken out of its entry,
+// and only then is its slot another's.
+func TestCounterexample04AClaimThatWasNeverSentGivesUpItsSlot(t *testing.T) {
+	in(t, one+"    max: 1\n", func(w *world) {
+		w.cloud.lasts = forHours
+		w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.until(timeout + 3*time.Second + window)
+		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "run b: firing c0")
+		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "skip a: max: as many runs as may be are running")
+		w.ran(1)
+	})
+}
+
+// The write of a claim may arrive although nobody answered. Its slot stays
+// taken: the claim may be found and sent.
+func TestCounterexample04AClaimWhoseAnswerWasLostKeepsItsSlot(t *testing.T) {
+	in(t, one+"    max: 1\n", func(w *world) {
+		w.cloud.lasts = forHours
+		a := w.sandbox("A", map[string]fate{"Put 2": lostAnswer, "Get 2": {err: context.DeadlineExceeded}})
+		w.expect(a, message(w.fires("a", 0)), "500")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "skip b: max: as many runs as may be are running")
+		w.until(time.Minute)
+		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "run a: claimed before and not sent c0")
+		w.expect(w.sandbox("D", nil), message(w.fires("b", 0)), "skip b: max: as many runs as may be are running")
+		w.ran(1)
+	})
+}
+
+func TestCounterexample05ALateResolveDoesNotEndTheNextEpisode(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.lasts = forHours
+		w.until(3 * time.Second)
+		w.expect(w.sandbox("A", nil), message(w.fires("a", time.Second)), "run a: firing c0")
+		w.expect(w.sandbox("B", nil), message(w.fires("a", 3*time.Second)), "skip a: already started for this alert")
+		w.expect(w.sandbox("C", nil), message(w.resolves("a", time.Second, 2*time.Second)), "skip a: resolved: the alert has fired again since")
+		time.Sleep(time.Minute)
+		if len(w.cloud.running()) != 1 {
+			t.Error("the alert fires, and nothing runs for it")
+		}
+	})
+}
+
+func TestCounterexample06OneRecordForEachEpisode(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.lasts = forHours
+		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0")
+		w.until(10 * time.Minute)
+		w.expect(w.sandbox("B", nil), message(w.fires("a", 9*time.Minute)), "run a: firing c1")
+		w.expect(w.sandbox("C", nil), message(w.resolves("a", 0, 8*time.Minute)), "cancel a: resolved: cancelled c0")
+		if ids := w.cloud.running(); len(ids) != 1 || ids[0] != "c1" {
+			t.Errorf("the nodes run %v, not the command of the second episode", ids)
+		}
+	})
+}
+
+func TestCounterexample06ARefusedRunLeavesNoAlertBehind(t *testing.T) {
+	in(t, group, func(w *world) {
+		refusals := 1
+		w.cloud.refuse = func(*request) error {
+			if refusals--; refusals >= 0 {
+				return apiError("InvalidInstanceId")
+			}
+			return nil
+		}
+		a := w.sandbox("A", nil)
+		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "refuse a b: SendCommand: api error InvalidInstanceId: said the model")
+		w.expect(a, message(w.fires("a", 0)), "run a: firing c0")
+		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "skip a: already started for this alert; run b: firing c1")
+	})
+}
+
+func TestCounterexample06ARefusedRetryIsARetryWhenItComesAgain(t *testing.T) {
+	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
+		sends := 0
+		w.cloud.refuse = func(*request) error {
+			if sends++; sends == 2 {
+				return apiError("InvalidInstanceId")
+			}
+			return nil
+		}
+		w.cloud.fails = func(node string) bool { return node == nodeOf("b") }
+		a := w.sandbox("A", nil)
+		both := message(w.fires("a", 0), w.fires("b", 0))
+		w.expect(a, both, "run a b: firing c0; 500")
+		w.expect(a, both, "refuse a b: SendCommand: api error InvalidInstanceId: said the model")
+		w.expect(a, both, "run a b: failed before, tried again c1; 500")
+		w.cloud.mu.Lock()
+		defer w.cloud.mu.Unlock()
+		if nodes := w.cloud.commands[1].nodes; len(nodes) != 1 || nodes[0] != nodeOf("b") {
+			t.Errorf("the retry went to %v, not to the one node that failed", nodes)
+		}
+	})
+}
+
+// While the ledger is down only runs that began before the resolve are
+// cancelled, and only where a run is one alert's.
+func TestCounterexample07CancelsWhileTheLedgerIsDown(t *testing.T) {
+	down := map[string]fate{"Get": {err: context.DeadlineExceeded}}
+	t.Run("the refire's run goes on", func(t *testing.T) {
+		in(t, one, func(w *world) {
+			w.cloud.lasts = forHours
+			w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0")
+			w.until(10 * time.Minute)
+			w.expect(w.sandbox("B", nil), message(w.fires("a", 9*time.Minute)), "run a: firing c1")
+			w.expect(w.sandbox("C", down), message(w.resolves("a", 0, 8*time.Minute)),
+				"cancel a: resolved, while the ledger is unavailable: cancel requested c0; 500")
+			time.Sleep(time.Second)
+			if ids := w.cloud.running(); len(ids) != 1 || ids[0] != "c1" {
+				t.Errorf("the nodes run %v", ids)
+			}
+		})
+	})
+	t.Run("a group's run goes on", func(t *testing.T) {
+		in(t, group, func(w *world) {
+			w.cloud.lasts = forHours
+			w.expect(w.sandbox("A", nil), message(w.fires("a", 0), w.fires("b", 0)), "run a b: firing c0")
+			w.until(10 * time.Minute)
+			w.expect(w.sandbox("C", down), message(w.resolves("a", 0, 8*time.Minute)), "500")
+			time.Sleep(time.Second)
+			if ids := w.cloud.running(); len(ids) != 1 {
+				t.Errorf("the nodes run %v", ids)
+			}
+		})
+	})
+	t.Run("nothing new runs", func(t *testing.T) {
+		in(t, one, func(w *world) {
+			w.expect(w.sandbox("A", down), message(w.fires("a", 0)), "500")
+			w.sent(0)
+		})
+	})
+}
+
+// The window counts from the end of the last lease under which something was
+// sent: not from the first claim, and a look does not begin it anew.
+func TestCounterexample08TheWindowsClock(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.lag, w.cloud.lasts = 119*time.Second, forHours
+		w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
+		// The first window ends at 2:57. Just before, B sends, and dies.
+		w.until(2*time.Minute + 50*time.Second)
+		w.sandbox("B", map[string]fate{"SendCommand 1": {dies: "after"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.until(3 * time.Minute)
+		end := w.resolves("a", 0, time.Minute)
+		w.expect(w.sandbox("C", nil), message(end), "500")
+		w.until(4 * time.Minute)
+		w.expect(w.sandbox("D", nil), message(end), "500")
+		w.until(5*time.Minute + 48*time.Second) // 2:50 + 55 s + 2 s + the window
+		w.expect(w.sandbox("E", nil), message(end), "cancel a: resolved: cancelled c0")
+		time.Sleep(time.Second)
+		w.nothingRuns()
+		w.ran(1)
+	})
+}
+
+// An invocation answers when all its calls have returned: what is frozen in
+// flight goes on in a later invocation, long after its lease.
+func TestCounterexample10NoRequestOutlivesItsInvocation(t *testing.T) {
+	in(t, one+strings.TrimPrefix(strings.Replace(one, "fix", "other", 1), "\ncommands:\n"), func(w *world) {
+		a := w.sandbox("A", map[string]fate{"SendCommand 1": {hangs: true}})
+		if got := says(a.deliver(w.T, message(w.fires("a", 0)))); !strings.HasSuffix(got, "500") || !strings.Contains(got, "firing c0") {
+			t.Errorf("answered %s", got)
+		}
+		if took := time.Since(w.origin); took < 50*time.Second || took > timeout-500*time.Millisecond {
+			t.Errorf("answered after %v", took)
+		}
+	})
+}

@@ -1,0 +1,107 @@
+package simulation
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+// A retry and a new run of one entry look and renew at the same time: neither
+// may write over what the other has recorded.
+func TestTwoRunsOfOneEntryKeepEachOthersCommands(t *testing.T) {
+	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
+		w.cloud.lag = 100 * time.Second
+		w.cloud.lasts = func(r *request) (time.Duration, int) { return time.Second, 1 }
+		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0; 500")
+		b := w.sandbox("B", map[string]fate{"SendCommand 1": lostAnswer, "SendCommand 2": lostAnswer})
+		b.deliver(w.T, message(w.fires("a", 0), w.fires("b", 5*time.Second)))
+		w.sent(5)
+		known := map[string]bool{}
+		for _, r := range w.cloud.records {
+			e, err := ledger.Decode(r.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, run := range e.Runs {
+				for _, id := range run.Commands() {
+					known[id] = true
+				}
+			}
+		}
+		for _, id := range []string{"c3", "c4"} {
+			if !known[id] {
+				t.Errorf("%s was answered, and the ledger has %v", id, known)
+			}
+		}
+	})
+}
+
+// What SSM has throttled to the end was not sent, and that is recorded: the
+// next delivery need not look for it, nor wait a window.
+func TestAnAttemptGivenUpIsRecordedAtOnce(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.expect(w.sandbox("A", map[string]fate{"SendCommand": {err: apiError("ThrottlingException")}}), message(w.fires("a", 0)), "500")
+		if n := w.runs(); n != 0 {
+			t.Errorf("the ledger has %d runs", n)
+		}
+		w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "run a: firing c0")
+	})
+}
+
+// A refused chunk does not keep the others from running, and the answer says so.
+func TestAPartOfARunIsRefused(t *testing.T) {
+	in(t, chunked(), func(w *world) {
+		w.cloud.refuse = func(r *request) error {
+			if r.token.Chunk == 1 {
+				return apiError("InvalidInstanceId")
+			}
+			return nil
+		}
+		a := w.sandbox("A", nil)
+		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)),
+			"refuse a b: part of the run: SendCommand: api error InvalidInstanceId: said the model; run a b: firing c0")
+		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "skip a b: already started for this alert")
+	})
+}
+
+// A part of a run that SSM throttled is sent by the next delivery, under the
+// same run ID, and what was sent is not sent again.
+func TestAPartOfARunIsSentLater(t *testing.T) {
+	in(t, chunked(), func(w *world) {
+		a := w.sandbox("A", map[string]fate{"SendCommand of chunk 1": {err: apiError("AccessDeniedException")}})
+		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "run a b: firing c0; 500")
+		w.expect(w.sandbox("B", nil), message(w.fires("a", 0), w.fires("b", 0)), "run a b: claimed before and not sent c0 c1")
+		time.Sleep(time.Second)
+		w.ran(51)
+	})
+}
+
+// A retry goes to every named node on which the run did not succeed, also to
+// those that SSM lists no invocation for.
+func TestARetryReachesNodesThatWereRefused(t *testing.T) {
+	in(t, strings.Replace(chunked(), "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
+		refusals := 1
+		w.cloud.refuse = func(r *request) error {
+			if r.token.Chunk == 1 {
+				if refusals--; refusals == 0 {
+					return apiError("InvalidInstanceId")
+				}
+			}
+			return nil
+		}
+		failed := false
+		w.cloud.fails = func(node string) bool {
+			fails := node == "i-00000000" && !failed
+			failed = failed || fails
+			return fails
+		}
+		a := w.sandbox("A", nil)
+		a.deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "run a b: failed before, tried again c1")
+		if nodes := w.cloud.commands[1].nodes; len(nodes) != 2 {
+			t.Errorf("the retry went to %d nodes, not to the one that failed and the one that was refused", len(nodes))
+		}
+	})
+}

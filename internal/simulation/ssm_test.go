@@ -1,0 +1,310 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// A request is what was sent, as a node reads it.
+type request struct {
+	token  ssmexec.Token // of the comment
+	run    string        // of the script, which is what the guard goes by
+	signal string        // it does not run the command but signals its process
+	alerts []alertOf
+	nodes  []string
+}
+
+type alertOf struct {
+	fingerprint string
+	start       string // whole Unix seconds, as the variable has them
+}
+
+// A command is one of SSM's.
+type command struct {
+	*request
+	id          string
+	comment     string
+	sent        time.Time
+	listed      time.Time // from then on the lists have it
+	invocations []*invocation
+	cancel      chan struct{} // closed when the cancellation reaches the nodes
+	cancelled   bool
+	by          string // the process that sent it
+}
+
+type invocation struct {
+	node, status, output string
+	code                 int
+}
+
+// A pass is the one time that a node ran the command of a run.
+type pass struct {
+	command        *command
+	run, node      string
+	started, ended time.Time
+	code           int
+	killed         bool
+	stop           chan struct{}
+}
+
+func (p *pass) running() bool { return p.ended.IsZero() }
+
+// agent is the process's way to SSM.
+type agent struct{ *process }
+
+func apiError(code string) error {
+	return &smithy.GenericAPIError{Code: code, Message: "said the model"}
+}
+
+func parse(in *ssm.SendCommandInput) *request {
+	r := &request{nodes: in.InstanceIds}
+	r.token, _ = ssmexec.ParseToken(aws.ToString(in.Comment))
+	value := func(line string) string {
+		_, v, _ := strings.Cut(line, "=")
+		return strings.Trim(v, "'")
+	}
+	for _, l := range in.Parameters["commands"] {
+		switch {
+		case strings.HasPrefix(l, "amx_run="):
+			r.run = value(l)
+		case strings.HasPrefix(l, "amx_signal="):
+			r.signal = value(l)
+		case strings.HasPrefix(l, "export AMX_ALERT_") && strings.Contains(l, "_FINGERPRINT="):
+			r.alerts = append(r.alerts, alertOf{fingerprint: value(l)})
+		case strings.HasPrefix(l, "export AMX_ALERT_") && strings.Contains(l, "_START="):
+			r.alerts[len(r.alerts)-1].start = value(l)
+		}
+	}
+	return r
+}
+
+func (a agent) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+	r := parse(in)
+	var id string
+	err := a.do(ctx, "SendCommand", fmt.Sprintf("%s %d %s", r.token.Entry, r.token.Chunk, r.signal), func() error {
+		if a.cloud.refuse != nil {
+			if err := a.cloud.refuse(r); err != nil {
+				return err
+			}
+		}
+		id = a.cloud.send(r, aws.ToString(in.Comment), a.name)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &ssm.SendCommandOutput{Command: &types.Command{CommandId: &id}}, nil
+}
+
+func (c *cloud) send(r *request, comment, by string) string {
+	now := time.Now()
+	cmd := &command{
+		request: r, id: fmt.Sprintf("c%d", len(c.commands)), comment: comment, by: by,
+		sent: now, listed: now.Add(c.lag), cancel: make(chan struct{}),
+	}
+	c.commands = append(c.commands, cmd)
+	reach := time.Millisecond
+	if c.reach != nil {
+		reach = c.reach(cmd)
+	}
+	for i, n := range r.nodes {
+		inv := &invocation{node: n, status: "Pending"}
+		cmd.invocations = append(cmd.invocations, inv)
+		go c.deliver(cmd, inv, reach+time.Duration(i)*time.Microsecond)
+	}
+	return cmd.id
+}
+
+// deliver is what a node's agent does with a command.
+func (c *cloud) deliver(cmd *command, inv *invocation, reach time.Duration) {
+	select {
+	case <-time.After(reach):
+	case <-c.gone:
+		return
+	case <-cmd.cancel:
+		c.mu.Lock()
+		inv.status = "Cancelled"
+		c.mu.Unlock()
+		return
+	}
+	c.mu.Lock()
+	p, lasts := c.begin(cmd, inv)
+	c.mu.Unlock()
+	if p == nil {
+		return
+	}
+	select {
+	case <-time.After(lasts):
+	case <-c.gone:
+		return
+	case <-cmd.cancel:
+		p.killed = true
+	case <-p.stop:
+		p.code = 143
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.ended = time.Now()
+	switch {
+	case p.killed:
+		p.code, inv.status = 1, "Cancelled" // cut off: a second pass reports 1
+	case p.code != 0:
+		inv.status = "Failed"
+	default:
+		inv.status = "Success"
+	}
+	inv.code = p.code
+}
+
+// begin is the guard: one pass for each run and node.
+func (c *cloud) begin(cmd *command, inv *invocation) (*pass, time.Duration) {
+	key := inv.node + " " + cmd.run
+	p := c.guards[key]
+	if cmd.signal != "" {
+		inv.status = "Success"
+		switch {
+		case p == nil:
+			c.guards[key] = &pass{command: cmd, run: cmd.run, node: inv.node, started: time.Now(), ended: time.Now(), code: 143}
+		case p.running() && p.stop != nil:
+			close(p.stop)
+			p.stop = nil
+		}
+		return nil, 0
+	}
+	if p == nil {
+		lasts, code := time.Second, 0
+		if c.lasts != nil {
+			lasts, code = c.lasts(cmd.request)
+		}
+		if c.fails != nil && c.fails(inv.node) {
+			code = 1
+		}
+		p = &pass{command: cmd, run: cmd.run, node: inv.node, started: time.Now(), code: code, stop: make(chan struct{})}
+		c.guards[key] = p
+		c.passes = append(c.passes, p)
+		inv.status = "InProgress"
+		c.note("%s runs on %s", cmd.id, inv.node)
+		return p, lasts
+	}
+	if p.running() {
+		inv.status, inv.output = "Success", "amx: runs here: "+p.command.id+"\n"
+		return nil, 0
+	}
+	inv.status, inv.code, inv.output = "Success", p.code, fmt.Sprintf("amx: already run here, exit %d\n", p.code)
+	if p.code != 0 {
+		inv.status = "Failed"
+	}
+	return nil, 0
+}
+
+func (c *cloud) find(id string) *command {
+	for _, cmd := range c.commands {
+		if cmd.id == id {
+			return cmd
+		}
+	}
+	return nil
+}
+
+func (cmd *command) over() bool {
+	return !slices.ContainsFunc(cmd.invocations, func(i *invocation) bool { return !ssmexec.Terminal(i.status) })
+}
+
+func (cmd *command) status() string {
+	for _, i := range cmd.invocations {
+		if !ssmexec.Terminal(i.status) {
+			return "InProgress"
+		}
+	}
+	for _, i := range cmd.invocations {
+		if i.status != "Success" {
+			return i.status
+		}
+	}
+	return "Success"
+}
+
+func (a agent) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
+	err := a.do(ctx, "CancelCommand", *in.CommandId, func() error {
+		cmd := a.cloud.find(*in.CommandId)
+		switch {
+		case cmd == nil:
+			return apiError("InvalidCommandId")
+		case cmd.over():
+			return apiError("InvalidCommandId") // which of the two SSM does is not documented
+		case cmd.cancelled:
+			return nil
+		}
+		cmd.cancelled = true
+		obeys := time.Millisecond
+		if a.cloud.obeys != nil {
+			obeys = a.cloud.obeys(cmd)
+		}
+		time.AfterFunc(obeys, func() { close(cmd.cancel) })
+		return nil
+	})
+	return &ssm.CancelCommandOutput{}, err
+}
+
+// page is how many commands a list has on a page, so that there are several.
+const page = 3
+
+func (a agent) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
+	after, about := time.Time{}, aws.ToString(in.CommandId)
+	for _, f := range in.Filters {
+		after, _ = time.Parse(time.RFC3339, aws.ToString(f.Value))
+		about = aws.ToString(f.Value)
+	}
+	out := &ssm.ListCommandsOutput{}
+	err := a.do(ctx, "ListCommands", about+" "+aws.ToString(in.NextToken), func() error {
+		out = &ssm.ListCommandsOutput{}
+		from, n := 0, 0
+		if in.NextToken != nil {
+			_, _ = fmt.Sscan(*in.NextToken, &from)
+		}
+		for _, cmd := range a.cloud.commands[from:] {
+			from++
+			if time.Now().Before(cmd.listed) || cmd.sent.Before(after) || in.CommandId != nil && *in.CommandId != cmd.id {
+				continue
+			}
+			out.Commands = append(out.Commands, types.Command{
+				CommandId: aws.String(cmd.id), Comment: aws.String(cmd.comment), StatusDetails: aws.String(cmd.status()),
+			})
+			if n++; n == page {
+				out.NextToken = aws.String(fmt.Sprint(from))
+				break
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (a agent) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInvocationsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error) {
+	out := &ssm.ListCommandInvocationsOutput{}
+	err := a.do(ctx, "ListCommandInvocations", *in.CommandId, func() error {
+		out = &ssm.ListCommandInvocationsOutput{}
+		cmd := a.cloud.find(*in.CommandId)
+		if cmd == nil {
+			return apiError("InvalidCommandId")
+		}
+		for _, i := range cmd.invocations {
+			out.CommandInvocations = append(out.CommandInvocations, types.CommandInvocation{
+				CommandId: aws.String(cmd.id), InstanceId: aws.String(i.node), StatusDetails: aws.String(i.status),
+				CommandPlugins: []types.CommandPlugin{{Output: aws.String(i.output), ResponseCode: int32(i.code)}},
+			})
+		}
+		return nil
+	})
+	return out, err
+}
