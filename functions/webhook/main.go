@@ -18,7 +18,7 @@ func main() { os.Exit(run(context.Background(), os.Getenv)) }
 // code of a function that cannot begin.
 func run(ctx context.Context, env app.Getenv) int {
 	log := lambdacontext.NewLogger()
-	f, err := app.NewWebhookFunction(ctx, env, log)
+	f, err := app.NewWebhookFunction(ctx, env, log, os.Stdout)
 	if err != nil {
 		log.ErrorContext(ctx, "init", "error", err.Error())
 		if err := app.ReportInitError(ctx, env, err); err != nil {

@@ -87,7 +87,7 @@ func (s *stack) logger() *slog.Logger { return slog.New(slog.NewJSONHandler(s.lo
 
 func (s *stack) webhook(vars map[string]string) lambda.Handler {
 	s.Helper()
-	f, err := NewWebhookFunction(s.Context(), s.with(vars), s.logger())
+	f, err := NewWebhookFunction(s.Context(), s.with(vars), s.logger(), &s.out)
 	if err != nil {
 		s.Fatal(err)
 	}

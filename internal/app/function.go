@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -16,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/smithy-go"
 
-	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger/dynamo"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
@@ -39,36 +39,31 @@ type parameters interface {
 	GetParameter(context.Context, *ssm.GetParameterInput, ...func(*ssm.Options)) (*ssm.GetParameterOutput, error)
 }
 
-// newRunner makes what the functions share. It calls AWS only where the
-// configuration is in Parameter Store.
-func newRunner(ctx context.Context, env Getenv, s *settings, log *slog.Logger) (*runner.Runner, *ssmClient, error) {
+// common is what the functions share.
+type common struct {
+	runner  *runner.Runner
+	config  *configuration
+	client  *ssmClient
+	metrics *metrics
+}
+
+// newCommon calls AWS only where the configuration is in Parameter Store.
+func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, out io.Writer) (*common, error) {
 	conn := newConnection(env)
-	client := conn.ssm()
-	config, err := readConfig(ctx, env, s.config, client)
-	if err != nil {
-		return nil, nil, err
+	c := &common{client: conn.ssm(), metrics: &metrics{out: out, function: env("AWS_LAMBDA_FUNCTION_NAME")}}
+	var err error
+	if c.config, err = newConfiguration(ctx, env, s.config, c.client, log, c.metrics); err != nil {
+		return nil, err
 	}
-	return &runner.Runner{
-		Config: func() *amx.Config { return config },
+	c.runner = &runner.Runner{
+		Config: c.config.current,
 		Store:  &dynamo.Store{Client: conn.dynamodb(), Table: s.table},
-		Exec:   &ssmexec.Executor{Client: client, Jitter: rand.Float64},
+		Exec:   &ssmexec.Executor{Client: c.client, Jitter: rand.Float64},
 		Log:    log,
 		Window: s.listLag,
 		Wait:   webhookWait,
-	}, client, nil
-}
-
-// readConfig reads and checks the configuration. An error says which it is.
-func readConfig(ctx context.Context, env Getenv, source string, client parameters) (*amx.Config, error) {
-	name, text, err := readSource(ctx, env, source, client)
-	if err != nil {
-		return nil, fmt.Errorf("AMX_CONFIG %q: %w", source, err)
 	}
-	config, err := amx.ParseConfig(name, text)
-	if err != nil {
-		return nil, err
-	}
-	return config, config.RequireTargets()
+	return c, nil
 }
 
 func readSource(ctx context.Context, env Getenv, source string, client parameters) (name string, text []byte, err error) {

@@ -1,36 +1,52 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"time"
 )
 
-// A refusedMetric counts SNS messages that run nothing because of what they are,
-// by why: "truncated", "replaced", "topic" or "unreadable". It is a line of the
-// log from which CloudWatch makes the metric, so that a function needs neither
-// a client nor a permission for it.
+// The metrics of the functions, in CloudWatch's namespace "amx". Each counts by
+// function, and by function and reason.
+const (
+	// messagesRefused counts SNS messages that run nothing because of what they
+	// are: "truncated", "replaced", "topic" or "unreadable".
+	messagesRefused = "MessagesRefused"
+	// configErrors counts readings of the configuration after which the last
+	// good one goes on ("unreadable", "wrong"), and of the tokens ("tokens").
+	configErrors = "ConfigErrors"
+)
+
+// metrics are counted by lines of the log from which CloudWatch makes them, so
+// that a function needs neither a client nor a permission for it.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-type refusedMetric struct {
+type metrics struct {
 	out      io.Writer
 	function string // Lambda's name of it
 }
 
-func (m *refusedMetric) count(why string, now time.Time) error {
+// count adds one. nil counts nothing.
+func (m *metrics) count(ctx context.Context, log *slog.Logger, metric, reason string, now time.Time) {
+	if m == nil {
+		return
+	}
 	line, err := json.Marshal(map[string]any{
 		"_aws": map[string]any{
 			"Timestamp": now.UnixMilli(),
 			"CloudWatchMetrics": []any{map[string]any{
 				"Namespace":  "amx",
 				"Dimensions": [][]string{{"FunctionName"}, {"FunctionName", "Reason"}},
-				"Metrics":    []any{map[string]string{"Name": "MessagesRefused", "Unit": "Count"}},
+				"Metrics":    []any{map[string]string{"Name": metric, "Unit": "Count"}},
 			}},
 		},
-		"FunctionName": m.function, "Reason": why, "MessagesRefused": 1,
+		"FunctionName": m.function, "Reason": reason, metric: 1,
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = m.out.Write(append(line, '\n')) // at once: several lines must not mix
 	}
-	_, err = m.out.Write(append(line, '\n')) // at once: several lines must not mix
-	return err
+	if err != nil {
+		log.WarnContext(ctx, "writing a metric", "error", err.Error())
+	}
 }

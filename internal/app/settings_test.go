@@ -22,7 +22,7 @@ func TestInitErrors(t *testing.T) {
 	unknown := file("unknown.yaml", "comands: []\n")
 	missing := filepath.Join(dir, "missing.yaml")
 	webhook := func(env Getenv) error {
-		_, err := NewWebhookFunction(t.Context(), env, s.logger())
+		_, err := NewWebhookFunction(t.Context(), env, s.logger(), &s.out)
 		return err
 	}
 	sns := func(env Getenv) error {

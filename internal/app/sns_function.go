@@ -13,34 +13,29 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/amx-lambda/amx/internal/amx"
-	"github.com/amx-lambda/amx/internal/runner"
 )
 
 // An SNSFunction handles the notifications that Alertmanager sends through SNS
 // topics.
 type SNSFunction struct {
-	runner *runner.Runner
+	*common
 	topics []string
 	log    *slog.Logger
-	metric refusedMetric
 }
 
 // NewSNSFunction makes the function from its environment. It calls AWS only to
 // read a configuration from Parameter Store. An error names what is wrong. The
-// metric goes to out, which is the function's standard output.
+// metrics go to out, which is the function's standard output.
 func NewSNSFunction(ctx context.Context, env Getenv, log *slog.Logger, out io.Writer) (*SNSFunction, error) {
 	s, err := readSettings(env, snsSettings(env))
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := newRunner(ctx, env, s, log)
+	c, err := newCommon(ctx, env, s, log, out)
 	if err != nil {
 		return nil, err
 	}
-	return &SNSFunction{
-		runner: r, topics: s.topics, log: log,
-		metric: refusedMetric{out: out, function: env("AWS_LAMBDA_FUNCTION_NAME")},
-	}, nil
+	return &SNSFunction{common: c, topics: s.topics, log: log}, nil
 }
 
 // Handle handles every record of an event. Its error names each message that is
@@ -51,6 +46,7 @@ func (f *SNSFunction) Handle(ctx context.Context, e events.SNSEvent) error {
 	if len(e.Records) == 0 {
 		return errors.New("the event has no records: it is not one of SNS")
 	}
+	f.config.refresh(ctx)
 	errs := make([]error, len(e.Records))
 	var wg sync.WaitGroup
 	for i := range e.Records {
@@ -71,9 +67,7 @@ func (f *SNSFunction) handle(ctx context.Context, e *events.SNSEntity) error {
 	if err == nil {
 		return f.runner.Handle(ctx, m, false).Err
 	}
-	if failed := f.metric.count(why, time.Now()); failed != nil {
-		f.log.WarnContext(ctx, "writing the metric", "error", failed.Error())
-	}
+	f.metrics.count(ctx, f.log, messagesRefused, why, time.Now())
 	return err
 }
 

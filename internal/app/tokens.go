@@ -27,7 +27,9 @@ type tokenParameter struct {
 	client parameters
 	name   string
 	log    *slog.Logger
-	now    func() time.Time
+	// metrics counts readings that failed.
+	metrics *metrics
+	now     func() time.Time
 
 	mu     sync.Mutex
 	tokens Tokens
@@ -89,7 +91,11 @@ func (p *tokenParameter) refresh(ctx context.Context, now time.Time) {
 	case errors.As(err, new(*types.ParameterNotFound)):
 		p.tokens = nil
 	}
-	if p.failed != nil && len(p.tokens) > 0 {
+	if p.failed == nil {
+		return
+	}
+	p.metrics.count(ctx, p.log, configErrors, "tokens", now)
+	if len(p.tokens) > 0 {
 		p.log.WarnContext(ctx, "the accepted tokens cannot be read again; those read before count", "error", p.failed.Error())
 	}
 }

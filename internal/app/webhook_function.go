@@ -14,24 +14,26 @@ import (
 
 // A WebhookFunction answers Alertmanager's webhook behind a Lambda function URL.
 type WebhookFunction struct {
+	*common
 	webhook Webhook
 	log     *slog.Logger
 }
 
 // NewWebhookFunction makes the function from its environment. It calls AWS only
 // to read a configuration from Parameter Store. An error names what is wrong.
-func NewWebhookFunction(ctx context.Context, env Getenv, log *slog.Logger) (*WebhookFunction, error) {
+// The metrics go to out, which is the function's standard output.
+func NewWebhookFunction(ctx context.Context, env Getenv, log *slog.Logger, out io.Writer) (*WebhookFunction, error) {
 	s, err := readSettings(env, webhookSettings(env))
 	if err != nil {
 		return nil, err
 	}
-	r, client, err := newRunner(ctx, env, s, log)
+	c, err := newCommon(ctx, env, s, log, out)
 	if err != nil {
 		return nil, err
 	}
-	f := &WebhookFunction{webhook: Webhook{Runner: r}, log: log}
+	f := &WebhookFunction{common: c, webhook: Webhook{Runner: c.runner}, log: log}
 	if s.tokenParameter != "" {
-		tokens := &tokenParameter{client: client, name: s.tokenParameter, log: log, now: time.Now}
+		tokens := &tokenParameter{client: c.client, name: s.tokenParameter, log: log, metrics: c.metrics, now: time.Now}
 		f.webhook.Accepts = tokens.accepts
 	}
 	return f, nil
@@ -41,6 +43,7 @@ func NewWebhookFunction(ctx context.Context, env Getenv, log *slog.Logger) (*Web
 // of headers are in lower case.
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 func (f *WebhookFunction) Handle(ctx context.Context, e events.LambdaFunctionURLRequest) (events.LambdaFunctionURLResponse, error) {
+	f.config.refresh(ctx)
 	request := e.RequestContext.HTTP
 	var body io.Reader = strings.NewReader(e.Body)
 	if e.IsBase64Encoded {
