@@ -38,8 +38,8 @@ type host struct {
 }
 
 // newHost opens the ledger and what lies beside it: the folder of the commands
-// and that of the guard.
-func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger) (*host, error) {
+// and that of the guard. Without nodes there is the local node alone.
+func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger, nodes ...ssmlocal.Node) (*host, error) {
 	store, err := bolt.Open(ledgerFile, time.Now())
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger)
 	h.names = &names{log: log, client: func() ssmexec.Client { return localClient(h.ssm) }}
 	ended := &ends{waiting: map[string]map[chan struct{}]bool{}}
 	h.ssm, err = ssmlocal.New(ssmlocal.Options{
-		Dir: beside + ".commands", StateDir: beside + ".state", Env: env, Log: log,
+		Dir: beside + ".commands", StateDir: beside + ".state", Nodes: nodes, Env: env, Log: log,
 		Ended: func(commandID string) {
 			h.metrics.end(commandID)
 			ended.end(commandID)
@@ -136,7 +136,7 @@ func (h *host) stopCommands(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := h.ssm.Close(ctx); err != nil {
-		h.log.Error("ending the commands", "error", err.Error())
+		h.log.ErrorContext(ctx, "ending the commands", "error", err.Error())
 	}
 }
 

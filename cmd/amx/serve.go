@@ -25,6 +25,8 @@ type serveCmd struct {
 	NoAuth    bool          `xor:"auth" help:"Accept everybody who can reach the port."`
 	Ledger    string        `placeholder:"FILE" help:"Where the ledger is (default: ledger.db in $XDG_STATE_HOME/amx)."`
 	Drain     time.Duration `default:"5s" help:"How long commands may go on when amx is told to stop."`
+	SSMListen string        `name:"ssm-listen" placeholder:"ADDRESS" help:"Let other programs of this machine use its Run Command and Parameter Store, at a loopback address."`
+	Node      []string      `sep:"none" placeholder:"ID,tag:NAME=VALUE,…" help:"A managed node that this machine is, beside the local one, for commands with targets. Can be repeated."`
 	Script    []string      `arg:"" optional:"" passthrough:"partial" help:"A command for every alert, with its arguments, beside those of the file."`
 }
 
@@ -59,7 +61,11 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	h, err := newHost(cfg, ledgerFile, std.env, log)
+	nodes, err := c.nodes()
+	if err := errors.Join(err, checkSSMListen(c.SSMListen)); err != nil {
+		return err
+	}
+	h, err := newHost(cfg, ledgerFile, std.env, log, nodes...)
 	if err != nil {
 		return err
 	}
@@ -68,6 +74,11 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err != nil {
 		return err
 	}
+	stopSSM, err := h.serveSSM(ctx, c.SSMListen, std.err)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopSSM()
 	h.reload = c.config
 	defer h.reloadOn(std.hup)()
 	server := newServer(h, accepts)
@@ -195,14 +206,14 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 	}
-	h.log.Info("stopping", "drain", drain)
+	h.log.InfoContext(ctx, "stopping", "drain", drain)
 	ctx = context.WithoutCancel(ctx)
 	wait, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
 	if server.Shutdown(wait) == nil && h.ssm.Wait(wait) == nil {
 		return nil
 	}
-	h.log.Info("cancelling what still runs")
+	h.log.InfoContext(ctx, "cancelling what still runs")
 	h.stopCommands(ctx)
 	wait, cancel = context.WithTimeout(ctx, time.Second)
 	defer cancel()

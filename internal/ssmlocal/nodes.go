@@ -17,6 +17,9 @@ type Node struct {
 	Address, Name string
 }
 
+// IsInstanceID tells whether id has the form of a managed node's ID.
+func IsInstanceID(id string) bool { return instanceIDPattern.MatchString(id) }
+
 // checkNodes answers nodes with their defaults.
 func checkNodes(nodes []Node) ([]Node, error) {
 	if len(nodes) == 0 {
