@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,8 +166,7 @@ func TestInitCallsNoService(t *testing.T) {
 	}
 }
 
-// What the calls of a message cost, at the services themselves, and that they go
-// over connections that stay.
+// What a message costs, counted at the services.
 func TestCallsPerMessage(t *testing.T) {
 	s := newStack(t)
 	f := s.webhook()
@@ -189,53 +189,67 @@ func TestCallsPerMessage(t *testing.T) {
 			t.Errorf("%s: %s, want %s: %+v", step.name, calls, step.want, a)
 		}
 	}
-	for i := range 20 {
+}
+
+// Connections live on between invocations: no call after the first pays for a
+// handshake.
+func TestConnectionsAreKept(t *testing.T) {
+	s := newStack(t)
+	s.wire.Latency, s.table.Latency = 3*time.Millisecond, 3*time.Millisecond
+	f := s.webhook()
+	for i := range 10 {
 		s.post(f, episode{"NginxDown", fmt.Sprintf("i-000000000000001%02d", i), start, start}.webhookEvent("firing"))
 	}
-	// A call that comes before the one ahead of it has given its connection back
-	// makes another: one or two, not one for each.
-	if n := s.wire.Connections(); n > 4 {
-		t.Errorf("%d connections to SSM in 25 invocations", n)
+	if n := s.wire.Connections(); n > 2 {
+		t.Errorf("%d connections to SSM for 11 calls", n)
+	}
+	if n := s.table.Connections(); n > 2 {
+		t.Errorf("%d connections to DynamoDB for 30 calls", n)
 	}
 }
 
-// An invocation answers before its deadline, whatever hangs: what is not settled
-// by then comes again, and is then found.
+// An invocation answers before its deadline, whatever hangs. What is not settled
+// by then comes again, is then found, and is not sent once more.
 func TestAnInvocationAnswersBeforeItsDeadline(t *testing.T) {
-	for _, timeout := range []time.Duration{3 * time.Second, 5 * time.Second} {
-		t.Run(timeout.String(), func(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		hangs   []string // operations of SSM
+		timeout time.Duration
+		want    string // of the error
+	}{
+		{"a send hangs, and a look finds it", []string{"SendCommand"}, 3 * time.Second, ""},
+		{"a send hangs, longer", []string{"SendCommand"}, 5 * time.Second, ""},
+		{
+			"all of SSM hangs", []string{"SendCommand", "ListCommands"}, 3 * time.Second,
+			`message "message-` + node1 + `firing": command "clean": `,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStack(t)
-			hangs := make(chan struct{})
-			var once sync.Once
+			var begun atomic.Bool
 			s.wire.Fault = func(c awstest.Call) *awstest.Fault {
-				if c.Operation != "SendCommand" {
-					return nil
-				}
-				select {
-				case <-hangs:
-					return nil
-				default:
-					once.Do(func() { close(hangs) })
+				if begun.Load() && slices.Contains(tt.hangs, c.Operation) {
 					return &awstest.Fault{After: true, Delay: time.Minute}
 				}
+				return nil
 			}
 			f := s.sns()
 			if _, err := f.Init(); err != nil {
 				t.Fatal(err)
 			}
 			e := episode{"DiskFull", node1, start, start}
-			begun := time.Now()
-			a := f.Invoke(e.snsEvent("firing"), timeout)
-			took := time.Since(begun)
-			if a.Err == nil || !strings.Contains(a.Err.Message, `message "message-`+node1+`firing": command "clean": recording run `) {
-				t.Errorf("got %+v", a)
+			begun.Store(true)
+			now := time.Now()
+			a := f.Invoke(e.snsEvent("firing"), tt.timeout)
+			if took := time.Since(now); took > tt.timeout-300*time.Millisecond {
+				t.Errorf("it took %v of %v", took, tt.timeout)
 			}
-			if took > timeout-300*time.Millisecond || took < timeout-800*time.Millisecond {
-				t.Errorf("it took %v of %v", took, timeout)
+			if (a.Err == nil) != (tt.want == "") || a.Err != nil && !strings.HasPrefix(a.Err.Message, tt.want) {
+				t.Errorf("got %v, want %q", a.Err, tt.want)
 			}
-			// Lambda invokes again. Until the claim's lease is over that fails too;
-			// then the command is found, and not sent once more.
+			begun.Store(false)
+			// Lambda invokes again. Until the claim's lease is over that fails too.
 			for tries := 1; f.Invoke(e.snsEvent("firing"), 30*time.Second).Err != nil; tries++ {
 				if tries == 5 {
 					t.Fatal("the run is not found")

@@ -48,6 +48,12 @@ type Wire struct {
 	Check func(operation string, body []byte) error // optional: what the service's model says of a request
 	Fault func(Call) *Fault                         // optional: what is to go wrong; nil: nothing
 
+	// Latency is what the network takes. Where connections are counted it must
+	// not be 0: an answer that comes while the client is still busy with having
+	// sent the request makes the SDK give the connection up, as it only happens
+	// on the loopback.
+	Latency time.Duration
+
 	mu          sync.Mutex
 	calls       []Call
 	violations  []string
@@ -132,6 +138,9 @@ func (w *Wire) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 			f.happen(out, r, w.Next)
 			return
 		}
+	}
+	if w.Latency > 0 {
+		time.Sleep(w.Latency)
 	}
 	w.Next.ServeHTTP(out, r)
 }
