@@ -108,8 +108,8 @@ check-examples: build ## bin/amx check on every file of examples/
 	bin/amx check examples/*.yaml
 
 .PHONY: bench
-bench: ## benchmarks (BENCH=regexp)
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+bench: ## benchmarks (BENCH=regexp), one after another
+	$(GO) test -p 1 -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 # go test fuzzes one target of one package at a time.
 .PHONY: fuzz
