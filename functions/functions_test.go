@@ -220,7 +220,9 @@ func TestAnInvocationAnswersBeforeItsDeadline(t *testing.T) {
 		{"a send hangs, and a look finds it", []string{"SendCommand"}, 3 * time.Second, ""},
 		{"a send hangs, longer", []string{"SendCommand"}, 5 * time.Second, ""},
 		{
-			"all of SSM hangs", []string{"SendCommand", "ListCommands"}, 3 * time.Second,
+			"all of SSM hangs",
+			[]string{"SendCommand", "ListCommands"},
+			3 * time.Second,
 			`message "message-` + node1 + `firing": command "clean": `,
 		},
 	} {
