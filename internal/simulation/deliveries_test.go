@@ -55,13 +55,13 @@ func TestAPartOfARunIsRefused(t *testing.T) {
 	in(t, chunked(), func(w *world) {
 		w.cloud.refuse = func(r *request) error {
 			if r.token.Chunk == 1 {
-				return apiError("InvalidInstanceId")
+				return apiError("InvalidDocument")
 			}
 			return nil
 		}
 		a := w.sandbox("A", nil)
 		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)),
-			"refuse a b: part of the run: SendCommand: api error InvalidInstanceId: said the model; run a b: firing c0")
+			"refuse a b: part of the run: SendCommand: api error InvalidDocument: said the model; run a b: firing c0")
 		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "skip a b: already started for this alert")
 	})
 }
@@ -86,7 +86,7 @@ func TestARetryReachesNodesThatWereRefused(t *testing.T) {
 		w.cloud.refuse = func(r *request) error {
 			if r.token.Chunk == 1 {
 				if refusals--; refusals == 0 {
-					return apiError("InvalidInstanceId")
+					return apiError("InvalidDocument")
 				}
 			}
 			return nil
