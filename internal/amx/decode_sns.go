@@ -47,18 +47,32 @@ var errNoForm = errors.New(`of no accepted form: want Alertmanager's Data as YAM
 
 // decode tells the forms apart. The default text goes before YAML, which a text
 // of many lines can resemble; Data in YAML has its headings in no line of their
-// own, because they would have to be indented there.
+// own, because they would have to be indented there. It may also begin like JSON,
+// with an annotation that does.
 func (s *SNS) decode() (*Message, error) {
 	body := bytes.TrimSpace([]byte(s.Body))
-	switch {
-	case len(body) == 0:
+	if len(body) == 0 {
 		return nil, errors.New("empty body")
-	case body[0] == '{':
-		return s.decodeJSON(body)
+	}
+	var notJSON error
+	if body[0] == '{' {
+		m, err := decodeDataJSON(body)
+		if err == nil {
+			return m, nil
+		}
+		notJSON = err
 	}
 	if text := findDefaultText(s.Body); text != nil {
 		return text.decode(s.Subject)
 	}
+	if notJSON != nil && !errors.Is(notJSON, errNoForm) {
+		return nil, notJSON
+	}
+	return decodeYAML(body, s.Subject)
+}
+
+// decodeYAML reads Data or the block; JSON is YAML too.
+func decodeYAML(body []byte, subject string) (*Message, error) {
 	root, err := parseYAML(body)
 	switch {
 	case err != nil:
@@ -66,22 +80,9 @@ func (s *SNS) decode() (*Message, error) {
 	case hasKey(root, "alerts"):
 		return decodeDataYAML(root)
 	case hasKey(root, "dedup_key"), hasKey(root, "routing_key"):
-		return decodeBlock(root, s.Subject)
+		return decodeBlock(root, subject)
 	}
 	return nil, errNoForm
-}
-
-// decodeJSON reads Data as JSON, or else the block, of which YAML takes the JSON
-// form too.
-func (s *SNS) decodeJSON(body []byte) (*Message, error) {
-	m, err := decodeDataJSON(body)
-	if !errors.Is(err, errNoForm) {
-		return m, err
-	}
-	if root, yamlErr := parseYAML(body); yamlErr == nil && (hasKey(root, "dedup_key") || hasKey(root, "routing_key")) {
-		return decodeBlock(root, s.Subject)
-	}
-	return nil, err
 }
 
 // message checks and completes what was decoded from either form of Data.
