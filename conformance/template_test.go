@@ -3,6 +3,7 @@ package conformance
 import (
 	"math/rand/v2"
 	"net/url"
+	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
@@ -25,7 +26,13 @@ var templates = []string{
 	`{{ reReplaceAll "[aeiou]" "<$0>" .Receiver }}`, `{{ reReplaceAll .Receiver "x" "abc" }}`, `{{ reReplaceAll "(a)(b)?" "$2${1}z" .Receiver }}`,
 	`{{ index .Alerts 1 }}`, `{{ .NoSuchField }}`, `{{ .CommonLabels.a.b }}`, `{{ printf "%q" .Receiver }}`, `{{ html .Receiver }}{{ urlquery .Receiver }}{{ js .Receiver }}`,
 	`{{ define "x" }}[{{ . }}]{{ end }}{{ template "x" .Status }}`, `{{ with .CommonLabels.foo }}has {{ . }}{{ else }}none{{ end }}`,
-	`{{ if eq .Status "firing" }}on{{ else }}off{{ end }}`, `{{ slice .Receiver 0 1 }}`, `{{ nosuchfunction . }}`, `{{`, `plain`, ``,
+	`{{ if eq .Status "firing" }}on{{ else }}off{{ end }}`, `{{ slice .Receiver 0 1 }}`, `{{ trimSpace .Receiver }}`, `{{ safeUrl .Receiver }}`, `{{ urlUnescape .Receiver }}`,
+	`{{ base64encode .Receiver }}`, `{{ base64decode .Receiver }}`, `{{ toJson .CommonLabels }}`, `{{ toJson (list .Receiver 1 true) }}`,
+	`{{ dict "a" .Receiver "b" (list) | toJson }}`, `{{ dict "a" }}`, `{{ dict 1 2 }}`, `{{ append (list 1) .Receiver | toJson }}`,
+	`{{ range .Alerts }}{{ .StartsAt | tz "Europe/Paris" | date "2006-01-02 15:04 MST" }};{{ end }}`, `{{ tz .Receiver (index .Alerts 0).EndsAt }}`,
+	`{{ toDate "2006-01-02" .Receiver }}`, `{{ mustToDate "2006-01-02" .Receiver }}`, `{{ humanizeDuration .Receiver }}`,
+	`{{ humanizeDuration 0 }} {{ humanizeDuration 1.5 }} {{ humanizeDuration 90061 }} {{ humanizeDuration -3700 }} {{ humanizeDuration 0.00012 }} {{ humanizeDuration "Inf" }}`,
+	`{{ nosuchfunction . }}`, `{{`, `plain`, ``,
 }
 
 func TestTemplatesRenderAsInAlertmanager(t *testing.T) {
@@ -43,7 +50,8 @@ func TestTemplatesRenderAsInAlertmanager(t *testing.T) {
 		if (wantErr == nil) != (gotErr == nil) {
 			t.Fatalf("%s on %+v: Alertmanager says %v, amx says %v", tmpl, ours, wantErr, gotErr)
 		}
-		if wantErr == nil && got[0] != want {
+		// The one difference: in JSON, {{ is written so that SSM does not take it for its own.
+		if wantErr == nil && got[0] != want && strings.ReplaceAll(got[0], `{\u007b`, "{{") != want {
 			t.Fatalf("%s on %+v:\namx          %q\nAlertmanager %q", tmpl, ours, got[0], want)
 		}
 	}

@@ -74,7 +74,7 @@ type Command struct {
 
 // Target selects nodes, in SSM's own form. The values are templates.
 type Target struct {
-	Key    string // InstanceIds, tag:NAME or resource-groups:Name
+	Key    string // InstanceIds, Address, tag:NAME or resource-groups:Name
 	Values []string
 }
 

@@ -73,6 +73,16 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	goesWith("args", "cmd", "script")
 	goesWith("parameters", "document")
 	goesWith("document_version", "document")
+	goesWith("user", "cmd", "script") // a document has it among its parameters, or not at all
+	goesWith("working_directory", "cmd", "script")
+	for _, key := range []string{"shell", "user"} {
+		if c.Platform == "windows" && lines[key] != 0 {
+			r.fail(lines[key], at, `%q goes with platform "linux", not with "windows"`, key)
+		}
+	}
+	if c.ResolvedSignal != SIGKILL && (kind == "document" || c.Platform == "windows") {
+		r.fail(lines["resolved_signal"], at, "resolved_signal: %q: want %s, which is SSM's cancellation: there is no process to signal otherwise", c.ResolvedSignal, SIGKILL)
+	}
 }
 
 // complete fills in what depends on the whole file: names and targets.

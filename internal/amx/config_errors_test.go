@@ -25,27 +25,66 @@ commands:
 	{"a key that is no name", "? [a]\n: b\n", `amx.yaml:1: a list as a key: want a name`},
 	{"keys that are not built yet", `
 commands:
-  - name: d
-    document: AWS-RunPatchBaseline
-    document_version: "1"
-    parameters: {Operation: Scan}
   - cmd: e
-    user: nobody
     rate_limit: {runs: 3, per: 1h}
     cooldown: 5m
     mode: observe
-    output: {s3_bucket: b}
-    platform: windows
-    targets: [{key: Address, values: [x]}]
-`, `amx.yaml:4: commands[0] "d": key "document": not supported yet: remove it
-amx.yaml:5: commands[0] "d": key "document_version": not supported yet: remove it
-amx.yaml:6: commands[0] "d": key "parameters": not supported yet: remove it
-amx.yaml:9: commands[1]: key "rate_limit": not supported yet: remove it
-amx.yaml:10: commands[1]: key "cooldown": not supported yet: remove it
-amx.yaml:11: commands[1]: key "mode": not supported yet: remove it
-amx.yaml:12: commands[1]: key "output": not supported yet: remove it
-amx.yaml:13: commands[1]: platform: "windows": not supported yet: want "linux"
-amx.yaml:14: commands[1]: targets[0]: key: "Address": not supported yet: want InstanceIds, tag:NAME or resource-groups:Name`},
+`, `amx.yaml:4: commands[0]: key "rate_limit": not supported yet: remove it
+amx.yaml:5: commands[0]: key "cooldown": not supported yet: remove it
+amx.yaml:6: commands[0]: key "mode": not supported yet: remove it`},
+	{"what does not go with a document", `
+commands:
+  - name: d
+    document: AWS-RunPatchBaseline
+    args: [x]
+    user: nobody
+    working_directory: /srv
+    resolved_signal: TERM
+  - cmd: c
+    parameters: {a: b}
+    document_version: "1"
+`, `amx.yaml:5: commands[0] "d": "args" goes with "cmd" or "script", not with "document"
+amx.yaml:6: commands[0] "d": "user" goes with "cmd" or "script", not with "document"
+amx.yaml:7: commands[0] "d": "working_directory" goes with "cmd" or "script", not with "document"
+amx.yaml:8: commands[0] "d": resolved_signal: "SIGTERM": want SIGKILL, which is SSM's cancellation: there is no process to signal otherwise
+amx.yaml:10: commands[1]: "parameters" goes with "document", not with "cmd"
+amx.yaml:11: commands[1]: "document_version" goes with "document", not with "cmd"`},
+	{"what does not go with windows", `
+commands:
+  - {cmd: c, platform: windows, shell: bash, user: nobody, resolved_signal: TERM}
+`, `amx.yaml:3: commands[0]: "shell" goes with platform "linux", not with "windows"
+amx.yaml:3: commands[0]: "user" goes with platform "linux", not with "windows"
+amx.yaml:3: commands[0]: resolved_signal: "SIGTERM": want SIGKILL, which is SSM's cancellation: there is no process to signal otherwise`},
+	{"what SSM would not take of a document", `
+commands:
+  - document: d
+    document_version: v1
+    parameters: {a_b: x, ok: ['{{ nosuch }}'], one: '{{ .Lables }}'}
+  - name: e
+    document: d d d
+    document_version: "0"
+`, `amx.yaml:3: commands[0]: document: "d": want a document's name or ARN: 3 to 128 of the characters A-Z a-z 0-9 _ - . : /
+amx.yaml:3: commands[0]: a document needs a "name"
+amx.yaml:4: commands[0]: document_version: "v1": want a version's number, or one of "$LATEST" and "$DEFAULT"
+amx.yaml:5: commands[0]: parameters: parameter "a_b": want letters and digits only
+amx.yaml:5: commands[0]: parameters: ok[0]: "{{ nosuch }}": 1: function "nosuch" not defined
+amx.yaml:5: commands[0]: parameters: one[0]: "{{ .Lables }}": 1:3: at <.Lables>: can't evaluate field Lables in type amx.Data
+amx.yaml:7: commands[1] "e": document: "d d d": want a document's name or ARN: 3 to 128 of the characters A-Z a-z 0-9 _ - . : /
+amx.yaml:8: commands[1] "e": document_version: "0": want a version's number, or one of "$LATEST" and "$DEFAULT"`},
+	{"what SSM would not take of an output", `
+commands:
+  - {cmd: a, output: {s3_bucket: b, s3_prefix: "` + strings.Repeat("x", 501) + `"}}
+  - {cmd: b, output: {s3_prefix: p, cloudwatch_log_group: "` + strings.Repeat("x", 513) + `"}}
+  - {cmd: c, output: {}}
+  - {cmd: d, output: {bucket: b}}
+`, `amx.yaml:3: commands[0]: output: s3_bucket: "b": 1 characters: SSM takes 3 to 63
+amx.yaml:3: commands[0]: output: s3_prefix: "` + strings.Repeat("x", 501) + `": 501 characters: SSM takes 1 to 500
+amx.yaml:4: commands[1]: output: cloudwatch_log_group: "` + strings.Repeat("x", 513) + `": 513 characters: SSM takes 1 to 512
+amx.yaml:4: commands[1]: output: s3_prefix without s3_bucket: name the bucket
+amx.yaml:5: commands[2]: output: nowhere to go: want s3_bucket, cloudwatch_log_group or both
+amx.yaml:6: commands[3]: output: unknown key "bucket": want one of s3_bucket s3_prefix cloudwatch_log_group`},
+	{"Address beside another key", "targets: [{key: Address, values: [x]}, {key: 'tag:A', values: [y]}]\n",
+		`amx.yaml:1: targets: Address together with another key: SSM takes a node only if all keys select it: keep one or the other`},
 	{"a key without a certificate", "verbose: true\ntls_key: k\n", `amx.yaml:2: tls_key without tls_crt: TLS needs both: name the certificate's file`},
 	{"a certificate without a key", "tls_crt: c\n", `amx.yaml:1: tls_crt without tls_key: TLS needs both: name the key's file`},
 	{"a second document", "verbose: true\n---\nverbose: false\n", `amx.yaml:2: a second document begins here: want one: remove the "---"`},
@@ -135,14 +174,14 @@ targets:
 `, `amx.yaml:3: targets: InstanceIds together with another key: SSM takes a node only if all keys select it: keep one or the other
 amx.yaml:5: targets[1]: 6 values: SSM takes at most 5 for "tag:Role"
 amx.yaml:7: targets[2]: key "tag:Role" is there already: give the first one all values
-amx.yaml:9: targets[3]: key: "instance": want InstanceIds, tag:NAME or resource-groups:Name
+amx.yaml:9: targets[3]: key: "instance": want InstanceIds, Address, tag:NAME or resource-groups:Name
 amx.yaml:9: targets[3]: values[0]: "": empty: an empty value would select nothing, or everything
 amx.yaml:10: targets[4]: values[0]: "*": it could mean every node: want a tag's value or an instance ID
 amx.yaml:11: targets[5]: values: none: want at least one
 amx.yaml:12: targets[6]: want both "key" and "values"
 amx.yaml:13: targets[7]: unknown key "vals": did you mean "values"?
 amx.yaml:13: targets[7]: want both "key" and "values"
-amx.yaml:14: targets[8]: key: "tag:": want InstanceIds, tag:NAME or resource-groups:Name`},
+amx.yaml:14: targets[8]: key: "tag:": want InstanceIds, Address, tag:NAME or resource-groups:Name`},
 	{"too many targets", `targets: [{key: resource-groups:Name, values: [x]}, {key: "tag:A", values: [x]}, {key: "tag:B", values: [x]}, {key: "tag:C", values: [x]}, {key: "tag:D", values: [x]}, {key: "tag:E", values: [x]}]`,
 		`amx.yaml:1: targets: 6 keys: SSM takes at most 5`},
 	{"a mapping merged into itself", "commands:\n  - &a\n    cmd: b\n    <<: *a\n", `amx.yaml:2: commands[0]: "<<" is nested more than 10 deep`},

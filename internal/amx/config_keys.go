@@ -21,15 +21,9 @@ type key[T any] struct {
 // refused, because to ignore it would be to run a command in a way that nobody
 // asked for.
 var notYet = map[string]bool{
-	"document":          true,
-	"document_version":  true,
-	"parameters":        true,
-	"rate_limit":        true,
-	"cooldown":          true,
-	"mode":              true,
-	"output":            true,
-	"platform: windows": true,
-	"key: Address":      true,
+	"rate_limit": true,
+	"cooldown":   true,
+	"mode":       true,
 }
 
 var configKeys = []key[Config]{
@@ -45,8 +39,8 @@ var commandKeys = []key[Command]{
 	{"name", checked(func(c *Command) *string { return &c.Name }, checkName)},
 	{"cmd", text(func(c *Command) *string { return &c.Cmd })},
 	{"script", text(func(c *Command) *string { return &c.Script })},
-	{"document", text(func(c *Command) *string { return &c.Document })},
-	{"document_version", text(func(c *Command) *string { return &c.DocumentVersion })},
+	{"document", checked(func(c *Command) *string { return &c.Document }, checkDocument)},
+	{"document_version", checked(func(c *Command) *string { return &c.DocumentVersion }, checkVersion)},
 	{"parameters", readParameters},
 	{"args", texts(func(c *Command) *[]string { return &c.Args }, checkTemplate[Data])},
 	{"match_labels", readMatchLabels},
@@ -56,7 +50,7 @@ var commandKeys = []key[Command]{
 	{"max_targets", whole(1, func(c *Command) *int { return &c.MaxTargets })},
 	{"max_concurrency", checked(func(c *Command) *string { return &c.MaxConcurrency }, checkShare(maxConcurrency, "1"))},
 	{"max_errors", checked(func(c *Command) *string { return &c.MaxErrors }, checkShare(maxErrors, "0"))},
-	{"platform", checked(func(c *Command) *string { return &c.Platform }, checkPlatform)},
+	{"platform", choice(func(c *Command) *string { return &c.Platform }, "linux", "windows")},
 	{"shell", choice(func(c *Command) *string { return &c.Shell }, "sh", "bash")},
 	{"user", checked(func(c *Command) *string { return &c.User }, checkUser)},
 	{"working_directory", checked(func(c *Command) *string { return &c.WorkingDirectory }, checkDirectory)},
@@ -72,13 +66,7 @@ var commandKeys = []key[Command]{
 	{"ignore_resolved", boolean(func(c *Command) *bool { return &c.IgnoreResolved })},
 	{"resolved_signal", readSignal},
 	{"mode", choice(func(c *Command) *string { return &c.Mode }, "run", "observe")},
-	{"output", func(r *reader, path string, n *yaml.Node, c *Command) { readKeys(r, path, n, outputKeys, &c.Output) }},
-}
-
-var outputKeys = []key[Output]{
-	{"s3_bucket", text(func(o *Output) *string { return &o.S3Bucket })},
-	{"s3_prefix", text(func(o *Output) *string { return &o.S3Prefix })},
-	{"cloudwatch_log_group", text(func(o *Output) *string { return &o.CloudWatchLogGroup })},
+	{"output", readOutput},
 }
 
 var rateLimitKeys = []key[RateLimit]{
@@ -164,16 +152,6 @@ func checkShare(pattern func() *regexp.Regexp, least string) func(string) error 
 	}
 }
 
-func checkPlatform(s string) error {
-	switch {
-	case s != "linux" && s != "windows":
-		return errors.New(`want "linux" or "windows"`)
-	case notYet["platform: "+s]:
-		return errors.New(`not supported yet: want "linux"`)
-	}
-	return nil
-}
-
 // userName leaves out what a program could take for an option.
 var userName = lazily(`^[A-Za-z0-9_.][A-Za-z0-9_.@+\\-]*[$]?$`)
 
@@ -227,26 +205,6 @@ func readMatchLabels(r *reader, path string, n *yaml.Node, c *Command) {
 		if value, ok := r.scalar(under(path, e.name), r.resolve(e.value)); ok {
 			c.MatchLabels[e.name] = value
 		}
-	}
-}
-
-// parameterName is SSM's pattern for the names of a document's parameters.
-var parameterName = lazily(`^[a-zA-Z0-9]+$`)
-
-func readParameters(r *reader, path string, n *yaml.Node, c *Command) {
-	c.Parameters = map[string][]string{}
-	for _, e := range r.entries(path, n) {
-		if !parameterName().MatchString(e.name) {
-			r.fail(e.line, path, "parameter %q: want letters and digits only", e.name)
-			continue
-		}
-		at, value := under(path, e.name), r.resolve(e.value)
-		if value.Kind == yaml.ScalarNode { // one value may stand without brackets
-			value = &yaml.Node{Kind: yaml.SequenceNode, Line: value.Line, Content: []*yaml.Node{value}}
-		}
-		var list []string
-		texts(func(l *[]string) *[]string { return l }, checkTemplate[Data])(r, at, value, &list)
-		c.Parameters[e.name] = list
 	}
 }
 

@@ -21,7 +21,15 @@ const (
 // everyNode is what SSM takes for all nodes in places.
 const everyNode = "*"
 
-const instanceIDs = "InstanceIds"
+// The keys that name nodes one by one. SSM knows the first; the nodes of the
+// second are found by amx.
+const (
+	instanceIDs = "InstanceIds"
+	addresses   = "Address"
+)
+
+// byName says that a key names nodes one by one.
+func byName(key string) bool { return key == instanceIDs || key == addresses }
 
 // maxTagName is the length, in characters, that EC2 allows a tag's name.
 const maxTagName = 128
@@ -31,7 +39,7 @@ const maxTagName = 128
 // function 4 ms and 5 MB.)
 func selectsNodes(key string) bool {
 	switch key {
-	case instanceIDs, "Address", "resource-groups:Name":
+	case instanceIDs, addresses, "resource-groups:Name":
 		return true
 	}
 	name, ok := strings.CutPrefix(key, "tag:")
@@ -48,11 +56,8 @@ var targetKeys = []key[Target]{
 }
 
 func checkTargetKey(s string) error {
-	switch {
-	case notYet["key: "+s]:
-		return errors.New("not supported yet: want InstanceIds, tag:NAME or resource-groups:Name")
-	case !selectsNodes(s):
-		return errors.New("want InstanceIds, tag:NAME or resource-groups:Name")
+	if !selectsNodes(s) {
+		return errors.New("want InstanceIds, Address, tag:NAME or resource-groups:Name")
 	}
 	return nil
 }
@@ -85,7 +90,7 @@ func readTargets(r *reader, path string, n *yaml.Node) []Target {
 			continue
 		}
 		most := maxTagValues
-		if t.Key == instanceIDs {
+		if byName(t.Key) {
 			most = maxInstanceValues
 		}
 		if len(t.Values) > most {
@@ -99,8 +104,8 @@ func readTargets(r *reader, path string, n *yaml.Node) []Target {
 	if len(targets) > maxTargetKeys {
 		r.fail(n.Line, path, "%d keys: SSM takes at most %d", len(targets), maxTargetKeys)
 	}
-	if len(targets) > 1 && slices.ContainsFunc(targets, func(t Target) bool { return t.Key == instanceIDs }) {
-		r.fail(n.Line, path, "%s together with another key: SSM takes a node only if all keys select it: keep one or the other", instanceIDs)
+	if i := slices.IndexFunc(targets, func(t Target) bool { return byName(t.Key) }); i >= 0 && len(targets) > 1 {
+		r.fail(n.Line, path, "%s together with another key: SSM takes a node only if all keys select it: keep one or the other", targets[i].Key)
 	}
 	return targets
 }

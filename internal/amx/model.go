@@ -60,6 +60,14 @@ type Data struct {
 	CommonLabels      KV     `json:"commonLabels"`
 	CommonAnnotations KV     `json:"commonAnnotations"`
 	ExternalURL       string `json:"externalURL"`
+
+	now time.Time
+}
+
+// At is d for templates that ask for the time: it is then what they are told.
+func (d Data) At(now time.Time) Data {
+	d.now = now
+	return d
 }
 
 // Message is one notification, whichever form it arrived in.

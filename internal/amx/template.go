@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -14,27 +13,6 @@ import (
 // maxRendered bounds what one template may write. It is far above SSM's 64 KB,
 // and keeps a template that repeats itself from taking the memory.
 const maxRendered = 1 << 20
-
-// functions are Alertmanager's:
-// https://prometheus.io/docs/alerting/latest/notifications/#functions
-var functions = template.FuncMap{
-	"title":   title,
-	"toUpper": strings.ToUpper,
-	"toLower": strings.ToLower,
-	"match":   regexp.MatchString,
-	"reReplaceAll": func(pattern, replacement, text string) (string, error) {
-		re, err := regexp.Compile(pattern)
-		if err != nil {
-			return "", err
-		}
-		return re.ReplaceAllString(text, replacement), nil
-	},
-	// The separator comes first, so that a list can be piped in.
-	"join": func(sep string, s []string) string { return strings.Join(s, sep) },
-	// Nothing is escaped here, so there is nothing to be kept from it.
-	"safeHtml":    func(text string) string { return text },
-	"stringSlice": func(s ...string) []string { return s },
-}
 
 // parseTemplate prepares one value of the configuration. A missing key of a map
 // is its zero value, the empty string, as in Alertmanager.
@@ -46,9 +24,10 @@ func parseTemplate(text string) (*template.Template, error) {
 	return t, nil
 }
 
-// render runs a template.
-func render(t *template.Template, dot any) (string, error) {
+// render runs a template at a time.
+func render(t *template.Template, now time.Time, dot any) (string, error) {
 	var out bounded
+	t.Funcs(clock(now))
 	if err := t.Execute(&out, dot); err != nil {
 		return "", cleaned(err)
 	}
@@ -91,18 +70,34 @@ func newDueData(d Data, a *Alert) dueData {
 }
 
 // ExpandArgs renders the command's arguments for a run over d.
-func (c *Command) ExpandArgs(d Data) ([]string, error) {
-	args := make([]string, len(c.Args))
-	for i, arg := range c.Args {
-		t, err := parseTemplate(arg)
+func (c *Command) ExpandArgs(d Data) ([]string, error) { return c.expand("args", c.Args, d) }
+
+// ExpandParameters renders the parameters of the command's document for a run
+// over d.
+func (c *Command) ExpandParameters(d Data) (map[string][]string, error) {
+	parameters := make(map[string][]string, len(c.Parameters))
+	for _, name := range slices.Sorted(maps.Keys(c.Parameters)) {
+		values, err := c.expand("parameters: "+name, c.Parameters[name], d)
+		if err != nil {
+			return nil, err
+		}
+		parameters[name] = values
+	}
+	return parameters, nil
+}
+
+func (c *Command) expand(key string, texts []string, d Data) ([]string, error) {
+	values := make([]string, len(texts))
+	for i, text := range texts {
+		t, err := parseTemplate(text)
 		if err == nil {
-			args[i], err = render(t, d)
+			values[i], err = render(t, d.now, d)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("rendering args[%d] %q of command %q: %w", i, arg, c.Name, err)
+			return nil, fmt.Errorf("rendering %s[%d] %q of command %q: %w", key, i, text, c.Name, err)
 		}
 	}
-	return args, nil
+	return values, nil
 }
 
 // ExpandTargets renders the command's targets once for each due alert. It
@@ -122,7 +117,7 @@ func (c *Command) ExpandTargets(d Data, due Alerts) ([]Target, error) {
 		if len(union) == 0 {
 			return nil, fmt.Errorf("rendering targets[%d] %q of command %q: no value", i, target.Key, c.Name)
 		}
-		if target.Key != instanceIDs && len(union) > maxTagValues {
+		if !byName(target.Key) && len(union) > maxTagValues {
 			return nil, fmt.Errorf("rendering targets[%d] %q of command %q: %d values: SSM takes at most %d",
 				i, target.Key, c.Name, len(union), maxTagValues)
 		}
@@ -137,7 +132,7 @@ func eachDue(text string, d Data, due Alerts, add func(string)) error {
 		return err
 	}
 	for i := range due {
-		value, err := render(t, newDueData(d, &due[i]))
+		value, err := render(t, d.now, newDueData(d, &due[i]))
 		if err != nil {
 			return fmt.Errorf("alert %s: %w", due[i].Fingerprint, err)
 		}
@@ -166,7 +161,7 @@ func checkTemplate[T Data | dueData](text string) error {
 	if _, due := any(*new(T)).(dueData); due {
 		dot = newDueData(d, &alert)
 	}
-	if _, err := render(t, dot); err != nil && strings.Contains(err.Error(), "can't evaluate field") {
+	if _, err := render(t, d.now, dot); err != nil && strings.Contains(err.Error(), "can't evaluate field") {
 		return err
 	}
 	return nil

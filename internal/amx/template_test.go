@@ -29,18 +29,26 @@ func TestArgsAreTemplates(t *testing.T) {
 		`{{ .CommonLabels }}`:      `alertname=DiskFull, don't=x, job=node`,
 		`{{ len .Alerts }}`:        `2`,
 		`a {{ .GroupLabels.x }} b`: `a  b`,
-		`{{ range .Alerts.Firing }}{{ .Labels.instance_id }}{{ end }}`:         `i-2`,
-		`{{ .CommonLabels.Names | join "," }}`:                                 `alertname,don't,job`,
-		`{{ .CommonLabels.Values.Join ":" }}`:                                  `DiskFull:x:node`,
-		`{{ (.CommonLabels.Remove (stringSlice "don't" "job")).SortedPairs }}`: `alertname=DiskFull`,
-		`{{ "DISK is full, don't panic 3rd a_b x.y" | title }}`:                `Disk Is Full, Don't Panic 3Rd A_b X.y`,
-		`{{ toUpper "aé" }}{{ toLower "AÉ" }}`:                                 `AÉaé`,
-		`{{ match "^i-" "i-1" }}`:                                              `true`,
-		`{{ reReplaceAll "(.*):9100" "$1" "web:9100" }}`:                       `web`,
-		`{{ safeHtml "<b>" }}`:                                                 `<b>`,
-		`{{ (index .Alerts 0).StartsAt.Unix }}`:                                `1793527200`,
+		`{{ range .Alerts.Firing }}{{ .Labels.instance_id }}{{ end }}`:                   `i-2`,
+		`{{ .CommonLabels.Names | join "," }}`:                                           `alertname,don't,job`,
+		`{{ .CommonLabels.Values.Join ":" }}`:                                            `DiskFull:x:node`,
+		`{{ (.CommonLabels.Remove (stringSlice "don't" "job")).SortedPairs }}`:           `alertname=DiskFull`,
+		`{{ "DISK is full, don't panic 3rd a_b x.y" | title }}`:                          `Disk Is Full, Don't Panic 3Rd A_b X.y`,
+		`{{ toUpper "aé" }}{{ toLower "AÉ" }}`:                                           `AÉaé`,
+		`{{ match "^i-" "i-1" }}`:                                                        `true`,
+		`{{ reReplaceAll "(.*):9100" "$1" "web:9100" }}`:                                 `web`,
+		`{{ safeHtml "<b>" }}`:                                                           `<b>`,
+		`{{ (index .Alerts 0).StartsAt.Unix }}`:                                          `1793527200`,
+		`{{ trimSpace " a " }}|{{ safeUrl "a b" }}|{{ urlUnescape "a%20b" }}`:            `a|a b|a b`,
+		`{{ base64encode "a?>" }} {{ base64decode "YT8-" }}`:                             `YT8- a?>`,
+		`{{ dict "a" (list 1 "b") "c" .CommonLabels.job | toJson }}`:                     `{"a":[1,"b"],"c":"node"}`,
+		`{{ append (list) "x" | toJson }}{{ toJson (list) }}`:                            `["x"][]`,
+		`{{ toJson "{{ssm:a}} {{{{{ <" }}`:                                               `"{\u007bssm:a}} {\u007b{\u007b{ \u003c"`,
+		`{{ (index .Alerts 0).StartsAt | tz "Europe/Berlin" | date "15:04 MST" }}`:       `11:00 CET`,
+		`{{ since (index .Alerts 0).StartsAt | humanizeDuration }}`:                      `1h 30m 0s`,
+		`{{ now.Unix }} {{ (toDate "2006" "2026").Year }} {{ humanizeDuration 0.0123 }}`: `1793532600 2026 12.3ms`,
 	} {
-		got, err := (&Command{Name: "c", Args: []string{"first", arg}}).ExpandArgs(sample)
+		got, err := (&Command{Name: "c", Args: []string{"first", arg}}).ExpandArgs(sample.At(web1.StartsAt.Add(90 * time.Minute)))
 		if err != nil || !reflect.DeepEqual(got, []string{"first", want}) {
 			t.Errorf("%s: got %q, %v, want %q", arg, got, err, want)
 		}
@@ -55,6 +63,10 @@ func TestArgsThatCannotBeRendered(t *testing.T) {
 		{`{{ index .Alerts 5 }}`, `rendering args[1] "{{ index .Alerts 5 }}" of command "c": 1:3: at <index .Alerts 5>: error calling index: index out of range: 5`},
 		{`{{ match "(" "x" }}`, "rendering args[1] \"{{ match \\\"(\\\" \\\"x\\\" }}\" of command \"c\": 1:3: at <match \"(\" \"x\">: error calling match: error parsing regexp: missing closing ): `(`"},
 		{`{{ range 100000 }}more than a megabyte{{ end }}`, `rendering args[1] "{{ range 100000 }}more than a megabyte{{ end }}" of command "c": more than 1048576 bytes of output`},
+		{`{{ dict "a" }}`, `rendering args[1] "{{ dict \"a\" }}" of command "c": 1:3: at <dict "a">: error calling dict: dict wants a value for each key`},
+		{`{{ dict 1 2 }}`, `rendering args[1] "{{ dict 1 2 }}" of command "c": 1:3: at <dict 1 2>: error calling dict: dict wants text as a key, not 1`},
+		{`{{ tz "Mars" now }}`, `rendering args[1] "{{ tz \"Mars\" now }}" of command "c": 1:3: at <tz "Mars" now>: error calling tz: unknown time zone Mars`},
+		{`{{ humanizeDuration .Alerts }}`, `rendering args[1] "{{ humanizeDuration .Alerts }}" of command "c": 1:3: at <humanizeDuration .Alerts>: error calling humanizeDuration: amx.Alerts is not a number`},
 		{`{{ nosuch }}`, `rendering args[1] "{{ nosuch }}" of command "c": 1: function "nosuch" not defined`},
 		{`{{ define "x" }}{{ template "x" }}{{ end }}{{ template "x" }}`, `exceeded maximum template depth (100000)`},
 	} {
@@ -62,6 +74,22 @@ func TestArgsThatCannotBeRendered(t *testing.T) {
 		if got != nil || err == nil || err.Error() != c.want && !strings.HasSuffix(err.Error(), c.want) {
 			t.Errorf("%s: got %q, %v\nwant %s", c.arg, got, err, c.want)
 		}
+	}
+}
+
+func TestParametersAreTemplates(t *testing.T) {
+	c := &Command{Name: "c", Parameters: map[string][]string{"A": {"x", "{{ .Status }}"}, "B": {"{{ toJson . }}"}}}
+	got, err := c.ExpandParameters(Data{Status: Firing, Alerts: Alerts{nolbl}})
+	want := map[string][]string{"A": {"x", "firing"}, "B": {`{"receiver":"","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"x"},"annotations":{},` +
+		`"startsAt":"0001-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"cc"}],` +
+		`"groupLabels":null,"commonLabels":null,"commonAnnotations":null,"externalURL":""}`}}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+	c.Parameters["B"][0] = "{{ index .Alerts 5 }}"
+	_, err = c.ExpandParameters(sample)
+	if want := `rendering parameters: B[0] "{{ index .Alerts 5 }}" of command "c": 1:3: at <index .Alerts 5>: error calling index: index out of range: 5`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

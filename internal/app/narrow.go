@@ -19,6 +19,8 @@ type ssmClient struct {
 	listCommands           operation[ssm.ListCommandsInput, ssm.ListCommandsOutput, ssm.Options]
 	listCommandInvocations operation[ssm.ListCommandInvocationsInput, ssm.ListCommandInvocationsOutput, ssm.Options]
 	getParameter           operation[ssm.GetParameterInput, ssm.GetParameterOutput, ssm.Options]
+
+	describeInstanceInformation operation[ssm.DescribeInstanceInformationInput, ssm.DescribeInstanceInformationOutput, ssm.Options]
 }
 
 type dynamodbClient struct {
@@ -30,7 +32,7 @@ type dynamodbClient struct {
 type operation[In, Out, Options any] func(context.Context, *In, ...func(*Options)) (*Out, error)
 
 func narrowSSM(c *ssm.Client) *ssmClient {
-	return &ssmClient{c.SendCommand, c.CancelCommand, c.ListCommands, c.ListCommandInvocations, c.GetParameter}
+	return &ssmClient{c.SendCommand, c.CancelCommand, c.ListCommands, c.ListCommandInvocations, c.GetParameter, c.DescribeInstanceInformation}
 }
 
 func narrowDynamoDB(c *dynamodb.Client) *dynamodbClient {
@@ -55,6 +57,10 @@ func (c *ssmClient) ListCommandInvocations(ctx context.Context, in *ssm.ListComm
 
 func (c *ssmClient) GetParameter(ctx context.Context, in *ssm.GetParameterInput, o ...func(*ssm.Options)) (*ssm.GetParameterOutput, error) {
 	return c.getParameter(ctx, in, o...)
+}
+
+func (c *ssmClient) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, o ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
+	return c.describeInstanceInformation(ctx, in, o...)
 }
 
 func (c *dynamodbClient) BatchGetItem(ctx context.Context, in *dynamodb.BatchGetItemInput, o ...func(*dynamodb.Options)) (*dynamodb.BatchGetItemOutput, error) {

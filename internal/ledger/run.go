@@ -124,6 +124,8 @@ func (e *Entry) Record(id, holder string, sent []Sent) *Run {
 			// A refusal says nothing of an unknown send before it: the chunk is
 			// wanted until a look proves that there was none.
 			c.Unsent, c.Refused = s.Unsent, s.Refused && !r.Unsure
+		case !s.Unsent:
+			r.Unsure = true // a part of the chunk may have been sent
 		}
 	}
 	if r.Holder == holder {

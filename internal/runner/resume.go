@@ -88,9 +88,13 @@ func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error
 		return true, t.putOver(ctx, read, entry)
 	}
 	missing := run.Missing()
+	if t.command.Document != "" && run.NeedsLook() {
+		// Nothing on the node would make one effect of two.
+		return false, errors.Join(errMaybeSent, t.putOver(ctx, read, entry))
+	}
 	if len(missing) > 0 {
 		if s.inputs == nil {
-			if s.inputs, err = t.inputs(s.run, t.message.Narrow(s.alerts), run.Targets); err != nil {
+			if s.inputs, err = t.inputs(s.run, t.message.Narrow(s.alerts).At(t.arrived), run.Targets); err != nil {
 				return false, err
 			}
 		}

@@ -33,11 +33,19 @@ func (t *task) claim(ctx context.Context, entry *ledger.Entry, due []ledger.Due)
 		return nil, nil, true
 	}
 	for _, d := range due {
-		s, run, err := t.render(entry, d)
-		if err != nil {
+		s, run, err := t.render(ctx, entry, d)
+		switch {
+		case errors.Is(err, ssmexec.ErrNodes):
+			t.unsettled(t.command.Name, err)
+			continue
+		case err != nil:
 			refusals = append(refusals, Result{
 				Command: t.command.Name, Action: ActionRefuse, Reason: err.Error(), Alerts: fingerprints(d.Alerts),
 			})
+			continue
+		case t.now().After(t.claims): // SSM took its time to list its nodes
+			t.unused = append(t.unused, s.run)
+			late = true
 			continue
 		}
 		switch taken, err := t.take(ctx, s.run); {
@@ -53,17 +61,17 @@ func (t *task) claim(ctx context.Context, entry *ledger.Entry, due []ledger.Due)
 		entry.Claim(d, run, t.now())
 		claims = append(claims, s)
 	}
-	return claims, refusals, false
+	return claims, refusals, late
 }
 
-func (t *task) render(entry *ledger.Entry, d ledger.Due) (*sending, ledger.Run, error) {
+func (t *task) render(ctx context.Context, entry *ledger.Entry, d ledger.Due) (*sending, ledger.Run, error) {
 	now := t.now()
 	id, err := t.runID(now)
 	if err != nil {
 		return nil, ledger.Run{}, err
 	}
-	data := t.message.Narrow(d.Alerts)
-	targets, err := t.targets(entry, d, data)
+	data := t.message.Narrow(d.Alerts).At(t.arrived)
+	targets, err := t.targets(ctx, entry, d, data)
 	if err != nil {
 		return nil, ledger.Run{}, err
 	}
@@ -90,7 +98,7 @@ func (t *task) runID(now time.Time) (string, error) {
 
 // targets renders the targets of a run. A retry goes to the nodes on which the
 // run before it did not succeed, and nowhere else.
-func (t *task) targets(entry *ledger.Entry, d ledger.Due, data amx.Data) ([]ledger.Target, error) {
+func (t *task) targets(ctx context.Context, entry *ledger.Entry, d ledger.Due, data amx.Data) ([]ledger.Target, error) {
 	if prev := entry.Run(d.Prev); prev != nil && d.Reason == ledger.RunRetry {
 		return remaining(prev), nil
 	}
@@ -98,12 +106,14 @@ func (t *task) targets(entry *ledger.Entry, d ledger.Due, data amx.Data) ([]ledg
 	if err != nil {
 		return nil, err
 	}
-	var targets []ledger.Target
-	for _, x := range expanded {
+	targets, err := t.Exec.Resolve(ctx, expanded)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range targets {
 		if x.Key == ssmexec.KeyInstanceIDs && len(x.Values) > t.command.MaxTargets {
 			return nil, fmt.Errorf("%d targets, over max_targets: %d", len(x.Values), t.command.MaxTargets)
 		}
-		targets = append(targets, ledger.Target{Key: x.Key, Values: x.Values})
 	}
 	return targets, nil
 }
@@ -153,23 +163,25 @@ func (t *task) send(ctx context.Context, s *sending) {
 // side by side, and records them. It answers the run as recorded, nil where
 // there is nothing more to do about it.
 func (t *task) sendChunks(ctx context.Context, s *sending, chunks []int) *ledger.Run {
-	sent := make([]ledger.Sent, len(chunks))
+	var sent []ledger.Sent
 	s.errs = nil
 	var mu sync.Mutex
 	sends, cancel := context.WithDeadline(ctx, t.sends)
 	defer cancel()
 	parallel(chunks, func(chunk int) {
-		id, err := t.Exec.Send(sends, s.inputs[chunk])
-		verdict := ssmexec.Unknown
-		if err != nil {
-			verdict = ssmexec.Judge(err)
-			mu.Lock()
-			s.errs = append(s.errs, err)
-			mu.Unlock()
-		}
-		sent[slices.Index(chunks, chunk)] = ledger.Sent{
-			Chunk: chunk, Command: id,
-			Unsent: err != nil && verdict != ssmexec.Unknown, Refused: err != nil && verdict == ssmexec.Refused,
+		parts := t.Exec.SendToAll(sends, s.inputs[chunk])
+		mu.Lock()
+		defer mu.Unlock()
+		for _, p := range parts {
+			verdict := ssmexec.Unknown
+			if p.Err != nil {
+				verdict = ssmexec.Judge(p.Err)
+				s.errs = append(s.errs, p.Err)
+			}
+			sent = append(sent, ledger.Sent{
+				Chunk: chunk, Command: p.CommandID,
+				Unsent: p.Err != nil && verdict != ssmexec.Unknown, Refused: p.Err != nil && verdict == ssmexec.Refused,
+			})
 		}
 	})
 	var run *ledger.Run

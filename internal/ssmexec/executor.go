@@ -19,9 +19,18 @@ type Client interface {
 	ListCommandInvocations(context.Context, *ssm.ListCommandInvocationsInput, ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error)
 }
 
+// A NodeLister is the part of SSM that knows its managed nodes.
+type NodeLister interface {
+	DescribeInstanceInformation(context.Context, *ssm.DescribeInstanceInformationInput, ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error)
+}
+
 // An Executor runs commands through a [Client]. It is safe for concurrent use.
 type Executor struct {
 	Client Client
+
+	// Nodes knows the managed nodes. nil: nobody does, and targets by Address
+	// are refused.
+	Nodes NodeLister
 
 	// Poll is the wait before the state of a command is asked the second time;
 	// it doubles up to ten times itself. 0: 200 ms.
@@ -38,6 +47,11 @@ type Executor struct {
 
 	// Jitter answers a number in [0, 1). nil: none is added.
 	Jitter func() float64
+
+	// Now is the time, for how long a list of nodes is good. nil: time.Now.
+	Now func() time.Time
+
+	nodes nodes
 }
 
 // sendOnce takes the SDK's retries off a call. SendCommand has no client token:

@@ -9,13 +9,19 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A language writes what a fitter finds in a shell's own words.
+// A language writes scripts for a kind of node.
 type language interface {
 	// assign is the variables as text, and whether a person can read it. All
 	// of their values are quoted: alert text is data, never code.
 	assign(vars amx.Pairs) (text string, readable bool, err error)
-	// pack is text of the shell that evaluates text.
+	// longest is how many bytes a variable may have, with its name.
+	longest() int
+	// pack is text that evaluates text.
 	pack(text string) string
+	// execution is the part of a script that runs the command.
+	execution(c *amx.Command, args []string) (string, error)
+	// script is a whole script.
+	script(token Token, variables, execution string) string
 }
 
 // A fitter finds the variables that a request can carry.
@@ -60,8 +66,8 @@ func (f *fitter) prepare() (err error) {
 	f.through = make([]int, len(d.Alerts)+1)
 	f.all = slices.DeleteFunc(f.all, func(v amx.Pair) bool {
 		n := len(v.Name) + len(v.Value) + 2
-		if n > maxVariable {
-			f.notes = append(f.notes, fmt.Sprintf("%s is left out: %d bytes, over the %d that one environment variable can have", v.Name, n, maxVariable))
+		if n > f.in.longest() {
+			f.notes = append(f.notes, fmt.Sprintf("%s is left out: %d bytes, over the %d that one environment variable can have", v.Name, n, f.in.longest()))
 			return true
 		}
 		f.through[alertOf(v.Name)] += n

@@ -106,7 +106,7 @@ func (x *Executor) State(ctx context.Context, commands []Asked) (*State, error) 
 		}
 		s.Invocations = append(s.Invocations, invocations...)
 		for _, i := range invocations {
-			if i.Owner != "" {
+			if len(i.Owner) == len(c.CommandID) { // else an agent that tells no command ID
 				s.Owners[c.CommandID] = i.Owner
 			}
 		}
@@ -175,8 +175,11 @@ func invocation(id string, i types.CommandInvocation) Invocation {
 		Node:      aws.ToString(i.InstanceId),
 		Status:    status(aws.ToString(i.StatusDetails), string(i.Status)),
 	}
-	for _, p := range i.CommandPlugins {
+	for n, p := range i.CommandPlugins { // the steps of the document
 		v.Output, v.ExitCode = aws.ToString(p.Output), p.ResponseCode
+		if p.Status != types.CommandPluginStatusSuccess && n < len(i.CommandPlugins)-1 {
+			break // what comes after a step that failed is skipped
+		}
 	}
 	if owner, ok := strings.CutPrefix(v.Output, "amx: runs here: "); ok && v.Status == "Success" {
 		v.Owner, _, _ = strings.Cut(owner, "\n")

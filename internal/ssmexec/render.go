@@ -1,8 +1,10 @@
 package ssmexec
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,14 +18,21 @@ import (
 )
 
 const (
-	// shellDocument runs its parameter `commands` with sh.
-	shellDocument = "AWS-RunShellScript"
+	// The documents that run their parameter `commands`, with sh and with
+	// Windows PowerShell.
+	shellDocument      = "AWS-RunShellScript"
+	powershellDocument = "AWS-RunPowerShellScript"
+
+	platformWindows = "windows"
+
 	// maxInstances is how many InstanceIds one SendCommand takes.
 	maxInstances = 50
 	// maxParameters is the size, in bytes of JSON, that the parameters may
 	// have: SSM's limit of 64 KB is on them and the document together, and the
-	// document is under 4 KB.
+	// document is under 4 KB. Of a document of somebody's own the size is not
+	// known; SSM has the last word there.
 	maxParameters = 60 << 10
+	maxDocument   = 64 << 10
 
 	// KeyInstanceIDs is the key of a target that names nodes by their ID.
 	KeyInstanceIDs = "InstanceIds"
@@ -72,42 +81,108 @@ func byInstance(targets []ledger.Target) bool {
 // the variables leave out, for the log. An error refuses the run: nothing of it
 // can be sent, now or later.
 func Render(j Job) (inputs []*ssm.SendCommandInput, notes []string, err error) {
-	c := j.Command
-	args, err := c.ExpandArgs(j.Data)
-	if err != nil {
-		return nil, nil, err
-	}
-	execute, err := execution(c, args)
-	if err != nil {
+	if err := checkTargets(j.Targets); err != nil {
 		return nil, nil, err
 	}
 	chunks := split(j.Targets)
-	token := Token{Entry: j.Entry, Run: j.Run, Chunks: len(chunks), Command: c.Name}
-	variables, notes, err := fitter{job: j, in: sh{}, size: func(variables string) (int, error) {
-		return parametersSize(c, script(token, variables, execute))
-	}}.fit()
+	token := Token{Entry: j.Entry, Run: j.Run, Chunks: len(chunks), Command: j.Command.Name}
+	var parameters func(Token) map[string][]string
+	if j.Command.Document != "" {
+		parameters, err = documentParameters(j)
+	} else {
+		parameters, notes, err = scriptParameters(j, token)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	for i, targets := range chunks {
 		token.Chunk = i
-		inputs = append(inputs, input(c, token, targets, script(token, variables, execute)))
+		inputs = append(inputs, input(j.Command, token.String(), targets, parameters(token)))
 	}
 	return inputs, notes, nil
 }
 
+// scriptParameters are those of the documents that run a script.
+func scriptParameters(j Job, token Token) (parameters func(Token) map[string][]string, notes []string, err error) {
+	c := j.Command
+	var in language = sh{}
+	if c.Platform == platformWindows {
+		in = powershell{}
+	}
+	args, err := c.ExpandArgs(j.Data)
+	if err != nil {
+		return nil, nil, err
+	}
+	execution, err := in.execution(c, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	variables, notes, err := fitter{job: j, in: in, size: func(variables string) (int, error) {
+		return size(scriptOf(c, in.script(token, variables, execution)))
+	}}.fit()
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(t Token) map[string][]string { return scriptOf(c, in.script(t, variables, execution)) }, notes, nil
+}
+
+// documentParameters are those of a configured document. Nothing can be quoted
+// in them, so what SSM would change is refused.
+func documentParameters(j Job) (func(Token) map[string][]string, error) {
+	parameters, err := j.Command.ExpandParameters(j.Data)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		for i, v := range parameters[name] {
+			switch {
+			case strings.Contains(v, "{{"):
+				return nil, fmt.Errorf("parameters: %s[%d]: its value has {{, which SSM would resolve on the node: toJson writes text without it", name, i)
+			case strings.ContainsRune(v, 0):
+				return nil, fmt.Errorf("parameters: %s[%d]: its value has a NUL byte, which no program takes", name, i)
+			}
+		}
+	}
+	n, err := size(parameters)
+	if err == nil && n > maxDocument {
+		err = fmt.Errorf("parameters: %d bytes, over the %d that SSM takes of a document with its parameters", n, maxDocument)
+	}
+	return func(Token) map[string][]string { return parameters }, err
+}
+
 // input is the request of one chunk.
-func input(c *amx.Command, token Token, targets []ledger.Target, text string) *ssm.SendCommandInput {
+func input(c *amx.Command, comment string, targets []ledger.Target, parameters map[string][]string) *ssm.SendCommandInput {
 	in := &ssm.SendCommandInput{
-		DocumentName:   aws.String(shellDocument),
-		Comment:        aws.String(token.String()),
-		Parameters:     parameters(c, text),
+		DocumentName:   aws.String(cmp.Or(c.Document, scriptDocument(c))),
+		Comment:        aws.String(comment),
+		Parameters:     parameters,
 		TimeoutSeconds: aws.Int32(int32(c.DeliveryTimeout.Seconds())),
 		MaxConcurrency: aws.String(c.MaxConcurrency),
 		MaxErrors:      aws.String(c.MaxErrors),
 	}
+	if c.DocumentVersion != "" {
+		in.DocumentVersion = aws.String(c.DocumentVersion)
+	}
+	if o := c.Output; o.S3Bucket != "" {
+		in.OutputS3BucketName = aws.String(o.S3Bucket)
+		if o.S3Prefix != "" {
+			in.OutputS3KeyPrefix = aws.String(o.S3Prefix)
+		}
+	}
+	if o := c.Output; o.CloudWatchLogGroup != "" {
+		in.CloudWatchOutputConfig = &types.CloudWatchOutputConfig{
+			CloudWatchLogGroupName: aws.String(o.CloudWatchLogGroup), CloudWatchOutputEnabled: true,
+		}
+	}
 	address(in, targets)
 	return in
+}
+
+func scriptDocument(c *amx.Command) string {
+	if c.Platform == platformWindows {
+		return powershellDocument
+	}
+	return shellDocument
 }
 
 func address(in *ssm.SendCommandInput, targets []ledger.Target) {
@@ -120,7 +195,8 @@ func address(in *ssm.SendCommandInput, targets []ledger.Target) {
 	}
 }
 
-func parameters(c *amx.Command, text string) map[string][]string {
+// scriptOf is the parameters with which a document runs a script.
+func scriptOf(c *amx.Command, text string) map[string][]string {
 	p := map[string][]string{
 		"commands":         strings.Split(strings.TrimSuffix(text, "\n"), "\n"),
 		"executionTimeout": {strconv.Itoa(int(c.Timeout.Seconds()))},
@@ -131,8 +207,8 @@ func parameters(c *amx.Command, text string) map[string][]string {
 	return p
 }
 
-func parametersSize(c *amx.Command, text string) (int, error) {
-	b, err := json.Marshal(parameters(c, text))
+func size(parameters map[string][]string) (int, error) {
+	b, err := json.Marshal(parameters)
 	if err != nil {
 		return 0, fmt.Errorf("encoding the parameters: %w", err)
 	}

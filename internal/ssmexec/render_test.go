@@ -50,6 +50,8 @@ func job(c *amx.Command) Job {
 var goldens = []struct{ name, command string }{
 	{"cmd.sh", "cmd: systemctl\nargs: [restart, 'nginx@{{ .GroupLabels.alertname }}']"},
 	{"user.sh", "cmd: /opt/fix\nuser: deploy"},
+	{"cmd.ps1", "cmd: C:\\Tools\\fix.exe\nargs: [\"it's\", 'a \"b\" c\\', '{{ .CommonAnnotations.summary }}']\nplatform: windows"},
+	{"script.ps1", "name: clean\nscript: |\n  Clear-RecycleBin -Force\n  \"{{ is no template }} $env:AMX_LABEL_severity\"\n  exit 3\nargs: [x]\nplatform: windows"},
 	{"script.sh", "name: clean\nscript: |\n  set -e\n  journalctl --vacuum-size=1G\n  echo \"$AMX_LABEL_severity: {{ is no template }}\"\nshell: bash"},
 }
 
@@ -89,8 +91,12 @@ func TestTheFirstTwoLinesAreTheShebangAndTheToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		first := "#!/bin/sh"
+		if strings.HasSuffix(g.name, ".ps1") {
+			first = "# " + about(Token{Command: command(t, g.command).Name})
+		}
 		lines := inputs[0].Parameters["commands"]
-		if lines[0] != "#!/bin/sh" || lines[1] != "# "+*inputs[0].Comment {
+		if lines[0] != first || lines[1] != "# "+*inputs[0].Comment {
 			t.Errorf("%s begins with %q", g.name, lines[:2])
 		}
 	}
@@ -103,6 +109,9 @@ func TestShellcheckHasNothingToSay(t *testing.T) {
 		t.Skip("no shellcheck on this machine")
 	}
 	for _, g := range append(goldens, struct{ name, command string }{name: "signal.sh"}) {
+		if strings.HasSuffix(g.name, ".ps1") {
+			continue
+		}
 		args := []string{"--shell=sh", "--norc", filepath.Join("testdata", g.name)}
 		if g.name == "script.sh" { // what it says of the configured script in quotes
 			args = append(args, "--exclude=SC1078,SC1079,SC2016")

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	_ "embed"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -41,19 +40,22 @@ const (
 	maxVariables = 1 << 20
 )
 
-// script is a run's shell script: line 1 the shebang, line 2 the token, then
-// the variables, the guard, and the command in the foreground.
-func script(token Token, variables, execute string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "#!/bin/sh\n# %s\n", token)
-	fmt.Fprintf(&b, "# amx runs its command %q for the alert below. The guard keeps it from\n"+
-		"# running twice; the command itself is at the end.\n", token.Command)
-	b.WriteString(variables)
-	fmt.Fprintf(&b, "amx_run=%s\n", token.Run)
-	b.WriteString(commonScript)
-	b.WriteString(guardScript)
-	b.WriteString(strings.Replace(runScript, "  @EXEC@\n", execute, 1))
-	return b.String()
+// about says to a person what a script is.
+func about(token Token) string {
+	return fmt.Sprintf("amx runs its command %q for the alert below; the command itself is at the end.", token.Command)
+}
+
+// sh is the shell of Linux nodes.
+type sh struct{}
+
+func (sh) longest() int { return maxVariable }
+
+// script is line 1 the shebang, line 2 the token, then the variables, the guard,
+// and the command in the foreground.
+func (sh) script(token Token, variables, execute string) string {
+	return "#!/bin/sh\n# " + token.String() + "\n# " + about(token) + "\n" + variables +
+		"amx_run=" + token.Run + "\n" + commonScript + guardScript +
+		strings.Replace(runScript, "  @EXEC@\n", execute, 1)
 }
 
 // signaller is the script that signals a run's process, name without SIG.
@@ -66,10 +68,9 @@ func signaller(token Token, name string) string {
 		commonScript + signalScript
 }
 
-// execution is the end of a script: it becomes cmd with its arguments, or the
-// shell with the configured script as text. It is packed where a person could
-// not read it anyway.
-func execution(c *amx.Command, args []string) (string, error) {
+// execution becomes cmd with its arguments, or the shell with the configured
+// script as text. It is packed where a person could not read it anyway.
+func (sh) execution(c *amx.Command, args []string) (string, error) {
 	words := append([]string{c.Cmd}, args...)
 	if c.Script != "" {
 		words = append([]string{c.Shell, "-c", c.Script, c.Name}, args...)
@@ -77,7 +78,7 @@ func execution(c *amx.Command, args []string) (string, error) {
 	readable := true
 	for i, w := range words {
 		if strings.ContainsRune(w, 0) {
-			return "", errors.New("args: the command line has a NUL byte, which no argument can carry")
+			return "", errNUL
 		}
 		readable = readable && printable(w)
 		words[i] = quote(w)
@@ -88,13 +89,10 @@ func execution(c *amx.Command, args []string) (string, error) {
 		line = `exec "$@" ` + strings.Join(words, " ")
 	}
 	if !readable || len(line) > maxReadable {
-		return as + pack(line), nil
+		return as + sh{}.pack(line), nil
 	}
 	return as + "  " + line + "\n", nil
 }
-
-// sh is the shell of Linux nodes.
-type sh struct{}
 
 func (sh) assign(vars amx.Pairs) (text string, readable bool, err error) {
 	var b strings.Builder
@@ -113,18 +111,15 @@ func (sh) assign(vars amx.Pairs) (text string, readable bool, err error) {
 	return b.String(), readable, nil
 }
 
-func (sh) pack(text string) string { return pack(text) }
-
-// pack is shell text that evaluates text. Base64 also carries what SSM might
-// not take as it is: control characters.
-func pack(text string) string {
+func (sh) pack(text string) string {
 	return "# (gzipped, in base64)\neval \"$(printf %s " + gzipped(text) + " | base64 -d | gzip -dc)\"\n"
 }
 
 // writers keeps gzip's tables, most of what packing costs.
 var writers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
 
-// gzipped is text, gzipped, in base64.
+// gzipped is text, gzipped, in base64, which also carries what SSM might not
+// take as it is: control characters.
 func gzipped(text string) string {
 	if text == "" {
 		return ""

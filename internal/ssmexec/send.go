@@ -68,9 +68,9 @@ func (x *Executor) Signal(ctx context.Context, s Signal) (commandIDs []string, e
 	token := Token{Entry: s.Entry, Run: s.Run, Command: s.Command.Name}
 	text := signaller(token, s.Command.ResolvedSignal[len("SIG"):])
 	for _, targets := range split(s.Targets) {
-		in := input(s.Command, token, targets, text)
-		in.Comment = aws.String(token.signal(s.Command.ResolvedSignal))
-		in.Parameters = map[string][]string{"commands": parameters(s.Command, text)["commands"], "executionTimeout": {"60"}}
+		in := input(s.Command, token.signal(s.Command.ResolvedSignal), targets, map[string][]string{
+			"commands": scriptOf(s.Command, text)["commands"], "executionTimeout": {"60"},
+		})
 		in.MaxErrors = aws.String("100%") // a node that cannot be signalled must not spare the others
 		id, err := x.Send(ctx, in)
 		if err != nil {

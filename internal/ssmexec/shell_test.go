@@ -85,11 +85,11 @@ func runOf(t testing.TB, text string) string {
 
 func commandScript(t testing.TB, c *amx.Command) string {
 	t.Helper()
-	execute, err := execution(c, c.Args)
+	execute, err := sh{}.execution(c, c.Args)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return script(tokenA, "", execute)
+	return sh{}.script(tokenA, "", execute)
 }
 
 // A pass is one pass of a script over a node.

@@ -1,7 +1,6 @@
 #!/bin/sh
 # amx 3f2a9c0d1e2b4a5c 01JD8Z5T3M6Q9W2X4Y7B0C1D2E 1/1 fix
-# amx runs its command "fix" for the alert below. The guard keeps it from
-# running twice; the command itself is at the end.
+# amx runs its command "fix" for the alert below; the command itself is at the end.
 export AMX_ALERT_1_ANNOTATION_summary='It'\''s at 97 % {''{full}}'
 export AMX_ALERT_1_END='0'
 export AMX_ALERT_1_FINGERPRINT='a1b2c3d4e5f60718'

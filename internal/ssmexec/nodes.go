@@ -1,0 +1,174 @@
+package ssmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+const (
+	// KeyAddress is the key of a target that names nodes by an IP address, a
+	// host name or an `instance` label, with or without a port.
+	KeyAddress = "Address"
+
+	// nodesGood is for how long a list of the nodes is good; nodesFresh is the
+	// age under which an address that it lacks is not looked for again.
+	nodesGood  = time.Minute
+	nodesFresh = 5 * time.Second
+)
+
+// ErrNodes is that SSM could not be asked for its nodes; later it may.
+var ErrNodes = errors.New("the managed nodes are not known")
+
+// nodes is the managed nodes as SSM listed them last.
+type nodes struct {
+	mu     sync.Mutex
+	list   []types.InstanceInformation
+	listed time.Time
+}
+
+// Resolve answers rendered targets in SSM's own form: for an Address it looks
+// the nodes up among the managed ones. An address that none has, or several
+// have, is an error; [ErrNodes] is one that may be gone the next time.
+func (x *Executor) Resolve(ctx context.Context, targets []amx.Target) ([]ledger.Target, error) {
+	var resolved []ledger.Target
+	for _, t := range targets {
+		if t.Key != KeyAddress {
+			resolved = append(resolved, ledger.Target{Key: t.Key, Values: t.Values})
+			continue
+		}
+		ids := map[string]bool{}
+		for _, address := range t.Values {
+			id, err := x.node(ctx, address)
+			if err != nil {
+				return nil, err
+			}
+			ids[id] = true
+		}
+		resolved = append(resolved, ledger.Target{Key: KeyInstanceIDs, Values: slices.Sorted(maps.Keys(ids))})
+	}
+	return resolved, nil
+}
+
+// node is the ID of the node that has an address.
+func (x *Executor) node(ctx context.Context, address string) (string, error) {
+	host := hostOf(address)
+	for _, good := range []time.Duration{nodesGood, nodesFresh} {
+		list, err := x.listNodes(ctx, good)
+		if err != nil {
+			return "", fmt.Errorf("Address %q: %w: %w", address, ErrNodes, err)
+		}
+		switch ids := having(list, host); {
+		case len(ids) == 1:
+			return ids[0], nil
+		case len(ids) > 1:
+			return "", fmt.Errorf("Address %q: %d managed nodes have it (%s): name the one with InstanceIds", address, len(ids), strings.Join(ids, ", "))
+		}
+	}
+	return "", fmt.Errorf("Address %q: no managed node has it: is its SSM agent running?", address)
+}
+
+// hostOf is an address without its port, in lower case, and without the dot at
+// the end of an absolute name.
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
+	}
+	address = strings.TrimSuffix(strings.TrimPrefix(address, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(address, "."))
+}
+
+// having is the IDs of the nodes with an address. Of several, those that are
+// online count: a node that was terminated is listed on, and its address may be
+// another's by now.
+func having(list []types.InstanceInformation, host string) []string {
+	for _, has := range []func(types.InstanceInformation, string) bool{hasAddress, hasShortName} {
+		var all, online []string
+		for _, n := range list {
+			if has(n, host) {
+				all = append(all, aws.ToString(n.InstanceId))
+				if n.PingStatus == types.PingStatusOnline {
+					online = append(online, aws.ToString(n.InstanceId))
+				}
+			}
+		}
+		if len(online) > 0 {
+			all = online
+		}
+		if len(all) > 0 {
+			slices.Sort(all)
+			return all
+		}
+	}
+	return nil
+}
+
+func hasAddress(n types.InstanceInformation, host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		own, err := netip.ParseAddr(aws.ToString(n.IPAddress))
+		return err == nil && own.Unmap() == ip.Unmap()
+	}
+	return slices.ContainsFunc([]*string{n.ComputerName, n.Name, n.InstanceId}, func(name *string) bool {
+		return hostOf(aws.ToString(name)) == host
+	})
+}
+
+// hasShortName says that one of two names is the other without its domain.
+func hasShortName(n types.InstanceInformation, host string) bool {
+	name := hostOf(aws.ToString(n.ComputerName))
+	short, _, long := strings.Cut(host, ".")
+	nameShort, _, nameLong := strings.Cut(name, ".")
+	return short == nameShort && long != nameLong && short != "" && net.ParseIP(host) == nil
+}
+
+// listNodes is the managed nodes, from a list that is no older than good. There
+// is no filter on an address, so all of them are read.
+func (x *Executor) listNodes(ctx context.Context, good time.Duration) ([]types.InstanceInformation, error) {
+	now := time.Now
+	if x.Now != nil {
+		now = x.Now
+	}
+	x.nodes.mu.Lock()
+	defer x.nodes.mu.Unlock()
+	if !x.nodes.listed.IsZero() && now().Sub(x.nodes.listed) < good {
+		return x.nodes.list, nil
+	}
+	list, err := x.describe(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	x.nodes.list, x.nodes.listed = list, now()
+	return list, nil
+}
+
+func (x *Executor) describe(ctx context.Context, filters []types.InstanceInformationStringFilter) ([]types.InstanceInformation, error) {
+	if x.Nodes == nil {
+		return nil, errors.New("there is nobody to ask")
+	}
+	var list []types.InstanceInformation
+	pages := ssm.NewDescribeInstanceInformationPaginator(x.Nodes, &ssm.DescribeInstanceInformationInput{
+		Filters: filters, MaxResults: aws.Int32(50),
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("DescribeInstanceInformation: %w", plainError(err))
+		}
+		list = append(list, page.InstanceInformationList...)
+	}
+	return list, nil
+}

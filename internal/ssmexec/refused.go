@@ -1,0 +1,86 @@
+package ssmexec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
+)
+
+// A Sent is what became of a request, or of a part of it, as [Judge] has it.
+type Sent struct {
+	CommandID string
+	Err       error
+}
+
+// doubt grows with what is open about a part.
+func (s Sent) doubt() int {
+	if s.Err == nil {
+		return 0
+	}
+	switch Judge(s.Err) {
+	case Refused:
+		return 1
+	case Unavailable, Throttled:
+		return 2
+	default:
+		return 3
+	}
+}
+
+// SendToAll sends a request as [Executor.Send] does. Where SSM refuses it for
+// one of its nodes, which costs the call for all of them, that node is found,
+// and the request sent to the rest: the answer is then a Sent for each part,
+// those first of which most is known.
+func (x *Executor) SendToAll(ctx context.Context, in *ssm.SendCommandInput) []Sent {
+	id, err := x.Send(ctx, in)
+	if err == nil || len(in.InstanceIds) == 0 || errorCode(err) != "InvalidInstanceId" {
+		return []Sent{{id, err}}
+	}
+	if len(in.InstanceIds) == 1 {
+		return []Sent{{Err: fmt.Errorf("node %s: %w", in.InstanceIds[0], err)}}
+	}
+	var sent []Sent
+	for _, ids := range x.parts(ctx, in.InstanceIds) {
+		if len(ids) > 0 {
+			part := *in
+			part.InstanceIds = ids
+			sent = append(sent, x.SendToAll(ctx, &part)...)
+		}
+	}
+	slices.SortStableFunc(sent, func(a, b Sent) int { return a.doubt() - b.doubt() })
+	return sent
+}
+
+// parts cuts nodes of which one or more are refused: into those that SSM does
+// not list, one by one, and the rest, which may be none; or into halves where it
+// lists them all.
+func (x *Executor) parts(ctx context.Context, ids []string) [][]string {
+	known, err := x.describe(ctx, []types.InstanceInformationStringFilter{{Key: aws.String(KeyInstanceIDs), Values: ids}})
+	var parts [][]string
+	if err == nil {
+		rest := slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+			listed := slices.ContainsFunc(known, func(n types.InstanceInformation) bool { return aws.ToString(n.InstanceId) == id })
+			if !listed {
+				parts = append(parts, []string{id})
+			}
+			return !listed
+		})
+		if len(parts) > 0 {
+			return append(parts, rest)
+		}
+	}
+	return [][]string{ids[:len(ids)/2], ids[len(ids)/2:]}
+}
+
+func errorCode(err error) string {
+	if api := smithy.APIError(nil); errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}

@@ -1,0 +1,50 @@
+package ssmexec
+
+import (
+	"fmt"
+	"regexp"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+// The limits of SendCommand's targets:
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
+const (
+	maxTargets      = 5
+	maxTargetKey    = 163
+	maxTargetValues = 50 // of one key; 5 of a tag, which is the configuration's to check
+)
+
+var instanceID = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(i-(\w{8}|\w{17})|mi-\w{17})$`)
+})
+
+// checkTargets holds rendered targets to SSM's terms, which would else refuse
+// the whole call. Instance IDs may be more than one call takes.
+func checkTargets(targets []ledger.Target) error {
+	switch {
+	case len(targets) == 0:
+		return fmt.Errorf("targets: none: want at least one")
+	case len(targets) > maxTargets:
+		return fmt.Errorf("targets: %d keys: SSM takes at most %d", len(targets), maxTargets)
+	}
+	for _, t := range targets {
+		switch n := utf8.RuneCountInString(t.Key); {
+		case n > maxTargetKey:
+			return fmt.Errorf("targets: key %q: %d characters: SSM takes at most %d", t.Key, n, maxTargetKey)
+		case len(t.Values) == 0:
+			return fmt.Errorf("targets: key %q: no value", t.Key)
+		case t.Key == KeyInstanceIDs:
+			for _, id := range t.Values {
+				if !instanceID().MatchString(id) {
+					return fmt.Errorf("targets: InstanceIds: %q is no instance ID: want i- and 8 or 17 characters, or mi- and 17", id)
+				}
+			}
+		case len(t.Values) > maxTargetValues:
+			return fmt.Errorf("targets: key %q: %d values: SSM takes at most %d", t.Key, len(t.Values), maxTargetValues)
+		}
+	}
+	return nil
+}
