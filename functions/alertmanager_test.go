@@ -1,0 +1,254 @@
+package functions
+
+import (
+	"bufio"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/amx-lambda/amx/examples/amp"
+	"github.com/amx-lambda/amx/internal/awstest"
+	"github.com/amx-lambda/amx/internal/lambdatest"
+)
+
+// patience is how long something may take that takes seconds.
+const patience = 30 * time.Second
+
+// A real Alertmanager publishes to a real server of SNS's API, which delivers to
+// the built function: in each form, a firing runs the command and the resolve
+// stops it.
+func TestAnAlertmanagerAndATopicRunAndStopACommand(t *testing.T) {
+	binary, server := os.Getenv("AMX_TEST_ALERTMANAGER"), os.Getenv("AMX_TEST_SNS_ENDPOINT")
+	if binary == "" || server == "" {
+		t.Skip("AMX_TEST_ALERTMANAGER names the program, AMX_TEST_SNS_ENDPOINT a server such as moto's; .ci/run has both")
+	}
+	s := newStack(t)
+	to := &snsServer{T: t, url: server}
+	arn := to.call("CreateTopic", "Name", "amx-"+strings.ToLower(t.Name()[:20]))
+	s.vars["AMX_TOPIC_ARNS"] = arn
+	answers := deliver(t, to, arn, s.sns())
+	am := startAlertmanager(t, binary, server, arn)
+
+	for form, message := range forms {
+		if message == "" {
+			t.Fatalf("no message for %s", form)
+		}
+		node := fmt.Sprintf("i-%017x", len(s.ssm.Commands())+1)
+		alert := map[string]any{
+			"labels":       map[string]string{"alertname": "NginxDown", "form": form, "instance_id": node, "path": `/it's "here"`},
+			"annotations":  map[string]string{"summary": "nginx is down:\n - since = 10:00\n - \"twice\" \\ ümläut 🔥"},
+			"generatorURL": "http://prometheus:9090/graph?g0.expr=up&g0.tab=1", "startsAt": start,
+		}
+		if form == "json" { // its template escapes nothing
+			alert["annotations"] = map[string]string{"summary": "it's\ndown"}
+			delete(alert["labels"].(map[string]string), "path")
+		}
+		before := len(s.ssm.Commands())
+		am.post(alert)
+		await(t, answers, form+", firing")
+		sent := s.ssm.Commands()
+		if len(sent) != before+1 || sent[before].Nodes[0] != node || sent[before].Status != "InProgress" {
+			t.Fatalf("%s: the firing left %+v", form, sent)
+		}
+		alert["endsAt"] = time.Now()
+		am.post(alert)
+		await(t, answers, form+", resolved")
+		if c := s.ssm.Commands()[before]; c.Status != "Cancelled" {
+			t.Errorf("%s: the resolve left the command %s", form, c.Status)
+		}
+	}
+	if n := len(s.ssm.Commands()); n != len(forms) {
+		t.Errorf("%d commands were sent for %d alerts", n, len(forms))
+	}
+}
+
+// forms are the receivers' messages, by the alert's label "form".
+var forms = map[string]string{
+	"amx":   `{{ template "amx" . }}`,
+	"short": `{{ template "amx.short" . }}`,
+	"text":  `{{ template "sns.default.message" . }}`,
+	"block": "routing_key: R0UT1NGKEY\ndedup_key: {{ .GroupLabels.form }}\nseverity: page\ndetails:\n" +
+		"  alertname: {{ .CommonLabels.alertname }}\n  instance_id: {{ .CommonLabels.instance_id }}\n",
+	"json": `{"alerts": [{{ range $i, $a := .Alerts }}{{ if $i }}, {{ end }}{"status": "{{ .Status }}", "startsAt": "{{ .StartsAt }}", "endsAt": "{{ .EndsAt }}",` +
+		` "labels": { {{ range $i, $p := .Labels.SortedPairs }}{{ if $i }}, {{ end }}"{{ .Name }}": "{{ .Value }}"{{ end }} },` +
+		` "annotations": { {{ range $i, $p := .Annotations.SortedPairs }}{{ if $i }}, {{ end }}"{{ .Name }}": "{{ .Value }}"{{ end }} }}{{ end }}]}`,
+}
+
+func await(t *testing.T, answers <-chan lambdatest.Answer, what string) {
+	t.Helper()
+	select {
+	case a := <-answers:
+		if a.Err != nil {
+			t.Fatalf("%s: %v", what, a.Err)
+		}
+	case <-time.After(patience):
+		t.Fatalf("%s: nothing was delivered in %v", what, patience)
+	}
+}
+
+// snsServer is a server of SNS's query API.
+type snsServer struct {
+	*testing.T
+	url string
+}
+
+// call calls an action, and answers the ARN in its result.
+func (s *snsServer) call(action string, pairs ...string) string {
+	s.Helper()
+	form := url.Values{"Action": {action}, "Version": {"2010-03-31"}}
+	for i := 0; i < len(pairs); i += 2 {
+		form.Set(pairs[i], pairs[i+1])
+	}
+	r, err := http.NewRequestWithContext(s.Context(), http.MethodPost, s.url, strings.NewReader(form.Encode()))
+	if err != nil {
+		s.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+awstest.AccessKey+"/20260101/"+awstest.Region+"/sns/aws4_request, SignedHeaders=host, Signature=00")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		s.Fatalf("%s: %s: %v\n%s", action, answer.Status, err, text)
+	}
+	var result struct {
+		Topic        string `xml:"CreateTopicResult>TopicArn"`
+		Subscription string `xml:"SubscribeResult>SubscriptionArn"`
+	}
+	if err := xml.Unmarshal(text, &result); err != nil {
+		s.Fatalf("%s: %v\n%s", action, err, text)
+	}
+	return result.Topic + result.Subscription
+}
+
+// deliver subscribes the function to the topic: SNS delivers over HTTP, and what
+// it delivers becomes an event, as Lambda's own subscription makes it.
+func deliver(t *testing.T, to *snsServer, arn string, f *lambdatest.Function) <-chan lambdatest.Answer {
+	t.Helper()
+	answers := make(chan lambdatest.Answer, 100)
+	endpoint := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		text, err := io.ReadAll(r.Body)
+		var record map[string]any
+		if err == nil {
+			err = json.Unmarshal(text, &record)
+		}
+		if err != nil {
+			t.Errorf("SNS delivered %s: %v", text, err)
+		}
+		if record["Type"] == "Notification" {
+			answers <- f.Invoke(must(map[string]any{"Records": []any{map[string]any{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": record}}}), patience)
+		}
+	}))
+	t.Cleanup(endpoint.Close)
+	subscription := to.call("Subscribe", "TopicArn", arn, "Protocol", "http", "Endpoint", endpoint.URL)
+	t.Cleanup(func() { (&snsServer{t, to.url}).unsubscribe(subscription) })
+	return answers
+}
+
+// unsubscribe is called when the test is over and its context is done.
+func (s *snsServer) unsubscribe(arn string) {
+	answer, err := http.PostForm(s.url, url.Values{"Action": {"Unsubscribe"}, "Version": {"2010-03-31"}, "SubscriptionArn": {arn}})
+	if err != nil {
+		s.Error(err)
+		return
+	}
+	answer.Body.Close()
+}
+
+// alertmanager is the process.
+type alertmanager struct {
+	*testing.T
+	url string
+}
+
+var listening = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+
+// startAlertmanager starts it with the project's definition and a receiver for
+// each form, all of which publish to one topic.
+func startAlertmanager(t *testing.T, binary, server, arn string) *alertmanager {
+	t.Helper()
+	dir := t.TempDir()
+	var definition struct {
+		Templates map[string]string `yaml:"template_files"`
+	}
+	if err := yaml.Unmarshal([]byte(amp.Definition), &definition); err != nil {
+		t.Fatal(err)
+	}
+	receivers, routes := []any{map[string]any{"name": "nobody"}}, []any{}
+	for form, message := range forms {
+		routes = append(routes, map[string]any{"receiver": form, "match": map[string]string{"form": form}})
+		receivers = append(receivers, map[string]any{"name": form, "sns_configs": []any{map[string]any{
+			"api_url": server, "topic_arn": arn, "message": message, "send_resolved": true,
+			"sigv4": map[string]string{"region": awstest.Region, "access_key": awstest.AccessKey, "secret_key": awstest.SecretKey},
+		}}})
+	}
+	config := write(t, dir, "alertmanager.yml", string(must(map[string]any{ // JSON is YAML
+		"templates": []string{write(t, dir, "amx.tmpl", definition.Templates["amx"])},
+		"route": map[string]any{
+			"receiver": "nobody", "group_by": []string{"alertname", "form"}, "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h", "routes": routes,
+		},
+		"receivers": receivers,
+	})))
+	cmd := exec.Command(binary, "--config.file="+config, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0", "--cluster.listen-address=")
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address, ended := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(log); lines.Scan(); {
+			if found := listening.FindStringSubmatch(lines.Text()); found != nil {
+				address <- found[1]
+			}
+			t.Log(lines.Text())
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-ended
+		_ = cmd.Wait() // killed
+	})
+	select {
+	case a := <-address:
+		return &alertmanager{t, "http://" + a}
+	case <-ended:
+		t.Fatal("Alertmanager has ended")
+	case <-time.After(patience):
+		t.Fatal("Alertmanager does not say where it listens")
+	}
+	return nil
+}
+
+// post sends it an alert, as Prometheus does.
+func (am *alertmanager) post(alert map[string]any) {
+	am.Helper()
+	answer, err := http.Post(am.url+"/api/v2/alerts", "application/json", strings.NewReader(string(must([]any{alert}))))
+	if err != nil {
+		am.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(answer.Body)
+		am.Fatalf("Alertmanager answers %s: %s", answer.Status, text)
+	}
+}
