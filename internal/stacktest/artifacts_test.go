@@ -1,0 +1,218 @@
+package stacktest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/awstest"
+	"github.com/amx-lambda/amx/internal/lambdatest"
+)
+
+// artifacts is a folder with what the build makes for each function. SAM's own
+// is given by AMX_TEST_ARTIFACTS, as make sam-check does it; else the Makefile's
+// targets are called as SAM calls them. A binary for arm64 does not start on
+// another processor, so it is the build for this machine that is tested: its
+// sources and flags are the same.
+func artifacts(t *testing.T) string {
+	t.Helper()
+	if dir := os.Getenv("AMX_TEST_ARTIFACTS"); dir != "" {
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(root, dir)
+		}
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	dir := t.TempDir()
+	for _, id := range []string{"WebhookFunction", "SNSFunction"} {
+		if out, err := build(t, id, filepath.Join(dir, id), "CONFIG=examples/amx-ec2.yaml"); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	return dir
+}
+
+// build calls a target as SAM does: by the logical ID, with ARTIFACTS_DIR in the
+// environment.
+func build(t *testing.T, id, to string, env ...string) (string, error) {
+	t.Helper()
+	if to != "" {
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	make := exec.Command("make", "build-"+id)
+	make.Dir = root
+	make.Env = append(os.Environ(), "GOARCH="+runtime.GOARCH, "ARTIFACTS_DIR="+to, "MAKEFLAGS=", "MAKELEVEL=")
+	make.Env = append(make.Env, env...)
+	out, err := make.CombinedOutput()
+	return string(out), err
+}
+
+// start runs an artifact with the environment that the stack gives it.
+func start(t *testing.T, s *stack, dir, id string, more ...string) *lambdatest.Function {
+	t.Helper()
+	var env []string
+	for name, value := range s.of("AWS::Lambda::Function")[id]["Environment"].(object)["Variables"].(object) {
+		env = append(env, fmt.Sprintf("%s=%v", name, value))
+	}
+	slices.Sort(env)
+	f := lambdatest.Start(t, filepath.Join(dir, id, "bootstrap"), append(env, more...)...)
+	took, err := f.Init()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", id, err, f.Log())
+	}
+	t.Logf("%s polls %v after its start", id, took.Round(time.Millisecond))
+	return f
+}
+
+var stamp = regexp.MustCompile(`"Timestamp": "[^"]*"`)
+
+// event is an example, sent now: an older firing of SNS is stale.
+func event(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(root + "/examples/events/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stamp.ReplaceAll(text, fmt.Appendf(nil, `"Timestamp": %q`, time.Now().UTC().Format(time.RFC3339Nano)))
+}
+
+func TestTheBuiltFunctionsAnswerTheExampleEvents(t *testing.T) {
+	dir := artifacts(t)
+	s := deploy(t, map[string]any{"TopicArn": ownTopic})
+	ssm := &awstest.SSM{Parameters: map[string]string{"/amx/amx/tokens": "example-token\n"}}
+	wire := &awstest.Wire{Next: ssm, Check: awstest.CheckSSM}
+	table := awstest.NewTable(t, "")
+	aws := []string{"AWS_ENDPOINT_URL_SSM=" + wire.Listen(t), "AWS_ENDPOINT_URL_DYNAMODB=" + table.Endpoint, "AMX_TABLE=" + table.Name}
+
+	answers := map[string]string{}
+	for _, id := range []string{"WebhookFunction", "SNSFunction"} {
+		kind := strings.ToLower(strings.TrimSuffix(id, "Function"))
+		f := start(t, s, dir, id, aws...)
+		for _, status := range []string{"firing", "resolved"} {
+			name := kind + "-" + status + ".json"
+			a := f.Invoke(event(t, name), 30*time.Second)
+			if a.Err != nil {
+				t.Errorf("%s: %v", name, a.Err)
+			}
+			answers[name] = string(a.Body)
+		}
+	}
+	for name, want := range map[string]string{
+		"webhook-firing.json": `"action":"run"`, "webhook-resolved.json": `"action":"skip"`,
+		"sns-firing.json": "null", "sns-resolved.json": "null",
+	} {
+		var a struct {
+			StatusCode int
+			Body       string
+		}
+		if strings.HasPrefix(name, "webhook") {
+			if err := json.Unmarshal([]byte(answers[name]), &a); err != nil || a.StatusCode != 200 {
+				t.Errorf("%s: %v, %s", name, err, answers[name])
+			}
+		} else {
+			a.Body = answers[name]
+		}
+		if !strings.Contains(a.Body, want) {
+			t.Errorf("%s: answered %s, want %s", name, answers[name], want)
+		}
+	}
+	// The same alert by both ways is one run.
+	sent := ssm.Commands()
+	if len(sent) != 1 || sent[0].Document != "AWS-RunShellScript" || !slices.Equal(sent[0].Nodes, []string{"i-0123456789abcdef0"}) {
+		t.Errorf("sent %+v", sent)
+	}
+}
+
+func TestTheExampleEventsAreAllThere(t *testing.T) {
+	entries, err := os.ReadDir(root + "/examples/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if want := []string{"sns-firing.json", "sns-resolved.json", "webhook-firing.json", "webhook-resolved.json"}; !slices.Equal(names, want) {
+		t.Errorf("there is %q, want %q", names, want)
+	}
+}
+
+func TestBuildErrors(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env  []string
+		to   bool
+		want string
+	}{
+		"no configuration":        {[]string{"CONFIG=no/such.yaml"}, true, "CONFIG=no/such.yaml: no such file. Begin with examples/amx-ec2.yaml, or build with CONFIG= for a configuration in Parameter Store"},
+		"a configuration outside": {[]string{"CONFIG=../amx.yaml"}, true, "CONFIG=../amx.yaml: want a file under this folder, or the build cache of SAM would miss its changes"},
+		"a wrong configuration":   {[]string{"CONFIG=samconfig.toml"}, true, "samconfig.toml:"},
+		"not from SAM":            {nil, false, "ARTIFACTS_DIR is not set: sam build sets it; make lambda builds without SAM"},
+	} {
+		to := ""
+		if tt.to {
+			to = t.TempDir()
+		}
+		out, err := build(t, "SNSFunction", to, tt.env...)
+		if err == nil || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: %v\n%s\nwant %s", name, err, out, tt.want)
+		}
+		if _, err := os.Stat(filepath.Join(to, "bootstrap")); to != "" && err == nil {
+			t.Errorf("%s: built all the same", name)
+		}
+	}
+}
+
+func TestAConfigurationInParameterStoreNeedsNoFile(t *testing.T) {
+	to := t.TempDir()
+	if out, err := build(t, "SNSFunction", filepath.Join(to, "SNSFunction"), "CONFIG="); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	entries, err := os.ReadDir(filepath.Join(to, "SNSFunction"))
+	if err != nil || len(entries) != 1 {
+		t.Errorf("built %v (%v), want bootstrap alone", entries, err)
+	}
+	text, err := os.ReadFile(root + "/examples/amx-ec2.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ssm := &awstest.SSM{Parameters: map[string]string{"/amx/amx/config": string(text)}}
+	wire := &awstest.Wire{Next: ssm, Check: awstest.CheckSSM}
+	table := awstest.NewTable(t, "")
+	s := deploy(t, map[string]any{"TopicArn": ownTopic, "ConfigSource": "parameter"})
+	f := start(t, s, to, "SNSFunction", "AWS_ENDPOINT_URL_SSM="+wire.Listen(t), "AWS_ENDPOINT_URL_DYNAMODB="+table.Endpoint, "AMX_TABLE="+table.Name)
+	if a := f.Invoke(event(t, "sns-firing.json"), 30*time.Second); a.Err != nil || len(ssm.Commands()) != 1 {
+		t.Errorf("%v, %d commands", a.Err, len(ssm.Commands()))
+	}
+}
+
+// What the template sets, the functions read.
+func TestVariablesOfTheFunctions(t *testing.T) {
+	source, err := os.ReadFile(root + "/internal/app/settings.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, choice := range slices.Sorted(maps.Keys(choices)) {
+		s := deploy(t, choices[choice])
+		for id, f := range s.of("AWS::Lambda::Function") {
+			for name, value := range f["Environment"].(object)["Variables"].(object) {
+				if !strings.Contains(string(source), `env("`+name+`")`) || value == "" {
+					t.Errorf("%s: %s: %s=%v", choice, id, name, value)
+				}
+			}
+		}
+	}
+}
