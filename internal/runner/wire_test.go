@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,8 +15,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"context"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
@@ -38,7 +37,7 @@ type node struct {
 const window = 4 * time.Second
 
 // newNode takes a configuration; @DIR@ in it is the node's own directory.
-func newNode(t *testing.T, config string) *node {
+func newNode(t *testing.T, config string, nodes ...ssmlocal.Node) *node {
 	t.Helper()
 	n := &node{t: t, dir: t.TempDir()}
 	cfg, err := amx.ParseConfig("amx.yaml", []byte(strings.ReplaceAll(config, "@DIR@", n.dir)))
@@ -47,6 +46,7 @@ func newNode(t *testing.T, config string) *node {
 	}
 	local, err := ssmlocal.New(ssmlocal.Options{
 		Dir: filepath.Join(n.dir, "commands"), StateDir: filepath.Join(n.dir, "state"), Env: []string{"PATH=" + os.Getenv("PATH")},
+		Nodes: nodes,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,10 +64,11 @@ func newNode(t *testing.T, config string) *node {
 		store.Close()
 	})
 	n.wire = &awstest.Wire{Next: local, Check: awstest.CheckSSM}
+	client := awstest.SSMClient(n.wire.Listen(t))
 	n.runner = &runner.Runner{
 		Config: func() *amx.Config { return cfg }, Store: store, Window: window, Wait: 20 * time.Second,
 		Log:  slog.New(slog.NewTextHandler(testLog{t}, nil)),
-		Exec: &ssmexec.Executor{Client: awstest.SSMClient(n.wire.Listen(t)), Poll: 10 * time.Millisecond, Backoff: 20 * time.Millisecond},
+		Exec: &ssmexec.Executor{Client: client, Nodes: client, Poll: 10 * time.Millisecond, Backoff: 20 * time.Millisecond},
 	}
 	return n
 }
@@ -220,7 +221,7 @@ func TestOneEffectWhateverTheWireDoes(t *testing.T) {
 			if got := len(n.wire.Calls("SendCommand")); got != tt.sends {
 				t.Errorf("SendCommand was called %d times, want %d", got, tt.sends)
 			}
-			n.want(n.deliver(30*time.Second, fires("a")), "", "skip: already run for this alert:")
+			n.want(n.deliver(30*time.Second, fires("a")), "", "skip: already started for this alert:")
 			if got := n.effects(); got != 1 {
 				t.Errorf("the command ran %d times, want once", got)
 			}

@@ -1,0 +1,244 @@
+package runner_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/awstest"
+	"github.com/amx-lambda/amx/internal/ssmlocal"
+)
+
+// machine is the i-th of many nodes, which stand for one machine.
+func machine(i int) ssmlocal.Node {
+	return ssmlocal.Node{
+		ID: fmt.Sprintf("i-%017x", i), Address: fmt.Sprintf("10.0.%d.%d", i/256, i%256), Name: fmt.Sprintf("ip-10-0-%d-%d.ec2.internal", i/256, i%256),
+		Tags: map[string]string{"Role": []string{"web", "db"}[i%2]},
+	}
+}
+
+func machines(count int) (all []ssmlocal.Node) {
+	for i := 1; i <= count; i++ {
+		all = append(all, machine(i))
+	}
+	return all
+}
+
+// reached is the nodes on which the command wrote its node's ID into `effects`.
+func (n *node) reached() []string {
+	n.t.Helper()
+	b, err := os.ReadFile(filepath.Join(n.dir, "effects"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		n.t.Fatal(err)
+	}
+	ids := strings.Fields(string(b))
+	slices.Sort(ids)
+	return ids
+}
+
+func ids(nodes ...int) (all []string) {
+	for _, i := range nodes {
+		all = append(all, machine(i).ID)
+	}
+	return all
+}
+
+func (n *node) wantReached(want ...string) {
+	n.t.Helper()
+	if got := n.reached(); !slices.Equal(got, want) {
+		n.t.Errorf("the command ran on %q\nwant %q", got, want)
+	}
+}
+
+// on is a command that runs on targets, which is YAML.
+func on(targets string) string {
+	return `
+commands:
+  - name: fix
+    cmd: sh
+    args: [-c, 'echo "$AWS_SSM_INSTANCE_ID" >>@DIR@/effects']
+    max_targets: 200
+    targets: ` + targets
+}
+
+func TestTargetsReachTheirNodes(t *testing.T) {
+	for _, tt := range []struct {
+		name, targets string
+		alerts        []string
+		reached       []string
+	}{
+		{"a fixed instance ID", `[{key: InstanceIds, values: [` + machine(3).ID + `]}]`, []string{"a"}, ids(3)},
+		{"an ID for each alert, once", `[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`,
+			[]string{machine(2).ID, machine(1).ID, machine(2).ID}, ids(1, 2)},
+		{"a tag", `[{key: 'tag:Role', values: ['{{ .Labels.instance }}']}]`, []string{"db"}, ids(1, 3, 5, 7)},
+		{"an IP address", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, []string{"10.0.0.4"}, ids(4)},
+		{"an instance label", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, []string{"10.0.0.4:9100", "10.0.0.5:9100"}, ids(4, 5)},
+		{"a host name with a port", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, []string{"IP-10-0-0-6.ec2.internal:9100"}, ids(6)},
+		{"a host name without its domain", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, []string{"ip-10-0-0-6:9100"}, ids(6)},
+		{"two addresses of one node", `[{key: Address, values: ['{{ .Labels.instance }}', 'ip-10-0-0-4']}]`, []string{"10.0.0.4"}, ids(4)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, on(tt.targets), machines(8)...)
+			n.want(n.deliver(30*time.Second, fires(tt.alerts...)), "", "run: firing: Success")
+			n.wantReached(tt.reached...)
+		})
+	}
+}
+
+func TestTargetsThatRefuseARun(t *testing.T) {
+	twins := []ssmlocal.Node{{ID: machine(1).ID, Address: "10.0.0.1", Name: "web"}, {ID: machine(2).ID, Address: "10.0.0.1", Name: "web"}}
+	for _, tt := range []struct {
+		name, targets, alert, reason string
+		nodes                        []ssmlocal.Node
+	}{
+		{"an unknown address", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "10.9.9.9:9100",
+			`refuse: Address "10.9.9.9:9100": no managed node has it: is its SSM agent running?:`, machines(3)},
+		{"an address of two nodes", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "10.0.0.1",
+			`refuse: Address "10.0.0.1": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins},
+		{"a host name of two nodes", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "web:9100",
+			`refuse: Address "web:9100": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins},
+		{"no instance ID", `[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`, "web-1",
+			`refuse: targets: InstanceIds: "web-1" is no instance ID: want i- and 8 or 17 characters, or mi- and 17:`, machines(3)},
+		{"no label", `[{key: InstanceIds, values: ['{{ .Labels.instance_id }}']}]`, "web-1",
+			`refuse: rendering targets[0].values[0] "{{ .Labels.instance_id }}" of command "fix": alert 0000000000000000: the value is empty: does the alert have the label?:`, machines(3)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, on(tt.targets), tt.nodes...)
+			m := fires(tt.alert)
+			m.Alerts[0].Fingerprint = "0000000000000000"
+			n.want(n.deliver(30*time.Second, m), "", tt.reason)
+			if sends := n.wire.Calls("SendCommand"); len(sends) != 0 {
+				t.Errorf("SendCommand was called %d times", len(sends))
+			}
+		})
+	}
+}
+
+func TestMoreTargetsThanMaxTargets(t *testing.T) {
+	t.Parallel()
+	config := strings.ReplaceAll(on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), "max_targets: 200", "max_targets: 2")
+	n := newNode(t, config, machines(4)...)
+	n.want(n.deliver(30*time.Second, fires("10.0.0.1", "10.0.0.2", "10.0.0.3")), "", "refuse: 3 targets, over max_targets: 2:")
+	n.want(n.deliver(30*time.Second, fires("10.0.0.1", "10.0.0.2")), "", "run: firing: Success")
+	n.wantReached(ids(1, 2)...)
+}
+
+func TestTheListOfNodesIsReadAtMostOnceAMinute(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), machines(120)...)
+	for i := 1; i <= 3; i++ {
+		m := fires(fmt.Sprintf("10.0.0.%d", i))
+		m.GroupLabels = amx.KV{"group": fmt.Sprint(i)}
+		n.want(n.deliver(30*time.Second, m), "", "run: firing: Success")
+	}
+	if pages := len(n.wire.Calls("DescribeInstanceInformation")); pages != 3 {
+		t.Errorf("DescribeInstanceInformation was called %d times, want once for each of 3 pages", pages)
+	}
+}
+
+// SSM cannot be asked for its nodes: that is no answer about the address.
+func TestNodesThatCannotBeListed(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), machines(3)...)
+	n.wire.Fault = func(c awstest.Call) *awstest.Fault {
+		if c.Operation == "DescribeInstanceInformation" {
+			return &awstest.Fault{Error: "AccessDeniedException"}
+		}
+		return nil
+	}
+	n.want(n.deliver(30*time.Second, fires("10.0.0.1")),
+		`command "fix": Address "10.0.0.1": the managed nodes are not known: DescribeInstanceInformation: AccessDeniedException: a fault of the test`)
+	n.wire.Fault = nil
+	n.want(n.deliver(30*time.Second, fires("10.0.0.1")), "", "run: firing: Success")
+}
+
+func TestMoreNodesThanOneCallTakes(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, on(`[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`), machines(120)...)
+	var names []string
+	for i := 1; i <= 120; i++ {
+		names = append(names, machine(i).ID)
+	}
+	a := n.deliver(60*time.Second, fires(names...))
+	n.want(a, "", "run: firing: Success")
+	n.wantReached(names...)
+	var sizes []int
+	for _, c := range n.wire.Calls("SendCommand") {
+		var in struct {
+			InstanceIds []string
+			Comment     string
+		}
+		c.Decode(t, &in)
+		sizes = append(sizes, len(in.InstanceIds))
+		if !regexp.MustCompile(`^amx [0-9a-f]{16} [0-9A-Z]{26} [123]/3 fix$`).MatchString(in.Comment) {
+			t.Errorf("comment %q", in.Comment)
+		}
+	}
+	slices.Sort(sizes)
+	if !slices.Equal(sizes, []int{20, 50, 50}) || len(a.Results[0].CommandIDs) != 3 {
+		t.Errorf("SendCommands to %v nodes, recorded %q", sizes, a.Results[0].CommandIDs)
+	}
+}
+
+// One node that SSM refuses costs the whole call, and must not cost the others
+// their run.
+func TestANodeThatSSMRefuses(t *testing.T) {
+	gone := func(i int) string { return fmt.Sprintf("i-f%016x", i) }
+	refused := func(i int) string { return fmt.Sprintf("node %s: SendCommand: InvalidInstanceId: ", gone(i)) }
+	for _, tt := range []struct {
+		name    string
+		alerts  []string
+		results []string
+		reached []string
+		sends   int
+	}{
+		{"one of three", append(ids(1, 2), gone(1)), []string{
+			"refuse: part of the run: " + refused(1), "run: firing: Success",
+		}, ids(1, 2), 3},
+		{"two of four", append(ids(1, 2), gone(1), gone(2)), []string{
+			"refuse: part of the run: " + refused(1) + "\n" + refused(2), "run: firing: Success",
+		}, ids(1, 2), 4},
+		{"the only one", []string{gone(1)}, []string{"refuse: " + refused(1)}, nil, 1},
+		{"all", []string{gone(1), gone(2)}, []string{"refuse: " + refused(1) + "\n" + refused(2)}, nil, 3},
+	} {
+		for _, blind := range []bool{false, true} { // where SSM lists its nodes, and where it cannot be asked
+			t.Run(fmt.Sprintf("%s, blind %v", tt.name, blind), func(t *testing.T) {
+				t.Parallel()
+				n := newNode(t, on(`[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`), machines(8)...)
+				if blind {
+					n.wire.Fault = func(c awstest.Call) *awstest.Fault {
+						if c.Operation == "DescribeInstanceInformation" {
+							return &awstest.Fault{Error: "AccessDeniedException"}
+						}
+						return nil
+					}
+				}
+				a := n.deliver(30*time.Second, fires(tt.alerts...))
+				for i := range a.Results { // what SSM says of the node is its own
+					a.Results[i].Reason = regexp.MustCompile(`(InvalidInstanceId: )[^\n]*`).ReplaceAllString(a.Results[i].Reason, "$1")
+				}
+				var want []string
+				for _, r := range tt.results {
+					if strings.HasPrefix(r, "refuse") {
+						r += ":"
+					}
+					want = append(want, r)
+				}
+				n.want(a, "", want...)
+				n.wantReached(tt.reached...)
+				if sends := len(n.wire.Calls("SendCommand")); !blind && sends != tt.sends {
+					t.Errorf("SendCommand was called %d times, want %d", sends, tt.sends)
+				}
+			})
+		}
+	}
+}
