@@ -103,6 +103,14 @@ artifact-%: FORCE
 	$(BUILD_LAMBDA) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$*
 	$(if $(CONFIG),cp '$(CONFIG)' "$(ARTIFACTS_DIR)/amx.yaml" && chmod 644 "$(ARTIFACTS_DIR)/amx.yaml")
 
+.PHONY: sam-check
+sam-check: ## the stack: sam validate, sam build, cfn-lint, sizes (needs Python 3)
+	.ci/sam/check
+
+.PHONY: sam-transform
+sam-transform: ## the transformed template that the tests read, after a change of template.yaml
+	.ci/sam/check transform
+
 .PHONY: check-examples
 check-examples: build ## bin/amx check on every file of examples/
 	bin/amx check examples/*.yaml
