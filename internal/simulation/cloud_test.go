@@ -9,6 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,24 +19,26 @@ import (
 
 // A cloud is what amx cannot see into: the table, SSM, the nodes.
 type cloud struct {
-	lag    time.Duration                         // by how much SSM's lists lag a send
-	reach  func(c *command) time.Duration        // from a send to its nodes; nil: a moment
-	lasts  func(r *request) (time.Duration, int) // how long a command runs, and its exit code; nil: a second, and well
-	obeys  func(c *command) time.Duration        // from an accepted cancellation to the nodes; nil: a moment
-	fails  func(node string) bool                // the command fails there
-	refuse func(r *request) error                // what SSM will not have
+	lag    time.Duration                                      // by how much SSM's lists lag a send
+	lags   func(c *command) time.Duration                     // the same for each command by itself
+	reach  func(c *command) time.Duration                     // from a send to its nodes; nil: a moment
+	lasts  func(c *command, node string) (time.Duration, int) // how long a command runs, and its exit code; nil: a second, and well
+	obeys  func(c *command) time.Duration                     // from an accepted cancellation to the nodes; nil: a moment
+	fails  func(node string) bool                             // the command fails there
+	refuse func(r *request) error                             // what SSM will not have
 
 	mu       sync.Mutex
 	records  map[string]ledger.Record
 	commands []*command
-	guards   map[string]*pass // :: node and run → the pass that has it
-	passes   []*pass          // those that ran the command, in the order of their start
+	guards   map[string]*pass     // :: node and run → the pass that has it
+	passes   []*pass              // those that ran the command, in the order of their start
+	covers   map[string][]alertOf // :: run → the episodes that it was claimed for
 	trace    []string
 	gone     chan struct{} // closed at the end of the world
 }
 
 func newCloud() *cloud {
-	return &cloud{records: map[string]ledger.Record{}, guards: map[string]*pass{}, gone: make(chan struct{})}
+	return &cloud{records: map[string]ledger.Record{}, guards: map[string]*pass{}, covers: map[string][]alertOf{}, gone: make(chan struct{})}
 }
 
 // A call is one request of a process to the cloud.
@@ -89,6 +93,8 @@ func (p *process) kill() {
 		close(p.dead)
 	}
 }
+
+func (p *process) now() time.Time { return time.Now() }
 
 func (p *process) isDead() bool {
 	select {
@@ -217,10 +223,34 @@ func (t table) Put(ctx context.Context, r ledger.Record) error {
 		r := r
 		r.Version++
 		t.cloud.records[r.Key] = r
+		t.cloud.claims(r)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("the table: %w", err)
 	}
 	return nil
+}
+
+// claims notes for which episodes a run is claimed. A command that is sent for
+// it may carry fewer of them.
+func (c *cloud) claims(r ledger.Record) {
+	if !strings.HasPrefix(r.Key, "entry/") {
+		return
+	}
+	e, err := ledger.Decode(r.Value)
+	if err != nil {
+		return
+	}
+	for _, run := range e.Runs {
+		if _, known := c.covers[run.ID]; known {
+			continue
+		}
+		c.covers[run.ID] = []alertOf{}
+		for _, p := range e.Episodes {
+			if p.Run == run.ID {
+				c.covers[run.ID] = append(c.covers[run.ID], alertOf{p.Fingerprint, strconv.FormatInt(p.StartsAt.Unix(), 10)})
+			}
+		}
+	}
 }

@@ -39,7 +39,7 @@ func chunked() string {
 
 var lostAnswer = fate{lost: context.DeadlineExceeded}
 
-func forHours(*request) (time.Duration, int) { return 3 * time.Hour, 0 }
+func forHours(*command, string) (time.Duration, int) { return 3 * time.Hour, 0 }
 
 // The list lags, so a second command is sent under the same run ID, and only
 // that one is known. The resolve must find the first before it says that it is
@@ -74,7 +74,7 @@ func TestCounterexample01ARetryDoesNotRunBesideTheFirstCommand(t *testing.T) {
 			}
 			return time.Millisecond
 		}
-		w.cloud.lasts = func(*request) (time.Duration, int) { return time.Second, 1 }
+		w.cloud.lasts = func(*command, string) (time.Duration, int) { return time.Second, 1 }
 		a := w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer})
 		w.expect(a, message(w.fires("a", 0)), "run a: firing c1")
 		w.until(10 * time.Second)
@@ -356,7 +356,7 @@ func TestCounterexample08TheWindowsClock(t *testing.T) {
 		w.expect(w.sandbox("C", nil), message(end), "500")
 		w.until(4 * time.Minute)
 		w.expect(w.sandbox("D", nil), message(end), "500") // it cancels c0, and cannot know that it was all
-		w.until(4*time.Minute + 48*time.Second) // 1:50 + 55 s + 2 s + the window
+		w.until(4*time.Minute + 48*time.Second)            // 1:50 + 55 s + 2 s + the window
 		w.expect(w.sandbox("E", nil), message(end), "cancel a: resolved: cancelled c0")
 		time.Sleep(time.Second)
 		w.nothingRuns()

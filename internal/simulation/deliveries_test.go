@@ -13,7 +13,7 @@ import (
 func TestTwoRunsOfOneEntryKeepEachOthersCommands(t *testing.T) {
 	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
 		w.cloud.lag = 100 * time.Second
-		w.cloud.lasts = func(r *request) (time.Duration, int) { return time.Second, 1 }
+		w.cloud.lasts = func(*command, string) (time.Duration, int) { return time.Second, 1 }
 		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0; 500")
 		b := w.sandbox("B", map[string]fate{"SendCommand 1": lostAnswer, "SendCommand 2": {answers: 1500 * time.Microsecond}})
 		b.deliver(w.T, message(w.fires("a", 0), w.fires("b", 5*time.Second)))

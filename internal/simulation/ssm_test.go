@@ -53,7 +53,8 @@ type pass struct {
 	run, node      string
 	started, ended time.Time
 	code           int
-	killed         bool
+	killed         bool // by a cancellation
+	stopped        bool // by a signal
 	stop           chan struct{}
 }
 
@@ -112,6 +113,9 @@ func (c *cloud) send(r *request, comment, by string) string {
 		request: r, id: fmt.Sprintf("c%d", len(c.commands)), comment: comment, by: by,
 		sent: now, listed: now.Add(c.lag), cancel: make(chan struct{}),
 	}
+	if c.lags != nil {
+		cmd.listed = now.Add(c.lags(cmd))
+	}
 	c.commands = append(c.commands, cmd)
 	reach := time.Millisecond
 	if c.reach != nil {
@@ -139,18 +143,20 @@ func (c *cloud) deliver(cmd *command, inv *invocation, reach time.Duration) {
 	}
 	c.mu.Lock()
 	p, lasts := c.begin(cmd, inv)
-	c.mu.Unlock()
 	if p == nil {
+		c.mu.Unlock()
 		return
 	}
+	stop := p.stop
+	c.mu.Unlock()
 	select {
 	case <-time.After(lasts):
 	case <-c.gone:
 		return
 	case <-cmd.cancel:
 		p.killed = true
-	case <-p.stop:
-		p.code = 143
+	case <-stop:
+		p.code, p.stopped = 143, true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -184,7 +190,7 @@ func (c *cloud) begin(cmd *command, inv *invocation) (*pass, time.Duration) {
 	if p == nil {
 		lasts, code := time.Second, 0
 		if c.lasts != nil {
-			lasts, code = c.lasts(cmd.request)
+			lasts, code = c.lasts(cmd, inv.node)
 		}
 		if c.fails != nil && c.fails(inv.node) {
 			code = 1

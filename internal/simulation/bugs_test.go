@@ -1,0 +1,258 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// A bug is one that the simulation has to find. It is put in between the runner
+// and the cloud, so that the product has no seam for it.
+type bug struct {
+	name   string
+	tables func(table) ledger.Store
+	agents func(agent) ssmexec.Client
+}
+
+func (b bug) store(t table) ledger.Store {
+	if b.tables == nil {
+		return t
+	}
+	return b.tables(t)
+}
+
+func (b bug) client(a agent) ssmexec.Client {
+	if b.agents == nil {
+		return a
+	}
+	return b.agents(a)
+}
+
+var bugs = []bug{
+	{name: "claim after send", tables: func(t table) ledger.Store { return &claimsLater{table: t, held: map[string]ledger.Record{}} }},
+	{name: "no version condition", tables: func(t table) ledger.Store { return blindly{t} }},
+	{name: "no tombstone", tables: func(t table) ledger.Store {
+		return edits{t, func(e *ledger.Entry) { e.Resolves = nil }, nil}
+	}},
+	{name: "the SDK retries a send", agents: func(a agent) ssmexec.Client { return sdkRetries{a} }},
+	{name: "one token for all chunks", agents: func(a agent) ssmexec.Client { return oneToken{a} }},
+	{name: "a retry under the old run ID", agents: func(a agent) ssmexec.Client { return oldRunID{a} }},
+	{name: "cancel dropped when the claimant died", tables: func(t table) ledger.Store {
+		return edits{t, nil, func(e *ledger.Entry) {
+			forget(e, func(r *ledger.Run) bool { return r.Holder != "" && r.Lease.Before(t.now()) })
+		}}
+	}},
+	{name: "sending without a look", agents: func(a agent) ssmexec.Client { return blind{a} }},
+	{name: "unsure taken for over", tables: func(t table) ledger.Store {
+		return edits{t, func(e *ledger.Entry) {
+			for i := range e.Runs {
+				e.Runs[i].Unsure = false
+			}
+		}, nil}
+	}},
+	{name: "a slot freed by an accepted cancel", tables: func(t table) ledger.Store { return freesSlots{t} }},
+}
+
+// claimsLater keeps a claim to itself until there is more to say of it.
+type claimsLater struct {
+	table
+	mu   sync.Mutex
+	held map[string]ledger.Record
+}
+
+func (s *claimsLater) Put(ctx context.Context, r ledger.Record) error {
+	if !strings.HasPrefix(r.Key, "entry/") {
+		return s.table.Put(ctx, r)
+	}
+	e, err := ledger.Decode(r.Value)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	_, holding := s.held[r.Key]
+	claim := false
+	for i := range e.Runs {
+		claim = claim || e.Runs[i].Holder != "" && len(e.Runs[i].Commands()) == 0 && !e.Runs[i].Unsure
+	}
+	if claim && !holding {
+		s.held[r.Key] = ledger.Record{Key: r.Key, Version: r.Version + 1, Value: r.Value}
+		s.mu.Unlock()
+		return nil
+	}
+	if holding {
+		r.Version--
+		delete(s.held, r.Key)
+	}
+	s.mu.Unlock()
+	err = s.table.Put(ctx, r)
+	if holding && errors.Is(err, ledger.ErrConflict) {
+		now, getErr := s.table.Get(ctx, r.Key)
+		if getErr != nil {
+			return getErr
+		}
+		r.Version = now[0].Version
+		return s.table.Put(ctx, r)
+	}
+	return err
+}
+
+func (s *claimsLater) Get(ctx context.Context, keys ...string) ([]ledger.Record, error) {
+	records, err := s.table.Get(ctx, keys...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range records {
+		if h, ok := s.held[records[i].Key]; ok {
+			records[i] = h
+		}
+	}
+	return records, err
+}
+
+// blindly writes over whatever is there.
+type blindly struct{ table }
+
+func (s blindly) Put(ctx context.Context, r ledger.Record) error {
+	for {
+		err := s.table.Put(ctx, r)
+		if !errors.Is(err, ledger.ErrConflict) || ctx.Err() != nil {
+			return err
+		}
+		s.cloud.mu.Lock()
+		r.Version = s.cloud.records[r.Key].Version
+		s.cloud.mu.Unlock()
+	}
+}
+
+// edits changes entries on their way.
+type edits struct {
+	table
+	put, get func(*ledger.Entry)
+}
+
+func edited(r ledger.Record, edit func(*ledger.Entry)) ledger.Record {
+	if edit == nil || !strings.HasPrefix(r.Key, "entry/") || len(r.Value) == 0 {
+		return r
+	}
+	e, err := ledger.Decode(r.Value)
+	if err != nil {
+		return r
+	}
+	edit(e)
+	r.Value, _ = e.Encode()
+	return r
+}
+
+func (s edits) Put(ctx context.Context, r ledger.Record) error {
+	return s.table.Put(ctx, edited(r, s.put))
+}
+
+func (s edits) Get(ctx context.Context, keys ...string) ([]ledger.Record, error) {
+	records, err := s.table.Get(ctx, keys...)
+	for i := range records {
+		records[i] = edited(records[i], s.get)
+	}
+	return records, err
+}
+
+// forget takes runs without commands out of an entry.
+func forget(e *ledger.Entry, which func(*ledger.Run) bool) {
+	var kept []ledger.Run
+	for i := range e.Runs {
+		if r := &e.Runs[i]; len(r.Commands()) > 0 || !which(r) {
+			kept = append(kept, *r)
+		}
+	}
+	e.Runs = kept
+}
+
+type sdkRetries struct{ agent }
+
+func (a sdkRetries) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o ...func(*ssm.Options)) (out *ssm.SendCommandOutput, err error) {
+	for range 3 {
+		if out, err = a.agent.SendCommand(ctx, in, o...); err == nil || ssmexec.Judge(err) != ssmexec.Unknown {
+			return out, err
+		}
+	}
+	return out, err
+}
+
+type oneToken struct{ agent }
+
+func (a oneToken) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+	copied := *in
+	copied.Comment = aws.String(strings.Replace(*in.Comment, " 2/2 ", " 1/2 ", 1))
+	return a.agent.SendCommand(ctx, &copied, o...)
+}
+
+// oldRunID gives each run of an entry the ID of the first, as the guard sees it.
+type oldRunID struct{ agent }
+
+func (a oldRunID) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+	r := parse(in)
+	a.cloud.mu.Lock()
+	for _, c := range a.cloud.commands {
+		if c.token.Entry == r.token.Entry && len(c.alerts) > 0 && len(r.alerts) > 0 && c.alerts[0] == r.alerts[0] {
+			in = replaced(in, "amx_run="+r.run, "amx_run="+c.run)
+			break
+		}
+	}
+	a.cloud.mu.Unlock()
+	return a.agent.SendCommand(ctx, in, o...)
+}
+
+func replaced(in *ssm.SendCommandInput, line, by string) *ssm.SendCommandInput {
+	copied := *in
+	lines := make([]string, 0, len(in.Parameters["commands"]))
+	for _, l := range in.Parameters["commands"] {
+		if l == line {
+			l = by
+		}
+		lines = append(lines, l)
+	}
+	copied.Parameters = map[string][]string{"commands": lines, "executionTimeout": in.Parameters["executionTimeout"]}
+	return &copied
+}
+
+// blind finds nothing in SSM's list.
+type blind struct{ agent }
+
+func (a blind) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, o ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
+	if in.CommandId == nil {
+		return &ssm.ListCommandsOutput{}, nil
+	}
+	return a.agent.ListCommands(ctx, in, o...)
+}
+
+// freesSlots shows a gate without the runs that were cancelled.
+type freesSlots struct{ table }
+
+func (s freesSlots) Get(ctx context.Context, keys ...string) ([]ledger.Record, error) {
+	records, err := s.table.Get(ctx, keys...)
+	for i, r := range records {
+		if !strings.HasPrefix(r.Key, "gate/") {
+			continue
+		}
+		g, err := ledger.DecodeGate(r.Value)
+		if err != nil {
+			return nil, err
+		}
+		s.cloud.mu.Lock()
+		for _, c := range s.cloud.commands {
+			if c.cancelled {
+				g.Free(c.token.Run)
+			}
+		}
+		s.cloud.mu.Unlock()
+		if len(r.Value) > 0 {
+			records[i].Value, _ = g.Encode()
+		}
+	}
+	return records, err
+}

@@ -1,0 +1,302 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/runner"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// obeyed is how long after an accepted cancellation, or a signal that was sent,
+// a node may still run the command.
+const obeyed = 5 * time.Second
+
+// check looks at what has happened, with the eyes of somebody who sees all.
+func (s *schedule) check() []string {
+	s.onePassEach()
+	s.nothingAfterItsResolve()
+	s.everyAcknowledgedFiringRan()
+	s.theGate()
+	s.truth()
+	s.settledInTheEnd()
+	return s.violations
+}
+
+func (s *schedule) violation(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.violations = append(s.violations, fmt.Sprintf(format, args...))
+}
+
+func (s *schedule) since(t time.Time) time.Duration { return t.Sub(s.origin).Round(time.Millisecond) }
+
+// A run is what the nodes and SSM show of one.
+type run struct {
+	id       string
+	claimed  time.Time
+	alerts   []alertOf
+	commands []*command
+	passes   []*pass
+}
+
+// runs is all of them, by the run ID of their scripts, in the order of their
+// first command.
+func (s *schedule) runs() []*run {
+	var all []*run
+	known := map[string]*run{}
+	for _, c := range s.cloud.commands {
+		if c.signal != "" {
+			continue
+		}
+		r := known[c.token.Run]
+		if r == nil {
+			r = &run{id: c.token.Run}
+			r.claimed, _ = ssmexec.RunTime(r.id)
+			r.alerts = slices.Clone(s.cloud.covers[r.id])
+			known[r.id], all = r, append(all, r)
+		}
+		r.commands = append(r.commands, c)
+		for _, a := range c.alerts {
+			if !slices.Contains(r.alerts, a) {
+				r.alerts = append(r.alerts, a)
+			}
+		}
+	}
+	for _, p := range s.cloud.passes {
+		if r := known[p.run]; r != nil {
+			r.passes = append(r.passes, p)
+		}
+	}
+	return all
+}
+
+func (a alertOf) at() time.Time {
+	n, _ := strconv.ParseInt(a.start, 10, 64)
+	return time.Unix(n, 0)
+}
+
+// onePassEach: an episode has its command once on a node; more often only where
+// a retry follows a failure.
+func (s *schedule) onePassEach() {
+	type place struct{ fingerprint, start, node string }
+	seen := map[place][]*pass{}
+	for _, r := range s.runs() {
+		for _, p := range r.passes {
+			for _, a := range r.alerts {
+				k := place{a.fingerprint, a.start, p.node}
+				for _, before := range seen[k] {
+					if before.run == p.run || before.running() || before.code == 0 || !before.ended.Before(p.started) {
+						s.violation("%s of %s has %s on %s beside or after %s, which did not fail", p.command.id, a.fingerprint, p.run, p.node, before.command.id)
+					}
+				}
+				if seen[k] = append(seen[k], p); len(seen[k]) > 1+s.shape.retries {
+					s.violation("%s ran %d times on %s, with %d retries", a.fingerprint, len(seen[k]), p.node, s.shape.retries)
+				}
+			}
+		}
+	}
+}
+
+// firstResolve is the first time that a resolve of the episode was delivered,
+// and the first time that one was acknowledged; zero: never.
+func (s *schedule) resolved(fingerprint string, start time.Time) (begun, acknowledged time.Time) {
+	for _, a := range s.attempts {
+		for _, r := range a.alerts {
+			if r.Status != amx.Resolved || r.Fingerprint != fingerprint || r.EndsAt.Before(start) {
+				continue
+			}
+			if begun.IsZero() || a.begun.Before(begun) {
+				begun = a.begun
+			}
+			if a.acknowledged && (acknowledged.IsZero() || a.ended.Before(acknowledged)) {
+				acknowledged = a.ended
+			}
+		}
+	}
+	return begun, acknowledged
+}
+
+// serves is the latest start that a firing can have and still be the run's: one
+// that began before the claim was taken for the same episode.
+func (s *schedule) serves(r *run, a alertOf) time.Time {
+	latest := a.at()
+	for _, h := range s.alerts {
+		for _, e := range h.episodes {
+			start := s.origin.Add(e.start + h.skew)
+			if h.name == a.fingerprint && start.After(latest) && !start.After(r.claimed.Add(61*time.Second)) {
+				latest = start
+			}
+		}
+	}
+	return latest
+}
+
+// nothingAfterItsResolve: what was acknowledged as resolved does not run.
+func (s *schedule) nothingAfterItsResolve() {
+	if s.shape.ignore {
+		return
+	}
+	for _, r := range s.runs() {
+		var stopped time.Time
+		for _, a := range r.alerts {
+			_, acknowledged := s.resolved(a.fingerprint, s.serves(r, a))
+			if acknowledged.IsZero() {
+				stopped = time.Time{}
+				break
+			}
+			if acknowledged.After(stopped) {
+				stopped = acknowledged
+			}
+		}
+		if stopped.IsZero() {
+			continue
+		}
+		for _, p := range r.passes {
+			if p.started.After(stopped.Add(obeyed)) {
+				s.violation("%s began on %s at %v, and its resolve was acknowledged at %v", p.command.id, p.node, s.since(p.started), s.since(stopped))
+			} else if p.running() || p.ended.After(stopped.Add(obeyed)) {
+				s.violation("%s ran on %s past %v, when its resolve was acknowledged", p.command.id, p.node, s.since(stopped))
+			}
+		}
+	}
+}
+
+// everyAcknowledgedFiringRan: on every node, and not cut off before the alert
+// resolved.
+func (s *schedule) everyAcknowledgedFiringRan() {
+	for _, h := range s.alerts {
+		for _, e := range h.episodes {
+			start := s.origin.Add(e.start + h.skew)
+			first := s.acknowledgedFiring(h.name, start)
+			resolved, _ := s.resolved(h.name, start)
+			if first.IsZero() || !resolved.After(first.Add(2*time.Minute)) {
+				continue // it may have been resolved before it reached its nodes
+			}
+			s.ranFor(h.name, start, first, resolved)
+		}
+	}
+}
+
+// acknowledgedFiring is when a firing was first acknowledged in the words "run",
+// or that it was run before; zero: never.
+func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (first time.Time) {
+	for _, a := range s.attempts {
+		fires := slices.ContainsFunc(a.alerts, func(f amx.Alert) bool {
+			return f.Status == amx.Firing && f.Fingerprint == fingerprint && f.StartsAt.Equal(start)
+		})
+		if !fires || !a.acknowledged {
+			continue
+		}
+		refused, ran := false, false
+		for _, r := range a.answer.Results {
+			if slices.Contains(r.Alerts, fingerprint) {
+				refused = refused || r.Action == runner.ActionRefuse || r.Action == runner.ActionSkip && r.RunID == "" && len(r.Alerts) == 1
+				ran = true
+			}
+		}
+		if !ran {
+			s.violation("%s acknowledged %s and does not say what became of it", a.name, fingerprint)
+		}
+		for _, r := range a.answer.Results {
+			if slices.Contains(r.Alerts, fingerprint) && (r.Action == runner.ActionRefuse || r.Reason == "max: as many runs as may be are running") {
+				refused = true
+			}
+		}
+		if !refused && (first.IsZero() || a.ended.Before(first)) {
+			first = a.ended
+		}
+	}
+	return first
+}
+
+func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time.Time) {
+	nodes := map[string]bool{}
+	var serving int
+	for _, r := range s.runs() {
+		for _, a := range r.alerts {
+			if a.fingerprint != fingerprint || start.After(s.serves(r, a)) || r.claimed.After(acknowledged.Add(time.Second)) {
+				continue
+			}
+			serving++
+			for _, p := range r.passes {
+				if cut := (p.killed || p.stopped) && p.ended.Before(resolved); !cut {
+					nodes[p.node] = true
+				}
+			}
+		}
+	}
+	want := 1
+	if s.shape.chunked {
+		want = 50 // and those of the alerts of the run
+	}
+	if len(nodes) < want || !nodes[nodeOf(fingerprint)] {
+		s.violation("%s since %v was acknowledged at %v, resolved at %v, and ran on %d nodes, not %d (of %d runs)", fingerprint, s.since(start), s.since(acknowledged), s.since(resolved), len(nodes), want, serving)
+	}
+}
+
+// theGate: at no time do more runs run than max.
+func (s *schedule) theGate() {
+	if s.shape.max == 0 {
+		return
+	}
+	runs := s.runs()
+	for _, r := range runs {
+		for _, p := range r.passes {
+			n := 0
+			for _, o := range runs {
+				if slices.ContainsFunc(o.passes, func(q *pass) bool {
+					return !q.started.After(p.started) && (q.running() || q.ended.After(p.started))
+				}) {
+					n++
+				}
+			}
+			if n > s.shape.max {
+				s.violation("at %v %d runs run, over max: %d", s.since(p.started), n, s.shape.max)
+			}
+		}
+	}
+}
+
+// truth: what an answer says is so.
+func (s *schedule) truth() {
+	runs := map[string]*run{}
+	for _, r := range s.runs() {
+		runs[r.id] = r
+	}
+	for _, a := range s.attempts {
+		if a.answer.Results == nil {
+			continue
+		}
+		for _, r := range a.answer.Results {
+			known := runs[r.RunID]
+			switch {
+			case r.Action == runner.ActionRun && (known == nil || len(r.CommandIDs) == 0):
+				s.violation("%s says that it ran %s, and there is no such run", a.name, r.RunID)
+			case r.Action == runner.ActionRun && r.Status == "Success" && slices.ContainsFunc(known.passes, func(p *pass) bool {
+				return p.started.Before(a.ended) && (p.running() || p.ended.After(a.ended) || p.code != 0)
+			}):
+				s.violation("%s says that %s ended well, and it did not", a.name, r.RunID)
+			case r.Reason == "already started for this alert" && r.RunID != "" && known == nil:
+				s.violation("%s says that %s was started, and it was not", a.name, r.RunID)
+			}
+			for _, id := range r.CommandIDs {
+				if c := s.cloud.find(id); c == nil || r.RunID != "" && c.token.Run != r.RunID {
+					s.violation("%s says that %s is a command of %s", a.name, id, r.RunID)
+				}
+			}
+		}
+	}
+}
+
+// settledInTheEnd: once there are no faults, every resolve is acknowledged.
+func (s *schedule) settledInTheEnd() {
+	for _, a := range s.attempts {
+		if len(a.name) > 4 && a.name[:4] == "last" && !a.acknowledged {
+			s.violation("%s was not acknowledged: %v", a.name, a.answer.Err)
+		}
+	}
+}

@@ -1,0 +1,358 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/runner"
+)
+
+// A schedule is one play of the simulation, all of it drawn from its seed.
+type schedule struct {
+	seed   uint64
+	bug    bug
+	cloud  *cloud
+	config *amx.Config
+	origin time.Time
+	shape  shape
+	alerts []*history
+
+	mu         sync.Mutex
+	attempts   []*attempt
+	faults     map[string]int
+	violations []string
+}
+
+// A shape is what a schedule is about.
+type shape struct {
+	perAlert bool
+	retries  int
+	ignore   bool
+	max      int
+	term     bool // resolved_signal: SIGTERM
+	chunked  bool
+	wait     time.Duration
+	calm     bool // no fault but reordering and duplicates
+}
+
+// A history is one alert's: the episodes that truly happened, as Alertmanager's
+// clock has them.
+type history struct {
+	name     string
+	skew     time.Duration // of that clock
+	episodes []episode
+}
+
+type episode struct{ start, end time.Duration }
+
+// An attempt is one delivery of a message, answered or not.
+type attempt struct {
+	name         string
+	alerts       amx.Alerts
+	begun, ended time.Time
+	answer       runner.Answer
+	acknowledged bool
+}
+
+// draw is chance for one purpose, the same in every replay whoever asks first.
+func (s *schedule) draw(purpose string, args ...any) *rand.Rand {
+	h := fnv.New64a()
+	_, _ = fmt.Fprint(h, purpose)
+	_, _ = fmt.Fprint(h, args...)
+	return rand.New(rand.NewPCG(s.seed, h.Sum64()))
+}
+
+func between(r *rand.Rand, a, b time.Duration) time.Duration {
+	return a + time.Duration(r.Int64N(int64(b-a)))
+}
+
+func newSchedule(seed uint64, b bug) *schedule {
+	s := &schedule{seed: seed, bug: b, cloud: newCloud(), origin: time.Now(), faults: map[string]int{}}
+	r := s.draw("shape")
+	s.shape = shape{perAlert: r.IntN(2) == 0, ignore: r.IntN(12) == 0, term: r.IntN(8) == 0, chunked: r.IntN(10) == 0, calm: r.IntN(10) == 0}
+	if r.IntN(3) == 0 {
+		s.shape.retries = 1 + r.IntN(2)
+	}
+	if r.IntN(4) == 0 {
+		s.shape.max = 1 + r.IntN(2)
+	}
+	if r.IntN(2) == 0 {
+		s.shape.wait = 5 * time.Second
+	}
+	config := group
+	if s.shape.chunked {
+		config = chunked()
+		s.shape.perAlert = false
+	}
+	config = strings.Replace(config, "wait: 0s", fmt.Sprintf("wait: %v\n    retries: %d\n    max: %d\n    ignore_resolved: %v", s.shape.wait, s.shape.retries, s.shape.max, s.shape.ignore), 1)
+	if s.shape.perAlert {
+		config += "    scope: alert\n"
+	}
+	if s.shape.term {
+		config += "    resolved_signal: SIGTERM\n"
+	}
+	var err error
+	if s.config, err = amx.ParseConfig("amx.yaml", []byte(config)); err != nil {
+		panic(err)
+	}
+	s.surroundings()
+	n := 1 + r.IntN(3)
+	if s.shape.chunked {
+		n = 2 + r.IntN(2)
+	}
+	for i := range n {
+		h := &history{name: string(rune('a' + i)), skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second)}
+		at := between(r, 0, 3*time.Minute)
+		for range 1 + r.IntN(2) {
+			e := episode{start: at.Round(time.Second)}
+			e.end = (e.start + between(r, 5*time.Second, []time.Duration{time.Minute, 15 * time.Minute}[r.IntN(2)])).Round(time.Second)
+			h.episodes = append(h.episodes, e)
+			at = e.end + between(r, 2*time.Second, []time.Duration{time.Minute, 20 * time.Minute}[r.IntN(2)])
+		}
+		s.alerts = append(s.alerts, h)
+	}
+	return s
+}
+
+// surroundings is how SSM and the nodes behave.
+func (s *schedule) surroundings() {
+	s.cloud.lags = func(c *command) time.Duration {
+		r := s.draw("lag", c.id)
+		if r.IntN(2) == 0 {
+			return between(r, 0, time.Second)
+		}
+		return between(r, 0, window-10*time.Second)
+	}
+	s.cloud.reach = func(c *command) time.Duration {
+		r := s.draw("reach", c.id)
+		if r.IntN(6) == 0 && !s.shape.term {
+			return between(r, time.Second, time.Minute)
+		}
+		return between(r, 10*time.Millisecond, 3*time.Second)
+	}
+	s.cloud.obeys = func(c *command) time.Duration {
+		return between(s.draw("obeys", c.id), 10*time.Millisecond, 2*time.Second)
+	}
+	s.cloud.lasts = func(c *command, node string) (time.Duration, int) {
+		r := s.draw("lasts", c.id, node)
+		code := 0
+		if r.IntN(3) == 0 && (!s.shape.chunked || r.IntN(20) == 0) {
+			code = 1
+		}
+		switch r.IntN(3) {
+		case 0:
+			return between(r, 100*time.Millisecond, 5*time.Second), code
+		case 1:
+			return between(r, 5*time.Second, 5*time.Minute), code
+		}
+		return between(r, time.Hour, 2*time.Hour), code
+	}
+}
+
+// fate is chance's. An outage is of the ledger, for half a minute.
+func (s *schedule) fate(c call) fate {
+	r := s.draw("fate", c.process, c.op, c.about, c.nth)
+	f := fate{takes: between(r, time.Millisecond, 20*time.Millisecond), answers: between(r, time.Millisecond, 20*time.Millisecond)}
+	if s.shape.calm || strings.HasPrefix(c.process, "last") {
+		return f
+	}
+	now := time.Since(s.origin)
+	if o := s.draw("outage", int(now/(30*time.Second))); (c.op == "Get" || c.op == "Put") && o.IntN(40) == 0 {
+		f.err = context.DeadlineExceeded
+		s.count("outage")
+		return f
+	}
+	fault := ""
+	switch n := r.IntN(100); {
+	case n < 2:
+		fault, f.dies = "dies before", "before"
+	case n < 4:
+		fault, f.dies = "dies after", "after"
+	case n < 7:
+		fault, f.lost = "answer lost", context.DeadlineExceeded
+	case n < 9:
+		fault, f.err = "error", apiError("InternalServerError")
+	case n < 10:
+		fault, f.hangs = "hangs", true
+	case n < 11:
+		fault, f.hangs, f.lands = "lands late", true, between(r, time.Millisecond, 2*time.Second)
+	case n < 14:
+		fault, f.takes = "slow", between(r, time.Second, 10*time.Second)
+	case n < 17:
+		fault, f.answers = "answers late", between(r, time.Second, 10*time.Second)
+	case n < 20 && c.op == "SendCommand":
+		fault, f.err = "throttled", apiError("ThrottlingException")
+	case n < 21 && c.op == "SendCommand":
+		fault, f.err = "refused", apiError("InvalidDocument")
+	case n < 20 && c.op == "Put":
+		fault, f.lost = "meets itself", ledger.ErrConflict
+	case n < 22 && c.op != "SendCommand" && c.op != "Put":
+		fault, f.err = "error", context.DeadlineExceeded
+	default:
+		return f
+	}
+	s.count(fault)
+	return f
+}
+
+func (s *schedule) count(fault string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults[fault]++
+}
+
+// play plays the schedule to its end.
+func (s *schedule) play() {
+	defer close(s.cloud.gone)
+	var all sync.WaitGroup
+	for i, m := range s.messages() {
+		r := s.draw("ways", i)
+		ways := 1 + r.IntN(2) // pairs of Alertmanagers, a webhook beside a topic
+		for w := range ways {
+			sns := r.IntN(2) == 0
+			delay := between(r, time.Millisecond, 2*time.Second)
+			if r.IntN(4) == 0 {
+				delay = between(r, time.Millisecond, 3*time.Minute)
+			}
+			if sns && r.IntN(5) == 0 {
+				d2 := delay + between(r, time.Millisecond, 2*time.Minute)
+				all.Go(func() { s.bring(fmt.Sprintf("%d.%d again", i, w), m, d2, true) })
+			}
+			all.Go(func() { s.bring(fmt.Sprintf("%d.%d", i, w), m, delay, sns) })
+		}
+	}
+	all.Wait()
+	// The faults are over, and so is every window. What has resolved resolves
+	// once more, and this time has to be acknowledged.
+	time.Sleep(2*window + 2*timeout)
+	for _, h := range s.alerts {
+		last := h.episodes[len(h.episodes)-1]
+		s.attempt("last "+h.name, s.message(0, h.resolves(s.origin, last)), false)
+	}
+	time.Sleep(4 * time.Hour)
+}
+
+type news struct {
+	at     time.Duration
+	alerts amx.Alerts
+}
+
+func (h *history) fires(origin time.Time, e episode) amx.Alert {
+	return amx.Alert{
+		Status: amx.Firing, Fingerprint: h.name, Labels: amx.KV{"alertname": h.name, "node": nodeOf(h.name)},
+		StartsAt: origin.Add(e.start + h.skew),
+	}
+}
+
+func (h *history) resolves(origin time.Time, e episode) amx.Alert {
+	a := h.fires(origin, e)
+	a.Status, a.EndsAt = amx.Resolved, origin.Add(e.end+h.skew)
+	return a
+}
+
+// messages is what Alertmanager sends of the group: after each change all of its
+// alerts, the resolved once; and now and then the firing ones again.
+func (s *schedule) messages() []news {
+	r := s.draw("messages")
+	var times []time.Duration
+	for _, h := range s.alerts {
+		for _, e := range h.episodes {
+			times = append(times, e.start+between(r, time.Millisecond, 2*time.Second), e.end+between(r, time.Millisecond, 2*time.Second))
+			if e.end-e.start > time.Minute && r.IntN(2) == 0 {
+				times = append(times, e.start+between(r, 10*time.Second, e.end-e.start))
+			}
+		}
+	}
+	var all []news
+	for _, t := range times {
+		n := news{at: t}
+		for _, h := range s.alerts {
+			for _, e := range h.episodes {
+				switch {
+				case e.start <= t && t < e.end:
+					n.alerts = append(n.alerts, h.fires(s.origin, e))
+				case e.end <= t && t < e.end+2*time.Second:
+					n.alerts = append(n.alerts, h.resolves(s.origin, e))
+				}
+			}
+		}
+		if len(n.alerts) > 0 {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+func (s *schedule) message(sent time.Duration, alerts ...amx.Alert) *amx.Message {
+	m := message(alerts...)
+	if sent > 0 {
+		m.SentAt = s.origin.Add(sent)
+	}
+	return m
+}
+
+// bring delivers a message until it is acknowledged, or nobody sends it again.
+func (s *schedule) bring(name string, n news, delay time.Duration, sns bool) {
+	time.Sleep(n.at + delay)
+	pauses := []time.Duration{time.Second, 5 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute}
+	sent := time.Duration(0)
+	if sns {
+		pauses = []time.Duration{time.Minute, 2 * time.Minute}
+		sent = n.at
+	}
+	for i := 0; ; i++ {
+		if s.attempt(fmt.Sprintf("%s/%d", name, i), s.message(sent, n.alerts...), sns) || i == len(pauses) {
+			return
+		}
+		time.Sleep(pauses[i] + between(s.draw("pause", name, i), 0, time.Second))
+	}
+}
+
+// attempt is one invocation in a process of its own.
+func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
+	p := s.cloud.process(name, s.fate)
+	run := newRunner(p, s.config)
+	run.Store, run.Exec.Client = s.bug.store(table{p}), s.bug.client(agent{p})
+	skew := between(s.draw("skew", name), -500*time.Millisecond, 500*time.Millisecond)
+	run.Now = func() time.Time { return time.Now().Add(skew) }
+	a := &attempt{name: name, alerts: m.Alerts, begun: time.Now()}
+	limit := 30 * time.Second
+	if sns {
+		limit = timeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	go func() {
+		select {
+		case <-p.dead:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	a.answer = run.Handle(ctx, m, !sns)
+	a.ended = time.Now()
+	switch {
+	case p.isDead():
+	case ctx.Err() != nil:
+		s.violation("%s was not answered before its deadline", name)
+	case p.open() > 0:
+		s.violation("%s was answered while %d of its calls were under way", name, p.open())
+	default:
+		a.acknowledged = a.answer.Err == nil
+	}
+	s.mu.Lock()
+	s.attempts = append(s.attempts, a)
+	s.mu.Unlock()
+	s.cloud.mu.Lock()
+	s.cloud.note("%s: %s, dead %v", name, says(a.answer), p.isDead())
+	s.cloud.mu.Unlock()
+	p.kill()
+	return a.acknowledged
+}
