@@ -3,6 +3,7 @@ package amx
 import (
 	"encoding/json"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -187,9 +188,16 @@ func TestHostileSNSMessagesAreRefusedSoon(t *testing.T) {
 		"question marks":            fill("", "? ", "x"),
 		"a long quoted text":        fill(`alerts: "`, `\u00e4`, `"`),
 		"a long text of many lines": fill("alerts: |\n", " x\n", ""),
+		"many escapes missing":      fill(`{"alerts": "`, "\n", `"`),
+		"details in details":        fill("dedup_key: a\ndetails: ", "{a: ", ""),
+		"aliases in details":        bomb + "dedup_key: *j\ndetails: {a: *j}\n",
+		"many headings":             fill("", "Alerts Firing:\nLabels:\n", ""),
+		"values of many lines":      fill("Alerts Firing:\nLabels:\n - a = b\n", "\n", ""),
+		"pairs out of order":        fill("Alerts Firing:\nLabels:\n - b = b\n", " - a = b\n", ""),
+		"many alerts of no labels":  fill("Alerts Firing:\n", "Labels:\nAnnotations:\nSource:\n", "x"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			begun := time.Now()
+			begun, before := time.Now(), allocated()
 			if _, err := DecodeSNS(SNS{Body: body, SentAt: sent}); err == nil {
 				t.Error("it is taken")
 			}
@@ -198,8 +206,18 @@ func TestHostileSNSMessagesAreRefusedSoon(t *testing.T) {
 			} else {
 				t.Log(took)
 			}
+			if n := allocated() - before; n > 128<<20 {
+				t.Errorf("it allocated %d MiB", n>>20)
+			}
 		})
 	}
+}
+
+// allocated is how many bytes this process has ever allocated.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 func FuzzDecodeSNS(f *testing.F) {

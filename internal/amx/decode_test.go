@@ -28,7 +28,7 @@ func TestDecodeTakesWhatAlertmanagerSends(t *testing.T) {
 	if len(m.Alerts) != 2 || !reflect.DeepEqual(m.Alerts[1], want) {
 		t.Errorf("decoded alerts %+v", m.Alerts)
 	}
-	if !m.SentAt.IsZero() || m.NoTimes || m.DedupKey != "" || m.Ungrouped {
+	if !m.SentAt.IsZero() || m.DedupKey != "" || m.Ungrouped {
 		t.Errorf("a webhook has none of these: %+v", m)
 	}
 }

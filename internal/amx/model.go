@@ -80,9 +80,8 @@ type Message struct {
 	// SentAt is SNS's timestamp. It is zero for a webhook, where the arrival
 	// counts.
 	SentAt time.Time `json:"-"`
-	// NoTimes says that the form carries no startsAt and endsAt.
-	NoTimes bool `json:"-"`
-	// DedupKey identifies a message in the PagerDuty-shaped form.
+	// DedupKey identifies a message in the PagerDuty-shaped form. Empty in the
+	// others.
 	DedupKey string `json:"-"`
 	// Ungrouped says that the form does not name its group (Alertmanager's
 	// default text): each alert is a group of its own.
