@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -60,10 +61,10 @@ func (s *schedule) runs() []*run {
 			known[r.id], all = r, append(all, r)
 		}
 		r.commands = append(r.commands, c)
-		for _, a := range c.alerts {
-			if !slices.Contains(r.alerts, a) {
-				r.alerts = append(r.alerts, a)
-			}
+		// A delivery that adopts a run may carry an older start of its alerts:
+		// what counts is what the run was claimed for.
+		if len(s.cloud.covers[r.id]) == 0 {
+			r.alerts = append(r.alerts, c.alerts...)
 		}
 	}
 	for _, p := range s.cloud.passes {
@@ -94,7 +95,7 @@ func (s *schedule) onePassEach() {
 					}
 				}
 				if seen[k] = append(seen[k], p); len(seen[k]) > 1+s.shape.retries {
-					s.violation("%s ran %d times on %s, with %d retries", a.fingerprint, len(seen[k]), p.node, s.shape.retries)
+					s.violation("%s since %v ran %d times on %s, with %d retries", a.fingerprint, s.since(a.at()), len(seen[k]), p.node, s.shape.retries)
 				}
 			}
 		}
@@ -222,6 +223,9 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 				continue
 			}
 			serving++
+			if s.cancelledByToken(r.id) {
+				return
+			}
 			for _, p := range r.passes {
 				if cut := (p.killed || p.stopped) && p.ended.Before(resolved); !cut {
 					nodes[p.node] = true
@@ -236,6 +240,17 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 	if len(nodes) < want || !nodes[nodeOf(fingerprint)] {
 		s.violation("%s since %v was acknowledged at %v, resolved at %v, and ran on %d nodes, not %d (of %d runs)", fingerprint, s.since(start), s.since(acknowledged), s.since(resolved), len(nodes), want, serving)
 	}
+}
+
+// cancelledByToken says that a resolve found the ledger down, and cancelled the
+// run by its token. A later firing may have joined that run: nobody can know
+// while the ledger is down.
+func (s *schedule) cancelledByToken(id string) bool {
+	return slices.ContainsFunc(s.attempts, func(a *attempt) bool {
+		return slices.ContainsFunc(a.answer.Results, func(r runner.Result) bool {
+			return r.RunID == id && strings.Contains(r.Reason, "ledger is unavailable")
+		})
+	})
 }
 
 // theGate: at no time do more runs run than max.
