@@ -65,6 +65,13 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	if kind != "cmd" && lines["name"] == 0 {
 		r.fail(n.Line, at, `a %s needs a "name"`, kind)
 	}
+	// No shell reads cmd: what is meant for one would only fail at the alert.
+	if words := strings.Fields(c.Cmd); c.Platform == "linux" && len(words) > 1 && !strings.Contains(c.Cmd, "/") {
+		r.fail(lines["cmd"], at, "cmd: %q: want one program, and its words under \"args\"; or a \"script\", which a shell reads", c.Cmd)
+	}
+	if strings.HasPrefix(c.Cmd, "~") {
+		r.fail(lines["cmd"], at, "cmd: %q: want the whole path: no shell reads it", c.Cmd)
+	}
 	goesWith := func(key string, kinds ...string) {
 		if lines[key] != 0 && !notYet[key] && !slices.Contains(kinds, kind) {
 			r.fail(lines[key], at, "%q goes with %s, not with %q", key, either(kinds), kind)

@@ -99,6 +99,9 @@ amx.yaml:6: commands[3]: output: unknown key "bucket": want one of s3_bucket s3_
 	{"commands that are no list", "commands: {cmd: a}\n", `amx.yaml:1: commands: a mapping: want a list`},
 	{"a command that is a word", "commands: [reboot]\n", `amx.yaml:1: commands[0]: "reboot": want keys and values`},
 
+	{"a command line for cmd", "commands:\n  - cmd: systemctl restart nginx\n",
+		`amx.yaml:2: commands[0]: cmd: "systemctl restart nginx": want one program, and its words under "args"; or a "script", which a shell reads`},
+	{"a home for cmd", "commands:\n  - cmd: ~/fix.sh\n", `amx.yaml:2: commands[0]: cmd: "~/fix.sh": want the whole path: no shell reads it`},
 	{"nothing to run", "commands:\n  - name: a\n", `amx.yaml:2: commands[0] "a": nothing to run: want one of "cmd", "script" or "document"`},
 	{"two things to run", "commands:\n  - name: a\n    cmd: b\n    script: c\n", `amx.yaml:2: commands[0] "a": want only one of "cmd" or "script"`},
 	{"a script without a name", "commands:\n  - script: a\n", `amx.yaml:2: commands[0]: a script needs a "name"`},

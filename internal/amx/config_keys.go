@@ -85,7 +85,7 @@ func readKeys[T any](r *reader, path string, n *yaml.Node, table []key[T], into 
 		i := slices.IndexFunc(table, func(k key[T]) bool { return k.name == e.name })
 		switch {
 		case i < 0:
-			r.fail(e.line, path, "unknown key %q: %s", e.name, remedy(e.name, names(table)))
+			r.fail(e.line, path, "unknown key %q: %s", e.name, remedy(e.name, supported(table)))
 		case notYet[e.name]:
 			r.fail(e.line, path, "key %q: not supported yet: remove it", e.name)
 		default:
@@ -93,6 +93,11 @@ func readKeys[T any](r *reader, path string, n *yaml.Node, table []key[T], into 
 		}
 	}
 	return lines
+}
+
+// supported is the names of a table's keys, without those of notYet.
+func supported[T any](table []key[T]) []string {
+	return slices.DeleteFunc(names(table), func(name string) bool { return notYet[name] })
 }
 
 func names[T any](table []key[T]) []string {
