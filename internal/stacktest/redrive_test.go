@@ -1,0 +1,83 @@
+package stacktest
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// aws is the AWS command line as examples/redrive.sh calls it: the messages are
+// the files of $QUEUE, and a message that names "bad" fails.
+const aws = `#!/bin/sh
+case "$1 $2" in
+"cloudformation describe-stack-resource") echo "the-$6" ;;
+"sqs receive-message")
+	[ "$4" = the-DeadLetterQueue ] || exit 3
+	for f in "$QUEUE"/*.json; do
+		[ -e "$f" ] || exit 0
+		mv "$f" "$f.seen"
+		jq -Rs --arg handle "$f" '{Messages: [{Body: ., ReceiptHandle: $handle}]}' "$f.seen"
+		exit 0
+	done ;;
+"sqs delete-message") rm "$6.seen" ;;
+"lambda invoke")
+	[ "$4" = the-SNSFunction ] || exit 3
+	event=${8#file://} answer=${13}
+	cat "$event" >>"$QUEUE/invoked"
+	if grep -q '"MessageId": "bad"' "$event"; then
+		echo '{"errorType": "errorString", "errorMessage": "message \"bad\": of no accepted form"}' >"$answer"
+		echo Unhandled
+	else
+		echo null >"$answer"
+		echo None
+	fi ;;
+*) exit 3 ;;
+esac
+`
+
+func TestRedrive(t *testing.T) {
+	if _, err := exec.LookPath("jq"); err != nil {
+		t.Skip("examples/redrive.sh needs jq, which is not here")
+	}
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("aws", aws, 0o700)
+	write("1.json", `{"version": "1.0", "requestContext": {"condition": "RetriesExhausted"}, "requestPayload": {"Records": [{"Sns": {"MessageId": "failed"}}]}}`, 0o600)
+	write("2.json", `{"Type": "Notification", "MessageId": "undelivered", "Message": "alerts: []"}`, 0o600)
+	write("3.json", `{"requestPayload": {"Records": [{"Sns": {"MessageId": "bad"}}]}}`, 0o600)
+	redrive := exec.Command("sh", root+"/examples/redrive.sh", "amx")
+	redrive.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "QUEUE="+dir)
+	out, err := redrive.CombinedOutput()
+	want := "settled: failed\nsettled: undelivered\nleft in the queue: bad: message \"bad\": of no accepted form\n2 settled, 1 left\n"
+	if string(out) != want || err == nil {
+		t.Errorf("%v\n%s\nwant exit 1 and\n%s", err, out, want)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*.seen"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != "3.json.seen" {
+		t.Errorf("not deleted: %q (%v)", left, err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "invoked"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []any
+	for d := json.NewDecoder(strings.NewReader(string(text))); d.More(); {
+		var e any
+		if err := d.Decode(&e); err != nil {
+			t.Fatal(err)
+		}
+		events = append(events, e)
+	}
+	message := object{"Type": "Notification", "MessageId": "undelivered", "Message": "alerts: []"}
+	if got, want := events[1], any(object{"Records": []any{object{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": message}}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("invoked with %v\nwant %v", got, want)
+	}
+}
