@@ -17,11 +17,11 @@ import (
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/prometheus/alertmanager/alert"
 	"github.com/prometheus/alertmanager/config"
 	"github.com/prometheus/alertmanager/notify"
 	"github.com/prometheus/alertmanager/notify/sns"
 	"github.com/prometheus/alertmanager/notify/webhook"
-	"github.com/prometheus/alertmanager/types"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 
@@ -196,7 +196,7 @@ func send(t *testing.T, n notify.Notifier, a model.Alert) {
 	ctx = notify.WithGroupLabels(ctx, model.LabelSet{"alertname": a.Labels["alertname"]})
 	ctx = notify.WithGroupKey(ctx, `{}:{alertname="DiskFull"}`)
 	ctx = notify.WithNow(ctx, time.Now())
-	if again, err := n.Notify(ctx, &types.Alert{Alert: a}); err != nil || again {
+	if again, err := n.Notify(ctx, &alert.Alert{Alert: a}); err != nil || again {
 		t.Errorf("Notify: again %t, %v", again, err)
 	}
 }

@@ -161,7 +161,7 @@ func TestDefaultTextsThatAreRefused(t *testing.T) {
 		{"no pair after Labels:", "", "Alerts Firing:\nLabels:\nalertname: A\n", `line 3: something else than "Annotations:" or a pair`},
 	} {
 		_, err := DecodeSNS(SNS{Subject: tt.subject, Body: tt.body})
-		if want := "decoding SNS message: Alertmanager's default text, " + tt.want + "; rather send Data: a template for it is in docs/amp.md"; err == nil || err.Error() != want {
+		if want := "decoding SNS message: default text, " + tt.want + "; rather send Data: a template for it is in docs/amp.md"; err == nil || err.Error() != want {
 			t.Errorf("%s: got  %v\nwant %s", tt.name, err, want)
 		}
 	}

@@ -59,7 +59,7 @@ func (d *defaultText) decode(subject string) (*Message, error) {
 		err = countAlerts(alerts, subject)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Alertmanager's default text, %w; rather send Data: a template for it is in docs/amp.md", err)
+		return nil, fmt.Errorf("default text, %w; rather send Data: a template for it is in docs/amp.md", err)
 	}
 	return &Message{
 		Data: Data{
