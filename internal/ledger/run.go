@@ -105,6 +105,7 @@ type Sent struct {
 	Command string // the command ID; empty: not known
 	Unsent  bool   // it was certainly not sent
 	Refused bool   // and never will be
+	Part    bool   // it was for a part of the chunk's nodes, and another part is in the list
 }
 
 // Record enters what SSM answered to the sends of a claim and lets go of the
@@ -124,8 +125,8 @@ func (e *Entry) Record(id, holder string, sent []Sent) *Run {
 			// A refusal says nothing of an unknown send before it: the chunk is
 			// wanted until a look proves that there was none.
 			c.Unsent, c.Refused = s.Unsent, s.Refused && !r.Unsure
-		case !s.Unsent:
-			r.Unsure = true // a part of the chunk may have been sent
+		case s.Part && !s.Unsent:
+			r.Unsure = true
 		}
 	}
 	if r.Holder == holder {

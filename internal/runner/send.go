@@ -181,6 +181,7 @@ func (t *task) sendChunks(ctx context.Context, s *sending, chunks []int) *ledger
 			sent = append(sent, ledger.Sent{
 				Chunk: chunk, Command: p.CommandID,
 				Unsent: p.Err != nil && verdict != ssmexec.Unknown, Refused: p.Err != nil && verdict == ssmexec.Refused,
+				Part: len(parts) > 1,
 			})
 		}
 	})
