@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# boto3 and the AWS command line against `amx serve --ssm-listen`: the clients
+# that people have, not the SDK that amx itself is built with. It needs Python
+# with venv, and a registry the first time; without Python it says so and passes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+venv=.tools/awscli
+if ! command -v python3 >/dev/null; then
+	echo "skipped: there is no python3"
+	exit 0
+fi
+# What is installed is written down, so that a change here is installed, too.
+pins=(awscli==1.45.11 boto3==1.43.11 botocore==1.43.11)
+if [[ "$(cat "$venv/pins" 2>/dev/null)" != "${pins[*]}" ]]; then
+	python3 -m venv --clear "$venv"
+	"$venv/bin/pip" install --quiet --disable-pip-version-check "${pins[@]}"
+	echo "${pins[*]}" >"$venv/pins"
+fi
+make build
+exec "$venv/bin/python" .ci/awscli_test.py bin/amx "$venv/bin/aws"
