@@ -16,12 +16,16 @@ commands:
     args: [restart]
     match_label: {env: prod}
 `, `amx.yaml:7: commands[1] "restart": unknown key "match_label": did you mean "match_labels"?`},
-	{"an unknown key of the file", "listen: :80\n",
-		`amx.yaml:1: unknown key "listen": want one of listen_address verbose tls_key tls_crt targets commands`},
+	{
+		"an unknown key of the file", "listen: :80\n",
+		`amx.yaml:1: unknown key "listen": want one of listen_address verbose tls_key tls_crt targets commands`,
+	},
 	{"a key in capitals", "Verbose: true\n", `amx.yaml:1: unknown key "Verbose": did you mean "verbose"?`},
 	{"a key twice", "verbose: true\nverbose: false\n", `amx.yaml:2: key "verbose" is already on line 1: keep one of them`},
-	{"a key twice in a command", "commands:\n  - cmd: a\n    name: b\n    \"cmd\": c\n",
-		`amx.yaml:4: commands[0] "b": key "cmd" is already on line 2: keep one of them`},
+	{
+		"a key twice in a command", "commands:\n  - cmd: a\n    name: b\n    \"cmd\": c\n",
+		`amx.yaml:4: commands[0] "b": key "cmd" is already on line 2: keep one of them`,
+	},
 	{"a key that is no name", "? [a]\n: b\n", `amx.yaml:1: a list as a key: want a name`},
 	{"keys that are not built yet", `
 commands:
@@ -83,8 +87,10 @@ amx.yaml:4: commands[1]: output: cloudwatch_log_group: "` + strings.Repeat("x", 
 amx.yaml:4: commands[1]: output: s3_prefix without s3_bucket: name the bucket
 amx.yaml:5: commands[2]: output: nowhere to go: want s3_bucket, cloudwatch_log_group or both
 amx.yaml:6: commands[3]: output: unknown key "bucket": want one of s3_bucket s3_prefix cloudwatch_log_group`},
-	{"Address beside another key", "targets: [{key: Address, values: [x]}, {key: 'tag:A', values: [y]}]\n",
-		`amx.yaml:1: targets: Address together with another key: SSM takes a node only if all keys select it: keep one or the other`},
+	{
+		"Address beside another key", "targets: [{key: Address, values: [x]}, {key: 'tag:A', values: [y]}]\n",
+		`amx.yaml:1: targets: Address together with another key: SSM takes a node only if all keys select it: keep one or the other`,
+	},
 	{"a key without a certificate", "verbose: true\ntls_key: k\n", `amx.yaml:2: tls_key without tls_crt: TLS needs both: name the certificate's file`},
 	{"a certificate without a key", "tls_crt: c\n", `amx.yaml:1: tls_crt without tls_key: TLS needs both: name the key's file`},
 	{"a second document", "verbose: true\n---\nverbose: false\n", `amx.yaml:2: a second document begins here: want one: remove the "---"`},
@@ -99,19 +105,27 @@ amx.yaml:6: commands[3]: output: unknown key "bucket": want one of s3_bucket s3_
 	{"commands that are no list", "commands: {cmd: a}\n", `amx.yaml:1: commands: a mapping: want a list`},
 	{"a command that is a word", "commands: [reboot]\n", `amx.yaml:1: commands[0]: "reboot": want keys and values`},
 
-	{"a command line for cmd", "commands:\n  - cmd: systemctl restart nginx\n",
-		`amx.yaml:2: commands[0]: cmd: "systemctl restart nginx": want one program, and its words under "args"; or a "script", which a shell reads`},
+	{
+		"a command line for cmd", "commands:\n  - cmd: systemctl restart nginx\n",
+		`amx.yaml:2: commands[0]: cmd: "systemctl restart nginx": want one program, and its words under "args"; or a "script", which a shell reads`,
+	},
 	{"a home for cmd", "commands:\n  - cmd: ~/fix.sh\n", `amx.yaml:2: commands[0]: cmd: "~/fix.sh": want the whole path: no shell reads it`},
 	{"nothing to run", "commands:\n  - name: a\n", `amx.yaml:2: commands[0] "a": nothing to run: want one of "cmd", "script" or "document"`},
 	{"two things to run", "commands:\n  - name: a\n    cmd: b\n    script: c\n", `amx.yaml:2: commands[0] "a": want only one of "cmd" or "script"`},
 	{"a script without a name", "commands:\n  - script: a\n", `amx.yaml:2: commands[0]: a script needs a "name"`},
-	{"two commands of one name", "commands:\n  - {name: a, cmd: b}\n  - {name: a, cmd: c}\n",
-		`amx.yaml:3: commands[1]: its name "a" is also that of commands[0] on line 2: give it a "name" of its own`},
-	{"two commands that differ in their signal only", "commands:\n  - {cmd: a}\n  - {cmd: a, resolved_signal: TERM}\n",
-		`amx.yaml:3: commands[1]: its name "a-7fe4d9" is also that of commands[0] on line 2: give it a "name" of its own`},
+	{
+		"two commands of one name", "commands:\n  - {name: a, cmd: b}\n  - {name: a, cmd: c}\n",
+		`amx.yaml:3: commands[1]: its name "a" is also that of commands[0] on line 2: give it a "name" of its own`,
+	},
+	{
+		"two commands that differ in their signal only", "commands:\n  - {cmd: a}\n  - {cmd: a, resolved_signal: TERM}\n",
+		`amx.yaml:3: commands[1]: its name "a-7fe4d9" is also that of commands[0] on line 2: give it a "name" of its own`,
+	},
 	{"a name with other characters", "commands: [{name: a b, cmd: c}]\n", `amx.yaml:1: commands[0] "a b": name: "a b": want 1 to 64 of the characters A-Z a-z 0-9 _ . -`},
-	{"a name that is too long", "commands: [{name: " + strings.Repeat("x", 65) + ", cmd: c}]\n",
-		`amx.yaml:1: commands[0] "` + strings.Repeat("x", 65) + `": name: "` + strings.Repeat("x", 65) + `": want 1 to 64 of the characters A-Z a-z 0-9 _ . -`},
+	{
+		"a name that is too long", "commands: [{name: " + strings.Repeat("x", 65) + ", cmd: c}]\n",
+		`amx.yaml:1: commands[0] "` + strings.Repeat("x", 65) + `": name: "` + strings.Repeat("x", 65) + `": want 1 to 64 of the characters A-Z a-z 0-9 _ . -`,
+	},
 
 	{"no value", "commands:\n  - cmd:\n    args: [a, ~]\n    match_labels: {env: }\n", `amx.yaml:2: commands[0]: cmd: no value: give it one, "" for an empty text, or remove it
 amx.yaml:3: commands[0]: args[1]: no value: give it one, "" for an empty text, or remove it
@@ -132,33 +146,41 @@ amx.yaml:1: commands[1]: retries: "1.5": want a whole number`},
 amx.yaml:1: commands[0]: max_errors: "101%": want a number from 0 to 9999999, or a percentage from "0%" to "100%"
 amx.yaml:1: commands[1]: max_concurrency: "12345678": want a number from 1 to 9999999, or a percentage from "1%" to "100%"
 amx.yaml:1: commands[1]: max_errors: "-1": want a number from 0 to 9999999, or a percentage from "0%" to "100%"`},
-	{"durations", "commands:\n  - cmd: a\n    timeout: 4s\n    delivery_timeout: 721h\n    wait: -1s\n    repeat_after: 0s\n  - cmd: b\n    timeout: 60\n    delivery_timeout: 30.5s\n    repeat_after: sometimes\n",
+	{
+		"durations", "commands:\n  - cmd: a\n    timeout: 4s\n    delivery_timeout: 721h\n    wait: -1s\n    repeat_after: 0s\n  - cmd: b\n    timeout: 60\n    delivery_timeout: 30.5s\n    repeat_after: sometimes\n",
 		`amx.yaml:3: commands[0]: timeout: 4s: want 5s to 48h
 amx.yaml:4: commands[0]: delivery_timeout: 721h: want 30s to 720h
 amx.yaml:5: commands[0]: wait: -1s: want 0s or more
 amx.yaml:6: commands[0]: repeat_after: "0s": want "never", or a duration such as "4h"
 amx.yaml:8: commands[1]: timeout: "60": want a duration such as "90s", "1h30m" or "2d"
 amx.yaml:9: commands[1]: delivery_timeout: 30.5s: want whole seconds, as SSM does
-amx.yaml:10: commands[1]: repeat_after: "sometimes": want "never", or a duration such as "4h"`},
+amx.yaml:10: commands[1]: repeat_after: "sometimes": want "never", or a duration such as "4h"`,
+	},
 	{"choices", `commands: [{cmd: a, scope: all, shell: zsh, platform: macos}]`, `amx.yaml:1: commands[0]: scope: "all": want "notification" or "alert"
 amx.yaml:1: commands[0]: shell: "zsh": want "sh" or "bash"
 amx.yaml:1: commands[0]: platform: "macos": want "linux" or "windows"`},
 	{"a user", `commands: [{cmd: a, user: "-x"}, {cmd: b, user: a b}]`, `amx.yaml:1: commands[0]: user: "-x": want the name of a user on the nodes
 amx.yaml:1: commands[1]: user: "a b": want the name of a user on the nodes`},
 	{"a working directory that SSM would change", "commands: [{cmd: a, working_directory: '/srv/{{ssm:dir}}'}]", `amx.yaml:1: commands[0]: working_directory: "/srv/{{ssm:dir}}": it is no template, and SSM would resolve what {{ begins`},
-	{"a signal", "commands: [{cmd: a, resolved_signal: SIGFOO}, {cmd: b, resolved_signal: 64}]",
+	{
+		"a signal", "commands: [{cmd: a, resolved_signal: SIGFOO}, {cmd: b, resolved_signal: 64}]",
 		`amx.yaml:1: commands[0]: resolved_signal: "SIGFOO": want one of ` + strings.Join(signals[1:], " ") + `, or a number from 1 to 31
-amx.yaml:1: commands[1]: resolved_signal: "64": want a number from 1 to 31, or a name such as SIGTERM`},
-	{"matchers", "commands:\n  - cmd: a\n    matchers:\n      - severity=~\"(\"\n      - ok=\"yes\"\n      - severity\n      - '{}'\n",
+amx.yaml:1: commands[1]: resolved_signal: "64": want a number from 1 to 31, or a name such as SIGTERM`,
+	},
+	{
+		"matchers", "commands:\n  - cmd: a\n    matchers:\n      - severity=~\"(\"\n      - ok=\"yes\"\n      - severity\n      - '{}'\n",
 		"amx.yaml:4: commands[0]: matchers[0]: \"severity=~\\\"(\\\"\": regular expression \"(\": error parsing regexp: missing closing ): `(`\n" +
 			`amx.yaml:6: commands[0]: matchers[2]: "severity": want =, !=, =~ or !~ before the end
-amx.yaml:7: commands[0]: matchers[3]: "{}": no matcher in it: want one such as severity="page", or remove it`},
-	{"templates", "commands:\n  - cmd: a\n    args:\n      - '{{ .Status }'\n      - '{{ nosuch }}'\n      - '{{ .Lables.x }}'\n      - '{{ .Labels.x }}'\n    targets:\n      - key: InstanceIds\n        values: ['{{ .Labels.x }}', '{{ .Lables.x }}']\n",
+amx.yaml:7: commands[0]: matchers[3]: "{}": no matcher in it: want one such as severity="page", or remove it`,
+	},
+	{
+		"templates", "commands:\n  - cmd: a\n    args:\n      - '{{ .Status }'\n      - '{{ nosuch }}'\n      - '{{ .Lables.x }}'\n      - '{{ .Labels.x }}'\n    targets:\n      - key: InstanceIds\n        values: ['{{ .Labels.x }}', '{{ .Lables.x }}']\n",
 		`amx.yaml:4: commands[0]: args[0]: "{{ .Status }": 1: unexpected "}" in operand
 amx.yaml:5: commands[0]: args[1]: "{{ nosuch }}": 1: function "nosuch" not defined
 amx.yaml:6: commands[0]: args[2]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't evaluate field Lables in type amx.Data
 amx.yaml:7: commands[0]: args[3]: "{{ .Labels.x }}": 1:10: at <.Labels.x>: can't evaluate field Labels in type amx.Data
-amx.yaml:10: commands[0]: targets[0]: values[1]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't evaluate field Lables in type amx.dueData`},
+amx.yaml:10: commands[0]: targets[0]: values[1]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't evaluate field Lables in type amx.dueData`,
+	},
 	{"targets", `
 targets:
   - key: InstanceIds
@@ -185,8 +207,10 @@ amx.yaml:12: targets[6]: want both "key" and "values"
 amx.yaml:13: targets[7]: unknown key "vals": did you mean "values"?
 amx.yaml:13: targets[7]: want both "key" and "values"
 amx.yaml:14: targets[8]: key: "tag:": want InstanceIds, Address, tag:NAME or resource-groups:Name`},
-	{"too many targets", `targets: [{key: resource-groups:Name, values: [x]}, {key: "tag:A", values: [x]}, {key: "tag:B", values: [x]}, {key: "tag:C", values: [x]}, {key: "tag:D", values: [x]}, {key: "tag:E", values: [x]}]`,
-		`amx.yaml:1: targets: 6 keys: SSM takes at most 5`},
+	{
+		"too many targets", `targets: [{key: resource-groups:Name, values: [x]}, {key: "tag:A", values: [x]}, {key: "tag:B", values: [x]}, {key: "tag:C", values: [x]}, {key: "tag:D", values: [x]}, {key: "tag:E", values: [x]}]`,
+		`amx.yaml:1: targets: 6 keys: SSM takes at most 5`,
+	},
 	{"a mapping merged into itself", "commands:\n  - &a\n    cmd: b\n    <<: *a\n", `amx.yaml:2: commands[0]: "<<" is nested more than 10 deep`},
 	{"a merge of a word", "commands:\n  - cmd: b\n    <<: c\n", `amx.yaml:3: commands[0]: "c": want keys and values`},
 	{"a few lines that unfold to a billion", `

@@ -66,8 +66,10 @@ func TestNamesOfCommands(t *testing.T) {
 	for _, c := range []struct{ name, yaml, want string }{
 		{"the base name of cmd", "[{cmd: /usr/sbin/reboot}, {cmd: echo}]", "reboot echo"},
 		{"what a name cannot have becomes a dash", `[{cmd: "/opt/my tool (é)"}]`, "my-tool----"},
-		{"a hash where two share it", "[{cmd: echo, args: [a]}, {cmd: /bin/echo, args: [a]}, {cmd: echo, args: [a], match_labels: {b: c, a: d}}]",
-			"echo-7e3d89 echo-c4f074 echo-c958ff"},
+		{
+			"a hash where two share it", "[{cmd: echo, args: [a]}, {cmd: /bin/echo, args: [a]}, {cmd: echo, args: [a], match_labels: {b: c, a: d}}]",
+			"echo-7e3d89 echo-c4f074 echo-c958ff",
+		},
 		{"a hash where a name is given already", "[{cmd: /bin/x, name: echo}, {cmd: echo}]", "echo echo-10e17b"},
 		{"of a long one the first 57", "[{cmd: " + strings.Repeat("x", 100) + "}]", strings.Repeat("x", 57)},
 		{"its own", "[{cmd: echo, name: A-1_b.c}]", "A-1_b.c"},

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -49,7 +50,7 @@ var functions = template.FuncMap{
 		}
 		return values
 	},
-	"append": func(list []any, values ...any) []any { return append(list[:len(list):len(list)], values...) },
+	"append": func(list []any, values ...any) []any { return append(slices.Clip(list), values...) },
 	"dict":   dict,
 	"toJson": toJSON,
 

@@ -100,18 +100,30 @@ func TestTargetsAreRenderedOncePerDueAlert(t *testing.T) {
 		due     Alerts
 		want    []Target
 	}{
-		{"their union is sorted, without the space around",
-			[]Target{{"InstanceIds", []string{`{{ .Labels.instance_id }}`}}}, Alerts{web1, web2, web1},
-			[]Target{{"InstanceIds", []string{"i-1", "i-2"}}}},
-		{"only alerts that are due count",
-			[]Target{{"InstanceIds", []string{`{{ .Labels.instance_id }}`}}}, Alerts{web1},
-			[]Target{{"InstanceIds", []string{"i-2"}}}},
-		{"several keys and fixed values",
-			[]Target{{"tag:Role", []string{"web", "app"}}, {"tag:Zone", []string{`{{ .Labels.az }}-{{ .CommonLabels.job }}`}}}, Alerts{web1, web2},
-			[]Target{{"tag:Role", []string{"app", "web"}}, {"tag:Zone", []string{"a-node", "b-node"}}}},
-		{"a template sees the alert, and its status before the message's",
-			[]Target{{"tag:A", []string{`{{ .Status }} {{ .Fingerprint }} {{ .StartsAt.Year }} {{ .EndsAt.Year }} {{ .Annotations.note }} {{ .GeneratorURL }} {{ .Receiver }} {{ len .Alerts }}`}}}, Alerts{web1},
-			[]Target{{"tag:A", []string{`firing aa 2026 1 n http://p team\.x 2`}}}},
+		{
+			"their union is sorted, without the space around",
+			[]Target{{"InstanceIds", []string{`{{ .Labels.instance_id }}`}}},
+			Alerts{web1, web2, web1},
+			[]Target{{"InstanceIds", []string{"i-1", "i-2"}}},
+		},
+		{
+			"only alerts that are due count",
+			[]Target{{"InstanceIds", []string{`{{ .Labels.instance_id }}`}}},
+			Alerts{web1},
+			[]Target{{"InstanceIds", []string{"i-2"}}},
+		},
+		{
+			"several keys and fixed values",
+			[]Target{{"tag:Role", []string{"web", "app"}}, {"tag:Zone", []string{`{{ .Labels.az }}-{{ .CommonLabels.job }}`}}},
+			Alerts{web1, web2},
+			[]Target{{"tag:Role", []string{"app", "web"}}, {"tag:Zone", []string{"a-node", "b-node"}}},
+		},
+		{
+			"a template sees the alert, and its status before the message's",
+			[]Target{{"tag:A", []string{`{{ .Status }} {{ .Fingerprint }} {{ .StartsAt.Year }} {{ .EndsAt.Year }} {{ .Annotations.note }} {{ .GeneratorURL }} {{ .Receiver }} {{ len .Alerts }}`}}},
+			Alerts{web1},
+			[]Target{{"tag:A", []string{`firing aa 2026 1 n http://p team\.x 2`}}},
+		},
 		{"no targets", nil, Alerts{web1}, []Target{}},
 	} {
 		got, err := (&Command{Name: "c", Targets: c.targets}).ExpandTargets(sample, c.due)
@@ -129,17 +141,33 @@ func TestTargetsThatRefuseARun(t *testing.T) {
 		due       Alerts
 		want      string
 	}{
-		{"a label that one of the alerts lacks", "InstanceIds", []string{`{{ .Labels.instance_id }}`}, Alerts{web1, nolbl},
-			`rendering targets[0].values[0] "{{ .Labels.instance_id }}" of command "c": alert cc: the value is empty: does the alert have the label?`},
-		{"white space only", "tag:A", []string{"x", ` {{ .Labels.no }} `}, Alerts{web1},
-			`rendering targets[0].values[1] " {{ .Labels.no }} " of command "c": alert aa: the value is empty: does the alert have the label?`},
-		{"every node", "InstanceIds", []string{`{{ reReplaceAll ".+" "*" .Labels.az }}`}, Alerts{web1},
-			`rendering targets[0].values[0] "{{ reReplaceAll \".+\" \"*\" .Labels.az }}" of command "c": alert aa: the value is "*", which could mean every node`},
+		{
+			"a label that one of the alerts lacks", "InstanceIds",
+			[]string{`{{ .Labels.instance_id }}`},
+			Alerts{web1, nolbl},
+			`rendering targets[0].values[0] "{{ .Labels.instance_id }}" of command "c": alert cc: the value is empty: does the alert have the label?`,
+		},
+		{
+			"white space only", "tag:A",
+			[]string{"x", ` {{ .Labels.no }} `},
+			Alerts{web1},
+			`rendering targets[0].values[1] " {{ .Labels.no }} " of command "c": alert aa: the value is empty: does the alert have the label?`,
+		},
+		{
+			"every node", "InstanceIds",
+			[]string{`{{ reReplaceAll ".+" "*" .Labels.az }}`},
+			Alerts{web1},
+			`rendering targets[0].values[0] "{{ reReplaceAll \".+\" \"*\" .Labels.az }}" of command "c": alert aa: the value is "*", which could mean every node`,
+		},
 		{"no alert", "InstanceIds", []string{"i-1"}, nil, `rendering targets[0] "InstanceIds" of command "c": no value`},
 		{"no value", "InstanceIds", nil, Alerts{web1}, `rendering targets[0] "InstanceIds" of command "c": no value`},
 		{"more values of a tag than SSM takes", "tag:A", many, Alerts{web1, web2}, `rendering targets[0] "tag:A" of command "c": 6 values: SSM takes at most 5`},
-		{"a template that fails", "tag:A", []string{`{{ slice .Labels.az 5 }}`}, Alerts{web1},
-			`rendering targets[0].values[0] "{{ slice .Labels.az 5 }}" of command "c": alert aa: 1:3: at <slice .Labels.az 5>: error calling slice: index out of range: 5`},
+		{
+			"a template that fails", "tag:A",
+			[]string{`{{ slice .Labels.az 5 }}`},
+			Alerts{web1},
+			`rendering targets[0].values[0] "{{ slice .Labels.az 5 }}" of command "c": alert aa: 1:3: at <slice .Labels.az 5>: error calling slice: index out of range: 5`,
+		},
 	} {
 		got, err := (&Command{Name: "c", Targets: []Target{{c.key, c.values}}}).ExpandTargets(sample, c.due)
 		if got != nil || err == nil || err.Error() != c.want {

@@ -26,7 +26,7 @@ level=INFO msg=output command_id=c1 stream=stdout line="AMX_ALERT_LEN=1"
 level=INFO msg=output command_id=c1 stream=stdout line="AMX_RUN_ID=R1"
 `
 		status = "level=INFO msg=output command_id=c1 stream=stdout line=AMX_STATUS=firing\n"
-		run    = "level=INFO msg=run command=show-alert run_id=R1 status=Success\n"
+		run    = "level=INFO msg=settled action=run command=show-alert run_id=R1 status=Success\n"
 	)
 	tests := []struct {
 		name    string

@@ -75,8 +75,11 @@ func (t *task) await(ctx context.Context, run string) (*ssmexec.State, error) {
 			return state, err
 		}
 		keep := state.Failed() || t.command.RepeatAfter > 0
-		if known, err := t.finish(ctx, r, state, keep); known || err != nil {
+		switch known, err := t.finish(ctx, r, state, keep); {
+		case known:
 			return state, err
+		case err != nil:
+			return nil, err // another command runs in the place of one: this is not the run's outcome
 		}
 	}
 }

@@ -173,6 +173,7 @@ func (d *delivery) settle(r Result) {
 	defer d.mu.Unlock()
 	if i := slices.IndexFunc(d.results, r.joins); i >= 0 {
 		d.results[i].Alerts = append(d.results[i].Alerts, r.Alerts...)
+		d.results[i].CommandIDs = append(d.results[i].CommandIDs, r.CommandIDs...)
 		if d.results[i].RunID != r.RunID {
 			d.results[i].RunID = ""
 		}
@@ -215,7 +216,7 @@ func (d *delivery) answer(ctx context.Context) Answer {
 		return strings.Compare(a.Action+a.Reason+a.RunID, b.Action+b.Reason+b.RunID)
 	})
 	for _, r := range d.results {
-		d.Log.InfoContext(ctx, r.Action, "command", r.Command, "reason", r.Reason, "run_id", r.RunID,
+		d.Log.InfoContext(ctx, "settled", "action", r.Action, "command", r.Command, "reason", r.Reason, "run_id", r.RunID,
 			"command_ids", r.CommandIDs, "alerts", r.Alerts, "status", r.Status, "receiver", d.message.Receiver)
 	}
 	slices.SortFunc(d.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })

@@ -75,8 +75,11 @@ func TestTargetsReachTheirNodes(t *testing.T) {
 		reached       []string
 	}{
 		{"a fixed instance ID", `[{key: InstanceIds, values: [` + machine(3).ID + `]}]`, []string{"a"}, ids(3)},
-		{"an ID for each alert, once", `[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`,
-			[]string{machine(2).ID, machine(1).ID, machine(2).ID}, ids(1, 2)},
+		{
+			"an ID for each alert, once", `[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`,
+			[]string{machine(2).ID, machine(1).ID, machine(2).ID},
+			ids(1, 2),
+		},
 		{"a tag", `[{key: 'tag:Role', values: ['{{ .Labels.instance }}']}]`, []string{"db"}, ids(1, 3, 5, 7)},
 		{"an IP address", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, []string{"10.0.0.4"}, ids(4)},
 		{"an instance label", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, []string{"10.0.0.4:9100", "10.0.0.5:9100"}, ids(4, 5)},
@@ -99,16 +102,26 @@ func TestTargetsThatRefuseARun(t *testing.T) {
 		name, targets, alert, reason string
 		nodes                        []ssmlocal.Node
 	}{
-		{"an unknown address", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "10.9.9.9:9100",
-			`refuse: Address "10.9.9.9:9100": no managed node has it: is its SSM agent running?:`, machines(3)},
-		{"an address of two nodes", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "10.0.0.1",
-			`refuse: Address "10.0.0.1": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins},
-		{"a host name of two nodes", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "web:9100",
-			`refuse: Address "web:9100": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins},
-		{"no instance ID", `[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`, "web-1",
-			`refuse: targets: InstanceIds: "web-1" is no instance ID: want i- and 8 or 17 characters, or mi- and 17:`, machines(3)},
-		{"no label", `[{key: InstanceIds, values: ['{{ .Labels.instance_id }}']}]`, "web-1",
-			`refuse: rendering targets[0].values[0] "{{ .Labels.instance_id }}" of command "fix": alert 0000000000000000: the value is empty: does the alert have the label?:`, machines(3)},
+		{
+			"an unknown address", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "10.9.9.9:9100",
+			`refuse: Address "10.9.9.9:9100": no managed node has it: is its SSM agent running?:`, machines(3),
+		},
+		{
+			"an address of two nodes", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "10.0.0.1",
+			`refuse: Address "10.0.0.1": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins,
+		},
+		{
+			"a host name of two nodes", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "web:9100",
+			`refuse: Address "web:9100": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins,
+		},
+		{
+			"no instance ID", `[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`, "web-1",
+			`refuse: targets: InstanceIds: "web-1" is no instance ID: want i- and 8 or 17 characters, or mi- and 17:`, machines(3),
+		},
+		{
+			"no label", `[{key: InstanceIds, values: ['{{ .Labels.instance_id }}']}]`, "web-1",
+			`refuse: rendering targets[0].values[0] "{{ .Labels.instance_id }}" of command "fix": alert 0000000000000000: the value is empty: does the alert have the label?:`, machines(3),
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

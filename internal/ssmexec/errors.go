@@ -57,8 +57,7 @@ var verdicts = map[string]Verdict{
 // Judge says what an error of SendCommand proves. What it does not know is
 // [Unknown]: a wrong guess the other way would run a command twice.
 func Judge(err error) Verdict {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return verdicts[api.ErrorCode()]
 	}
 	if op := new(net.OpError); errors.As(err, &op) && op.Op == "dial" {

@@ -70,16 +70,16 @@ func (x *Executor) node(ctx context.Context, address string) (string, error) {
 	for _, good := range []time.Duration{nodesGood, nodesFresh} {
 		list, err := x.listNodes(ctx, good)
 		if err != nil {
-			return "", fmt.Errorf("Address %q: %w: %w", address, ErrNodes, err)
+			return "", fmt.Errorf("target Address %q: %w: %w", address, ErrNodes, err)
 		}
 		switch ids := having(list, host); {
 		case len(ids) == 1:
 			return ids[0], nil
 		case len(ids) > 1:
-			return "", fmt.Errorf("Address %q: %d managed nodes have it (%s): name the one with InstanceIds", address, len(ids), strings.Join(ids, ", "))
+			return "", fmt.Errorf("target Address %q: %d managed nodes have it (%s): name the one with InstanceIds", address, len(ids), strings.Join(ids, ", "))
 		}
 	}
-	return "", fmt.Errorf("Address %q: no managed node has it: is its SSM agent running?", address)
+	return "", fmt.Errorf("target Address %q: no managed node has it: is its SSM agent running?", address)
 }
 
 // hostOf is an address without its port, in lower case, and without the dot at

@@ -27,7 +27,7 @@ var nasty = []string{
 // the bytes that a fuzzer learns to place.
 func values(data []byte) []string {
 	var out []string
-	for _, v := range bytes.Split(data, []byte{0}) {
+	for v := range bytes.SplitSeq(data, []byte{0}) {
 		out = append(out, string(v[:min(len(v), maxVariable/2)]))
 	}
 	return out
@@ -89,10 +89,10 @@ func readBack(t *testing.T, shell []string, text string, want []byte) {
 		t.Fatalf("%v: %v; script %q", shell, err, text)
 	}
 	got := map[string]bool{}
-	for _, kv := range bytes.Split(bytes.TrimSuffix(out, []byte{0}), []byte{0}) {
+	for kv := range bytes.SplitSeq(bytes.TrimSuffix(out, []byte{0}), []byte{0}) {
 		got[string(kv)] = true
 	}
-	for _, kv := range bytes.Split(bytes.TrimSuffix(want, []byte{0}), []byte{0}) {
+	for kv := range bytes.SplitSeq(bytes.TrimSuffix(want, []byte{0}), []byte{0}) {
 		if len(kv) > 0 && !got[string(kv)] {
 			t.Errorf("%v did not give %q back", shell, kv)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,7 +116,7 @@ func (n *node) start(t *testing.T, commandID, text string) *pass {
 	p := &pass{t: t, cmd: exec.Command(n.shell[0], append(n.shell[1:], f.Name())...)}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stderr = n.work, n.env, &p.stderr
 	if commandID != "" {
-		p.cmd.Env = append(p.cmd.Env[:len(p.cmd.Env):len(p.cmd.Env)], "SSM_COMMAND_ID="+commandID)
+		p.cmd.Env = append(slices.Clip(p.cmd.Env), "SSM_COMMAND_ID="+commandID)
 	}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: n.as}
 	if p.in, err = p.cmd.StdinPipe(); err != nil {

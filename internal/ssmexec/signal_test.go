@@ -134,7 +134,8 @@ func TestAnotherUser(t *testing.T) {
 		t.Skip("only root runs commands as somebody else")
 	}
 	nobody := &amx.Command{Cmd: "sh", User: "nobody", Args: []string{
-		"-c", `echo "$(id -un) $USER $LOGNAME $HOME <$AMX_LABEL_a> <$1> $(cut -d' ' -f5 /proc/$$/stat)"; read -r line; exit 5`, "sh", "-x y"}}
+		"-c", `echo "$(id -un) $USER $LOGNAME $HOME <$AMX_LABEL_a> <$1> $(cut -d' ' -f5 /proc/$$/stat)"; read -r line; exit 5`, "sh", "-x y",
+	}}
 	eachShell(t, func(t *testing.T, n *node) {
 		for _, hidden := range [][]string{nil, {"setpriv"}, {"setpriv", "runuser"}, {"setpriv", "runuser", "sudo"}} {
 			n := newNode(t, n.shell)
