@@ -104,15 +104,15 @@ func TestTargetsThatRefuseARun(t *testing.T) {
 	}{
 		{
 			"an unknown address", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "10.9.9.9:9100",
-			`refuse: Address "10.9.9.9:9100": no managed node has it: is its SSM agent running?:`, machines(3),
+			`refuse: target Address "10.9.9.9:9100": no managed node has it: is its SSM agent running?:`, machines(3),
 		},
 		{
 			"an address of two nodes", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "10.0.0.1",
-			`refuse: Address "10.0.0.1": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins,
+			`refuse: target Address "10.0.0.1": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins,
 		},
 		{
 			"a host name of two nodes", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "web:9100",
-			`refuse: Address "web:9100": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins,
+			`refuse: target Address "web:9100": 2 managed nodes have it (i-00000000000000001, i-00000000000000002): name the one with InstanceIds:`, twins,
 		},
 		{
 			"no instance ID", `[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`, "web-1",
@@ -169,7 +169,7 @@ func TestNodesThatCannotBeListed(t *testing.T) {
 		return nil
 	}
 	n.want(n.deliver(30*time.Second, fires("10.0.0.1")),
-		`command "fix": Address "10.0.0.1": the managed nodes are not known: DescribeInstanceInformation: AccessDeniedException: a fault of the test`)
+		`command "fix": target Address "10.0.0.1": the managed nodes are not known: DescribeInstanceInformation: AccessDeniedException: a fault of the test`)
 	n.wire.Fault = nil
 	n.want(n.deliver(30*time.Second, fires("10.0.0.1")), "", "run: firing: Success")
 }
