@@ -33,6 +33,7 @@ var shells = []struct {
 func eachShell(t *testing.T, f func(t *testing.T, n *node)) {
 	for _, sh := range shells {
 		t.Run(sh.name, func(t *testing.T) {
+			t.Parallel()
 			path, err := exec.LookPath(sh.argv[0])
 			if err != nil {
 				t.Skipf("no %s on this machine", sh.argv[0])
