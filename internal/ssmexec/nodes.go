@@ -96,6 +96,9 @@ func hostOf(address string) string {
 // online count: a node that was terminated is listed on, and its address may be
 // another's by now.
 func having(list []types.InstanceInformation, host string) []string {
+	if host == "" {
+		return nil // many nodes have no name
+	}
 	for _, has := range []func(types.InstanceInformation, string) bool{hasAddress, hasShortName} {
 		var all, online []string
 		for _, n := range list {
