@@ -100,14 +100,30 @@ func TestTheRefusedNodeIsFound(t *testing.T) {
 		want  []string
 	}{
 		{"none is", "a b", nil, nil, []string{"a b"}, []string{"c0"}},
-		{"one that SSM does not list", "a b c", listed("a", "c"), []error{invalid, invalid},
-			[]string{"a b c", "b", "a c"}, []string{"c2", "node b: SendCommand: api error InvalidInstanceId: says SSM"}},
-		{"one that it lists all the same", "a b c", listed("a", "b", "c"), []error{invalid, nil, invalid, invalid},
-			[]string{"a b c", "a", "b c", "b", "c"}, []string{"c1", "c4", "node b: SendCommand: api error InvalidInstanceId: says SSM"}},
-		{"one that it did not list yet, and then takes", "a b", listed("a"), []error{invalid},
-			[]string{"a b", "b", "a"}, []string{"c1", "c2"}},
-		{"an answer that is lost on the way", "a b c", listed("a", "c"), []error{invalid, invalid, lost},
-			[]string{"a b c", "b", "a c"}, []string{"node b: SendCommand: api error InvalidInstanceId: says SSM", "SendCommand: context deadline exceeded"}},
+		{
+			"one that SSM does not list", "a b c", listed("a", "c"),
+			[]error{invalid, invalid},
+			[]string{"a b c", "b", "a c"},
+			[]string{"c2", "node b: SendCommand: api error InvalidInstanceId: says SSM"},
+		},
+		{
+			"one that it lists all the same", "a b c", listed("a", "b", "c"),
+			[]error{invalid, nil, invalid, invalid},
+			[]string{"a b c", "a", "b c", "b", "c"},
+			[]string{"c1", "c4", "node b: SendCommand: api error InvalidInstanceId: says SSM"},
+		},
+		{
+			"one that it did not list yet, and then takes", "a b", listed("a"),
+			[]error{invalid},
+			[]string{"a b", "b", "a"},
+			[]string{"c1", "c2"},
+		},
+		{
+			"an answer that is lost on the way", "a b c", listed("a", "c"),
+			[]error{invalid, invalid, lost},
+			[]string{"a b c", "b", "a c"},
+			[]string{"node b: SendCommand: api error InvalidInstanceId: says SSM", "SendCommand: context deadline exceeded"},
+		},
 		{"another error", "a b", nil, []error{apiError("InvalidDocument")}, []string{"a b"}, []string{"SendCommand: api error InvalidDocument: says SSM"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
