@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/amx-lambda/amx/internal/ledger"
@@ -42,7 +41,6 @@ var bugs = []bug{
 		return edits{t, func(e *ledger.Entry) { e.Resolves = nil }, nil}
 	}},
 	{name: "the SDK retries a send", agents: func(a agent) ssmexec.Client { return sdkRetries{a} }},
-	{name: "one token for all chunks", agents: func(a agent) ssmexec.Client { return oneToken{a} }},
 	{name: "a retry under the old run ID", agents: func(a agent) ssmexec.Client { return oldRunID{a} }},
 	{name: "cancel dropped when the claimant died", tables: func(t table) ledger.Store {
 		return edits{t, nil, func(e *ledger.Entry) {
@@ -181,14 +179,6 @@ func (a sdkRetries) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o
 		}
 	}
 	return out, err
-}
-
-type oneToken struct{ agent }
-
-func (a oneToken) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
-	copied := *in
-	copied.Comment = aws.String(strings.Replace(*in.Comment, " 2/2 ", " 1/2 ", 1))
-	return a.agent.SendCommand(ctx, &copied, o...)
 }
 
 // oldRunID gives each run of an entry the ID of the first, as the guard sees it.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
@@ -182,32 +183,30 @@ func (s *schedule) everyAcknowledgedFiringRan() {
 	}
 }
 
-// acknowledgedFiring is when a firing was first acknowledged in the words "run",
-// or that it was run before; zero: never.
+// acknowledgedFiring is when a firing was first acknowledged as run, by its
+// delivery or by one before; zero: never, or SSM refused a part of it.
 func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (first time.Time) {
 	for _, a := range s.attempts {
-		fires := slices.ContainsFunc(a.alerts, func(f amx.Alert) bool {
+		if !slices.ContainsFunc(a.alerts, func(f amx.Alert) bool {
 			return f.Status == amx.Firing && f.Fingerprint == fingerprint && f.StartsAt.Equal(start)
-		})
-		if !fires || !a.acknowledged {
+		}) {
 			continue
 		}
-		refused, ran := false, false
+		told, full := false, false
 		for _, r := range a.answer.Results {
-			if slices.Contains(r.Alerts, fingerprint) {
-				refused = refused || r.Action == runner.ActionRefuse || r.Action == runner.ActionSkip && r.RunID == "" && len(r.Alerts) == 1
-				ran = true
+			if !slices.Contains(r.Alerts, fingerprint) {
+				continue
 			}
+			if r.Action == runner.ActionRefuse {
+				return time.Time{}
+			}
+			told, full = true, full || r.Reason == string(ledger.SkipMax)
 		}
-		if !ran {
+		switch {
+		case !a.acknowledged || full:
+		case !told:
 			s.violation("%s acknowledged %s and does not say what became of it", a.name, fingerprint)
-		}
-		for _, r := range a.answer.Results {
-			if slices.Contains(r.Alerts, fingerprint) && (r.Action == runner.ActionRefuse || r.Reason == "max: as many runs as may be are running") {
-				refused = true
-			}
-		}
-		if !refused && (first.IsZero() || a.ended.Before(first)) {
+		case first.IsZero() || a.ended.Before(first):
 			first = a.ended
 		}
 	}
@@ -223,7 +222,7 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 				continue
 			}
 			serving++
-			if s.cancelledByToken(r.id) {
+			if s.cancelledByToken(r) {
 				return
 			}
 			for _, p := range r.passes {
@@ -245,10 +244,11 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 // cancelledByToken says that a resolve found the ledger down, and cancelled the
 // run by its token. A later firing may have joined that run: nobody can know
 // while the ledger is down.
-func (s *schedule) cancelledByToken(id string) bool {
-	return slices.ContainsFunc(s.attempts, func(a *attempt) bool {
-		return slices.ContainsFunc(a.answer.Results, func(r runner.Result) bool {
-			return r.RunID == id && strings.Contains(r.Reason, "ledger is unavailable")
+func (s *schedule) cancelledByToken(r *run) bool {
+	return slices.ContainsFunc(r.commands, func(c *command) bool {
+		return slices.ContainsFunc(s.attempts, func(a *attempt) bool {
+			// The process may have died after it, and then has no answer.
+			return a.name == c.cancelledBy && (a.answer.Err == nil || strings.Contains(a.answer.Err.Error(), "reading the ledger: "))
 		})
 	})
 }
@@ -295,7 +295,7 @@ func (s *schedule) truth() {
 				return p.started.Before(a.ended) && (p.running() || p.ended.After(a.ended) || p.code != 0)
 			}):
 				s.violation("%s says that %s ended well, and it did not", a.name, r.RunID)
-			case r.Reason == "already started for this alert" && r.RunID != "" && known == nil:
+			case r.Reason == string(ledger.SkipRan) && r.RunID != "" && known == nil:
 				s.violation("%s says that %s was started, and it was not", a.name, r.RunID)
 			}
 			for _, id := range r.CommandIDs {

@@ -14,6 +14,13 @@ import (
 	"time"
 )
 
+// One goroutine runs at a time: where fake time does not order two of them, the
+// scheduler's turns do, and a seed plays the same schedule again.
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(1)
+	os.Exit(m.Run())
+}
+
 // result is what a seed came to.
 type result struct {
 	seed       uint64

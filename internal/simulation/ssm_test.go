@@ -39,6 +39,7 @@ type command struct {
 	invocations []*invocation
 	cancel      chan struct{} // closed when the cancellation reaches the nodes
 	cancelled   bool
+	cancelledBy string
 	by          string // the process that sent it
 }
 
@@ -251,7 +252,7 @@ func (a agent) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ 
 		case cmd.cancelled:
 			return nil
 		}
-		cmd.cancelled = true
+		cmd.cancelled, cmd.cancelledBy = true, a.name
 		obeys := time.Millisecond
 		if a.cloud.obeys != nil {
 			obeys = a.cloud.obeys(cmd)

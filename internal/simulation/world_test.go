@@ -131,7 +131,7 @@ func (b *sandbox) deliver(t *testing.T, m *amx.Message) runner.Answer {
 	if ctx.Err() != nil {
 		t.Errorf("%s answered after its deadline", b.name)
 	}
-	if n := b.process.open(); n > 0 && !b.isDead() {
+	if n := b.open(); n > 0 && !b.isDead() {
 		t.Errorf("%s answered while %d of its calls were under way", b.name, n)
 	}
 	return a
@@ -170,14 +170,9 @@ func (w *world) resolves(name string, start, end time.Duration) amx.Alert {
 
 func nodeOf(name string) string { return fmt.Sprintf("i-%08x", name) }
 
-// message is a webhook's; over tells the same over SNS.
+// message is a webhook's.
 func message(alerts ...amx.Alert) *amx.Message {
 	return &amx.Message{Version: "4", Data: amx.Data{Receiver: "amx", Status: alerts[0].Status, Alerts: alerts, GroupLabels: amx.KV{"g": "g"}}}
-}
-
-func over(m *amx.Message, sent time.Time) *amx.Message {
-	m.SentAt = sent
-	return m
 }
 
 // expect delivers and compares the answer.
