@@ -39,13 +39,18 @@ func newMachineIn(t *testing.T, dir, config string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.host, err = newHost(cfg, filepath.Join(m.dir, "ledger.db"), os.Environ(), slog.New(slog.NewTextHandler(&m.log, nil)))
+	m.host, err = newHost(cfg, filepath.Join(m.dir, "ledger.db"), environment(), slog.New(slog.NewTextHandler(&m.log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.close)
 	m.handler = newServer(m.host, nil).Handler
 	return m
+}
+
+// environment is the tests' own, without variables that would look like amx's.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AMX_") })
 }
 
 func (m *machine) close() {
