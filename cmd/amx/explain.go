@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
 )
@@ -74,13 +77,17 @@ func explain(out io.Writer, m *amx.Message, cmd *amx.Command, firing, resolved a
 		}
 	}
 	for _, alerts := range runs {
-		explainRun(out, m.Narrow(alerts), cmd, alerts)
+		explainRun(out, m.Narrow(alerts).At(time.Now()), cmd, alerts)
 	}
 }
 
 // explainRun shows one run, or why it would be refused.
 func explainRun(out io.Writer, data amx.Data, cmd *amx.Command, alerts amx.Alerts) {
 	args, err := cmd.ExpandArgs(data)
+	var parameters map[string][]string
+	if err == nil {
+		parameters, err = cmd.ExpandParameters(data)
+	}
 	var targets []amx.Target
 	if err == nil {
 		targets, err = cmd.ExpandTargets(data, alerts)
@@ -95,6 +102,12 @@ func explainRun(out io.Writer, data amx.Data, cmd *amx.Command, alerts amx.Alert
 		fmt.Fprintf(out, " on %s %q", t.Key, t.Values)
 	}
 	fmt.Fprintln(out)
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		fmt.Fprintf(out, "    %s=%q\n", name, parameters[name])
+	}
+	if cmd.Document != "" {
+		return // it is given no variables
+	}
 	vars, _ := amx.Variables(data, len(alerts), cmd.Name, "")
 	for _, v := range vars {
 		fmt.Fprintf(out, "    %s=%q\n", v.Name, v.Value)

@@ -79,6 +79,19 @@ func TestTheCommandLine(t *testing.T) {
 	}
 }
 
+func TestExplainShowsADocumentsParameters(t *testing.T) {
+	file := write(t, "amx.yaml", `commands: [{name: patch, document: AWS-RunPatchBaseline, parameters: {Operation: Scan, Names: ['{{ (index .Alerts 0).Labels.name }}']}, targets: [{key: Address, values: ['{{ .Labels.name }}']}]}]`)
+	code, out, errs := amxRun(t, notification("amx", firing("a", 0)), "explain", "-f", file, "-")
+	want := `patch: 1 firing, 0 resolved of 1 alerts match
+  run of 1 alert: ["AWS-RunPatchBaseline"] on Address ["a"]
+    Names=["a"]
+    Operation=["Scan"]
+`
+	if code != 0 || out != want {
+		t.Errorf("exit %d\n%s%s\nwant\n%s", code, out, errs, want)
+	}
+}
+
 func TestExplainShowsWhatWouldRun(t *testing.T) {
 	file := write(t, "amx.yaml", "commands:\n- {name: restart, cmd: systemctl, args: [restart, '{{ .CommonLabels.alertname }}'], match_labels: {name: a}}\n- {cmd: \"true\", match_labels: {name: nobody}}\n")
 	code, out, errs := amxRun(t, notification("amx", firing("a", 0), firing("b", 0)), "explain", "-f", file, "-")

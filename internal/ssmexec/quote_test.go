@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/amx-lambda/amx/internal/amx"
 )
@@ -180,4 +181,87 @@ func currentUser(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// parsePowerShell reads back what quotePowerShell wrote, by the rules of
+// PowerShell's single quotes.
+func parsePowerShell(t *testing.T, text string) string {
+	t.Helper()
+	var b strings.Builder
+	rest := []rune(strings.TrimSuffix(strings.TrimPrefix(text, "("), ")"))
+	isQuote := func(r rune) bool { return strings.ContainsRune("'\u2018\u2019\u201a\u201b", r) }
+	for len(rest) > 0 {
+		if rest[0] != '\'' {
+			t.Fatalf("%q: no quote at %q", text, string(rest))
+		}
+		i := 1
+		for ; !isQuote(rest[i]) || i+1 < len(rest) && isQuote(rest[i+1]); i++ {
+			if isQuote(rest[i]) {
+				i++
+			}
+			b.WriteRune(rest[i])
+		}
+		rest = rest[i+1:]
+		if plus, ok := strings.CutPrefix(string(rest), " + "); ok {
+			rest = []rune(plus)
+		}
+	}
+	return b.String()
+}
+
+// parseArguments splits a command line as Microsoft's C runtime does.
+func parseArguments(line string) (args []string) {
+	for i := 0; i < len(line); {
+		for i < len(line) && line[i] == ' ' {
+			i++
+		}
+		var b strings.Builder
+		quoted, some := false, false
+		for ; i < len(line) && (quoted || line[i] != ' '); i++ {
+			some = true
+			slashes := 0
+			for i < len(line) && line[i] == '\\' {
+				slashes++
+				i++
+			}
+			if i < len(line) && line[i] == '"' {
+				b.WriteString(strings.Repeat(`\`, slashes/2))
+				if slashes%2 == 1 {
+					b.WriteByte('"')
+				} else {
+					quoted = !quoted
+				}
+				continue
+			}
+			b.WriteString(strings.Repeat(`\`, slashes))
+			if i < len(line) && (quoted || line[i] != ' ') {
+				b.WriteByte(line[i])
+			} else {
+				i--
+			}
+		}
+		if some {
+			args = append(args, b.String())
+		}
+	}
+	return args
+}
+
+func FuzzQuotePowerShell(f *testing.F) {
+	for _, n := range append(nasty, "‘’‚‛", "it’s", `a\\"b c\`, `\`, `a b\\`, `"`) {
+		f.Add(n)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if strings.ContainsRune(s, 0) || !utf8.ValidString(s) {
+			return
+		}
+		quoted := quotePowerShell(s)
+		if got := parsePowerShell(t, quoted); got != s || strings.Contains(quoted, "{{") {
+			t.Errorf("%q became %q, which is %q", s, quoted, got)
+		}
+		line := strings.Join([]string{quoteArgument("first"), quoteArgument(s), quoteArgument("last one")}, " ")
+		if got := parseArguments(line); len(got) != 3 || got[1] != s {
+			t.Errorf("%q became %q, which is %q", s, line, got)
+		}
+	})
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
@@ -44,6 +46,15 @@ func job(c *amx.Command) Job {
 		Command: c, Entry: "3f2a9c0d1e2b4a5c", Run: runA, Data: disk,
 		Targets: []ledger.Target{{Key: KeyInstanceIDs, Values: []string{"i-0123456789abcdef0"}}},
 	}
+}
+
+func mustRender(t testing.TB, j Job) *ssm.SendCommandInput {
+	t.Helper()
+	inputs, _, err := Render(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inputs[0]
 }
 
 // goldens are whole scripts, as SSM's console shows them.
