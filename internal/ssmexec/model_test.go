@@ -26,8 +26,11 @@ func TestEveryRequestPassesTheServicesModel(t *testing.T) {
 	targets := map[string][]ledger.Target{
 		"120 nodes": {{Key: KeyInstanceIDs, Values: ids}},
 		"five tags": {
-			{Key: "tag:Role", Values: []string{"a", "b", "c", "d", "e"}}, {Key: "tag:Ort / Straße", Values: []string{"Köln"}}, {Key: "tag:x@y=z", Values: []string{"1"}},
-			{Key: "tag:" + strings.Repeat("n", 128), Values: []string{"1"}}, {Key: "tag:aws:cloudformation:stack-name", Values: []string{"amx"}},
+			{Key: "tag:Role", Values: []string{"a", "b", "c", "d", "e"}},
+			{Key: "tag:Ort / Straße", Values: []string{"Köln"}},
+			{Key: "tag:x@y=z", Values: []string{"1"}},
+			{Key: "tag:" + strings.Repeat("n", 128), Values: []string{"1"}},
+			{Key: "tag:aws:cloudformation:stack-name", Values: []string{"amx"}},
 		},
 		"a group": {{Key: "resource-groups:Name", Values: []string{"web"}}},
 	}
