@@ -33,12 +33,13 @@ type cloud struct {
 	guards   map[string]*pass     // :: node and run → the pass that has it
 	passes   []*pass              // those that ran the command, in the order of their start
 	covers   map[string][]alertOf // :: run → the episodes that it was claimed for
+	before   map[string]string    // :: run → the run that it retries
 	trace    []string
 	gone     chan struct{} // closed at the end of the world
 }
 
 func newCloud() *cloud {
-	return &cloud{records: map[string]ledger.Record{}, guards: map[string]*pass{}, covers: map[string][]alertOf{}, gone: make(chan struct{})}
+	return &cloud{records: map[string]ledger.Record{}, guards: map[string]*pass{}, covers: map[string][]alertOf{}, before: map[string]string{}, gone: make(chan struct{})}
 }
 
 // A call is one request of a process to the cloud.
@@ -246,7 +247,7 @@ func (c *cloud) claims(r ledger.Record) {
 		if _, known := c.covers[run.ID]; known {
 			continue
 		}
-		c.covers[run.ID] = []alertOf{}
+		c.covers[run.ID], c.before[run.ID] = []alertOf{}, run.Prev
 		for _, p := range e.Episodes {
 			if p.Run == run.ID {
 				c.covers[run.ID] = append(c.covers[run.ID], alertOf{p.Fingerprint, strconv.FormatInt(p.StartsAt.Unix(), 10)})

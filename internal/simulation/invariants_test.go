@@ -225,9 +225,12 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 			if s.cancelledByToken(r) {
 				return
 			}
-			for _, p := range r.passes {
-				if cut := (p.killed || p.stopped) && p.ended.Before(resolved); !cut {
-					nodes[p.node] = true
+			// A retry leaves out the nodes on which the run before it succeeded.
+			for id := r.id; id != ""; id = s.cloud.before[id] {
+				for _, p := range s.cloud.passes {
+					if cut := (p.killed || p.stopped) && p.ended.Before(resolved); p.run == id && !cut {
+						nodes[p.node] = true
+					}
 				}
 			}
 		}
