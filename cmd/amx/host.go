@@ -68,7 +68,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	h.runner = &runner.Runner{
 		Config: h.current.Load, Store: store, Log: log,
 		Process: hex.EncodeToString(id[:]), Wait: -1,
-		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
+		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
 	return h, nil
 }

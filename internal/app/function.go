@@ -58,7 +58,7 @@ func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, o
 	c.runner = &runner.Runner{
 		Config: c.config.current,
 		Store:  &dynamo.Store{Client: conn.dynamodb(), Table: s.table},
-		Exec:   &ssmexec.Executor{Client: c.client, Nodes: c.client, Jitter: rand.Float64},
+		Exec:   &ssmexec.Executor{Client: c.client, Nodes: c.client, Outputs: c.client, Jitter: rand.Float64},
 		Log:    log,
 		Window: s.listLag,
 		Wait:   webhookWait,

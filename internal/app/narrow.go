@@ -20,6 +20,7 @@ type ssmClient struct {
 	listCommandInvocations operation[ssm.ListCommandInvocationsInput, ssm.ListCommandInvocationsOutput, ssm.Options]
 	getParameter           operation[ssm.GetParameterInput, ssm.GetParameterOutput, ssm.Options]
 
+	getCommandInvocation        operation[ssm.GetCommandInvocationInput, ssm.GetCommandInvocationOutput, ssm.Options]
 	describeInstanceInformation operation[ssm.DescribeInstanceInformationInput, ssm.DescribeInstanceInformationOutput, ssm.Options]
 }
 
@@ -32,7 +33,7 @@ type dynamodbClient struct {
 type operation[In, Out, Options any] func(context.Context, *In, ...func(*Options)) (*Out, error)
 
 func narrowSSM(c *ssm.Client) *ssmClient {
-	return &ssmClient{c.SendCommand, c.CancelCommand, c.ListCommands, c.ListCommandInvocations, c.GetParameter, c.DescribeInstanceInformation}
+	return &ssmClient{c.SendCommand, c.CancelCommand, c.ListCommands, c.ListCommandInvocations, c.GetParameter, c.GetCommandInvocation, c.DescribeInstanceInformation}
 }
 
 func narrowDynamoDB(c *dynamodb.Client) *dynamodbClient {
@@ -57,6 +58,10 @@ func (c *ssmClient) ListCommandInvocations(ctx context.Context, in *ssm.ListComm
 
 func (c *ssmClient) GetParameter(ctx context.Context, in *ssm.GetParameterInput, o ...func(*ssm.Options)) (*ssm.GetParameterOutput, error) {
 	return c.getParameter(ctx, in, o...)
+}
+
+func (c *ssmClient) GetCommandInvocation(ctx context.Context, in *ssm.GetCommandInvocationInput, o ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error) {
+	return c.getCommandInvocation(ctx, in, o...)
 }
 
 func (c *ssmClient) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, o ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {

@@ -88,6 +88,9 @@ var requests = map[string]*shape{
 		"CommandId": commandID, "InstanceId": instanceID, "MaxResults": number(1, 50), "NextToken": anyText,
 		"Filters": filters, "Details": boolean,
 	}),
+	"GetCommandInvocation": structure(map[string]*shape{
+		"CommandId": commandID, "InstanceId": instanceID,
+	}, "CommandId", "InstanceId"),
 	"GetParameter": structure(map[string]*shape{
 		"Name": text(shape{min: 1, max: 2048}), "WithDecryption": boolean,
 	}, "Name"),

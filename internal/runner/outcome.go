@@ -12,6 +12,9 @@ import (
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
+// showOutput is of how many nodes an answer shows what they wrote.
+const showOutput = 10
+
 // report settles a run that this delivery sent: at once, or when the caller has
 // waited for its outcome.
 func (t *task) report(ctx context.Context, s *sending) {
@@ -32,7 +35,7 @@ func (t *task) report(ctx context.Context, s *sending) {
 	if state != nil {
 		result.Status = state.Status
 		if t.command.NotifyOnFailure && (state.Failed() || state.Status == "Cancelled" && !t.cancelAsked(ctx, s.run)) {
-			t.unsettled(t.command.Name, failure(s.run, state))
+			t.unsettled(t.command.Name, t.failure(ctx, s.run, state))
 		}
 	}
 	t.settle(result)
@@ -142,27 +145,27 @@ func ask(r *ledger.Run) []ssmexec.Asked {
 
 // failure is the error of a run that failed, with the first lines that its nodes
 // wrote.
-func failure(run string, state *ssmexec.State) error {
+func (t *task) failure(ctx context.Context, run string, state *ssmexec.State) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s ended %s", run, state.Status)
+	shown := 0
 	for _, i := range state.Invocations {
 		if i.Status == "Success" {
 			continue
 		}
 		fmt.Fprintf(&b, "; node %s: %s, exit %d", i.Node, i.Status, i.ExitCode)
-		if text := firstLines(i.Output); text != "" {
+		if shown++; shown > showOutput {
+			continue
+		}
+		if text := firstLines(t.Exec.Written(ctx, i)); text != "" {
 			fmt.Fprintf(&b, ": %q", text)
 		}
 	}
 	return errors.New(b.String())
 }
 
-// firstLines is what an answer shows of a node's output: three lines of what it
-// wrote to standard error, or else to standard output.
+// firstLines is what an answer shows of a node's output: three lines.
 func firstLines(output string) string {
-	if _, stderr, ok := strings.Cut(output, "----------ERROR-------\n"); ok && strings.TrimSpace(stderr) != "" {
-		output = stderr
-	}
 	lines := strings.SplitN(strings.TrimSpace(output), "\n", 4)
 	text := strings.Join(lines[:min(3, len(lines))], "\n")
 	return strings.ToValidUTF8(text[:min(len(text), 300)], "")

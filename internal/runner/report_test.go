@@ -24,6 +24,22 @@ commands:
 	n.want(a, `ended Failed; node i-00000000000000002: Failed, exit 9: "disk: no such device\nsecond\nthird"`, "run: firing: Failed")
 }
 
+// SSM's lists show 2,500 characters, standard output first.
+func TestLongOutputDoesNotHideTheErrors(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, `
+targets: [{key: InstanceIds, values: [mi-00000000000000000]}]
+commands:
+  - name: fix
+    script: |
+      i=0; while [ $i -lt 500 ]; do echo "line $i of many"; i=$((i + 1)); done
+      echo "disk: no such device" >&2
+      exit 9
+`)
+	a := n.deliver(30*time.Second, fires("a"))
+	n.want(a, `ended Failed; node mi-00000000000000000: Failed, exit 9: "disk: no such device\nfailed to run commands: exit status 9"`, "run: firing: Failed")
+}
+
 func TestThePollingStartsFastAndBacksOff(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, `

@@ -68,7 +68,7 @@ func newNode(t *testing.T, config string, nodes ...ssmlocal.Node) *node {
 	n.runner = &runner.Runner{
 		Config: func() *amx.Config { return cfg }, Store: store, Window: window, Wait: 20 * time.Second,
 		Log:  slog.New(slog.NewTextHandler(testLog{t}, nil)),
-		Exec: &ssmexec.Executor{Client: client, Nodes: client, Poll: 10 * time.Millisecond, Backoff: 20 * time.Millisecond},
+		Exec: &ssmexec.Executor{Client: client, Nodes: client, Outputs: client, Poll: 10 * time.Millisecond, Backoff: 20 * time.Millisecond},
 	}
 	return n
 }

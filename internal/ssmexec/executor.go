@@ -24,6 +24,11 @@ type NodeLister interface {
 	DescribeInstanceInformation(context.Context, *ssm.DescribeInstanceInformationInput, ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error)
 }
 
+// An OutputReader is the part of SSM that keeps what a command wrote.
+type OutputReader interface {
+	GetCommandInvocation(context.Context, *ssm.GetCommandInvocationInput, ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error)
+}
+
 // An Executor runs commands through a [Client]. It is safe for concurrent use.
 type Executor struct {
 	Client Client
@@ -31,6 +36,10 @@ type Executor struct {
 	// Nodes knows the managed nodes. nil: nobody does, and targets by Address
 	// are refused.
 	Nodes NodeLister
+
+	// Outputs has more of what a failed command wrote than the lists do. nil:
+	// nobody has.
+	Outputs OutputReader
 
 	// Poll is the wait before the state of a command is asked the second time;
 	// it doubles up to ten times itself. 0: 200 ms.

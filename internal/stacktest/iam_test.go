@@ -110,6 +110,7 @@ func TestRights(t *testing.T) {
 		"dynamodb:PutItem arn:aws:dynamodb:eu-central-1:123456789012:table/Table",
 		"ssm:CancelCommand *",
 		"ssm:DescribeInstanceInformation *",
+		"ssm:GetCommandInvocation *",
 		"ssm:ListCommandInvocations *",
 		"ssm:ListCommands *",
 	}
@@ -190,7 +191,7 @@ func TestActionsAreTheOperationsThatAmxCalls(t *testing.T) {
 
 // resourceless are the actions for which AWS has no resource-level permission.
 // https://docs.aws.amazon.com/service-authorization/latest/reference/list_ssm.html
-var resourceless = []string{"ssm:CancelCommand", "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:DescribeInstanceInformation"}
+var resourceless = []string{"ssm:CancelCommand", "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation", "ssm:DescribeInstanceInformation"}
 
 func TestEveryResourceIsANamedOneWhereAWSHasNames(t *testing.T) {
 	eachStack(t, func(t *testing.T, s *stack) {
