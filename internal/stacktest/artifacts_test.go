@@ -110,6 +110,10 @@ func TestTheBuiltFunctionsAnswerTheExampleEvents(t *testing.T) {
 			}
 			answers[name] = string(a.Body)
 		}
+		if _, err := f.Terminate(); err != nil { // then its log is whole
+			t.Error(err)
+		}
+		shownOnTheDashboard(t, s, f.Log())
 	}
 	for name, want := range map[string]string{
 		"webhook-firing.json": `"action":"run"`, "webhook-resolved.json": `"action":"skip"`,
@@ -134,6 +138,33 @@ func TestTheBuiltFunctionsAnswerTheExampleEvents(t *testing.T) {
 	sent := ssm.Commands()
 	if len(sent) != 1 || sent[0].Document != "AWS-RunShellScript" || !slices.Equal(sent[0].Nodes, []string{"i-0123456789abcdef0"}) {
 		t.Errorf("sent %+v", sent)
+	}
+}
+
+// shownOnTheDashboard looks for what the dashboard's query does: lines with one
+// of its messages, that have its fields.
+func shownOnTheDashboard(t *testing.T, s *stack, log string) {
+	t.Helper()
+	body := s.of("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"].(string)
+	query := regexp.MustCompile(`fields @timestamp, ([^|]*) \| filter message in \[([^]]*)\]`).FindStringSubmatch(body)
+	if query == nil {
+		t.Fatalf("no such query in %s", body)
+	}
+	found := 0
+	for line := range strings.Lines(log) {
+		var entry object
+		if json.Unmarshal([]byte(line), &entry) != nil || !strings.Contains(query[2], fmt.Sprintf("'%v'", entry["message"])) {
+			continue
+		}
+		found++
+		for field := range strings.SplitSeq(strings.TrimSpace(query[1]), ", ") {
+			if _, there := entry[field]; !there && field != "error" { // what is unsettled has one
+				t.Errorf("the dashboard shows %s, which is not in %s", field, line)
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("the dashboard shows %d of two decisions:\n%s", found, log)
 	}
 }
 
