@@ -109,7 +109,7 @@ func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error
 		return false, err
 	}
 	if len(missing) == 0 {
-		s.errs = nil
+		s.next()
 		t.recorded(ctx, s, entry, run, nil)
 		return false, nil
 	}

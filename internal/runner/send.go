@@ -22,7 +22,8 @@ type sending struct {
 	reason ledger.Reason
 	alerts amx.Alerts
 	inputs []*ssm.SendCommandInput // by chunk; nil: to be rendered if they are needed
-	errs   []error
+	errs   []error                 // of the last sends
+	before []error                 // what SSM refused in sends before those
 }
 
 // claim renders the runs that are due and enters them in the entry. What cannot
@@ -164,7 +165,7 @@ func (t *task) send(ctx context.Context, s *sending) {
 // there is nothing more to do about it.
 func (t *task) sendChunks(ctx context.Context, s *sending, chunks []int) *ledger.Run {
 	var sent []ledger.Sent
-	s.errs = nil
+	s.next()
 	var mu sync.Mutex
 	sends, cancel := context.WithDeadline(ctx, t.sends)
 	defer cancel()
@@ -231,12 +232,11 @@ func (t *task) recorded(ctx context.Context, s *sending, entry *ledger.Entry, ru
 		if len(run.Commands()) == 0 {
 			return run // there is nothing that could be reported as run
 		}
-		if refused(s.errs) {
-			t.settle(Result{
-				Command: t.command.Name, Action: ActionRefuse, Reason: "part of the run: " + failed.Error(),
-				RunID: s.run, Alerts: fingerprints(s.alerts),
-			})
-		}
+	}
+	if reason := partly(s, run); reason != "" {
+		t.settle(Result{
+			Command: t.command.Name, Action: ActionRefuse, Reason: reason, RunID: s.run, Alerts: fingerprints(s.alerts),
+		})
 	}
 	t.Log.InfoContext(ctx, "sent", "command", t.command.Name, "reason", string(s.reason), "run_id", s.run,
 		"command_ids", run.Commands(), "alerts", fingerprints(s.alerts))
@@ -245,6 +245,22 @@ func (t *task) recorded(ctx context.Context, s *sending, entry *ledger.Entry, ru
 	t.sent = append(t.sent, s)
 	return run
 }
+
+// partly says why a part of the run is not run, where SSM refused it: in this
+// delivery, or in one whose answer nobody has.
+func partly(s *sending, run *ledger.Run) string {
+	errs := append(slices.Clone(s.before), refusals(s.errs)...)
+	switch {
+	case len(errs) > 0:
+		return "part of the run: " + errors.Join(errs...).Error()
+	case slices.ContainsFunc(run.Chunks, func(c ledger.Chunk) bool { return c.Refused }):
+		return "part of the run: SSM refused it before"
+	}
+	return ""
+}
+
+// next makes room for the errors of the next sends, and keeps what was refused.
+func (s *sending) next() { s.before, s.errs = append(s.before, refusals(s.errs)...), nil }
 
 func commandsOf(sent []ledger.Sent) []string {
 	var ids []string
@@ -256,6 +272,8 @@ func commandsOf(sent []ledger.Sent) []string {
 	return ids
 }
 
-func refused(errs []error) bool {
-	return !slices.ContainsFunc(errs, func(err error) bool { return ssmexec.Judge(err) != ssmexec.Refused })
+func refused(errs []error) bool { return len(refusals(errs)) == len(errs) }
+
+func refusals(errs []error) []error {
+	return slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return ssmexec.Judge(err) != ssmexec.Refused })
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/amx-lambda/amx/internal/ledger"
@@ -18,6 +19,7 @@ type bug struct {
 	name   string
 	tables func(table) ledger.Store
 	agents func(agent) ssmexec.Client
+	shape  func(*shape) // what it shows in, where that is seldom drawn
 }
 
 func (b bug) store(t table) ledger.Store {
@@ -41,6 +43,10 @@ var bugs = []bug{
 		return edits{t, func(e *ledger.Entry) { e.Resolves = nil }, nil}
 	}},
 	{name: "the SDK retries a send", agents: func(a agent) ssmexec.Client { return sdkRetries{a} }},
+	{
+		name: "one token for all chunks", agents: func(a agent) ssmexec.Client { return oneToken{a} },
+		shape: func(s *shape) { s.chunked = true },
+	},
 	{name: "a retry under the old run ID", agents: func(a agent) ssmexec.Client { return oldRunID{a} }},
 	{name: "cancel dropped when the claimant died", tables: func(t table) ledger.Store {
 		return edits{t, nil, func(e *ledger.Entry) {
@@ -179,6 +185,14 @@ func (a sdkRetries) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o
 		}
 	}
 	return out, err
+}
+
+type oneToken struct{ agent }
+
+func (a oneToken) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
+	copied := *in
+	copied.Comment = aws.String(strings.Replace(*in.Comment, " 2/2 ", " 1/2 ", 1))
+	return a.agent.SendCommand(ctx, &copied, o...)
 }
 
 // oldRunID gives each run of an entry the ID of the first, as the guard sees it.

@@ -105,3 +105,29 @@ func TestARetryReachesNodesThatWereRefused(t *testing.T) {
 		}
 	})
 }
+
+// A refusal is told also where the answer for another chunk was lost, and that
+// one had to be sent again.
+func TestARefusedPartIsToldAfterAResend(t *testing.T) {
+	in(t, chunked(), func(w *world) {
+		a := w.sandbox("A", map[string]fate{"SendCommand 1": {err: apiError("InvalidDocument")}, "SendCommand 2": lostAnswer})
+		w.cloud.refuse = nil
+		got := says(a.deliver(w.T, message(w.fires("a", 0), w.fires("b", 0))))
+		if want := "refuse a b: part of the run: SendCommand: api error InvalidDocument: said the model; run a b: firing c0"; got != want {
+			t.Errorf("answered %s", got)
+		}
+	})
+}
+
+// The delivery that was told of the refusal died; who adopts the run says what
+// the ledger has of it.
+func TestARefusedPartIsToldByWhoAdoptsTheRun(t *testing.T) {
+	in(t, chunked(), func(w *world) {
+		a := w.sandbox("A", map[string]fate{
+			"SendCommand of chunk 1": {err: apiError("InvalidDocument")}, "SendCommand of chunk 0": lostAnswer, "Put 2": {dies: "after"},
+		})
+		both := message(w.fires("a", 0), w.fires("b", 0))
+		a.deliver(w.T, both)
+		w.expect(w.sandbox("B", nil), both, "refuse a b: part of the run: SSM refused it before; run a b: claimed before and not sent c0")
+	})
+}

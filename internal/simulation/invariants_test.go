@@ -13,6 +13,9 @@ import (
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
+// refusal is SSM's word for what it will not have, now or later.
+const refusal = "InvalidDocument"
+
 // obeyed is how long after an accepted cancellation, or a signal that was sent,
 // a node may still run the command.
 const obeyed = 5 * time.Second
@@ -22,6 +25,7 @@ func (s *schedule) check() []string {
 	s.onePassEach()
 	s.nothingAfterItsResolve()
 	s.everyAcknowledgedFiringRan()
+	s.everyRunRan()
 	s.theGate()
 	s.truth()
 	s.settledInTheEnd()
@@ -192,6 +196,9 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 		}) {
 			continue
 		}
+		if a.answer.Err != nil && strings.Contains(a.answer.Err.Error(), refusal) {
+			return time.Time{}
+		}
 		told, full := false, false
 		for _, r := range a.answer.Results {
 			if !slices.Contains(r.Alerts, fingerprint) {
@@ -254,6 +261,23 @@ func (s *schedule) cancelledByToken(r *run) bool {
 			return a.name == c.cancelledBy && (a.answer.Err == nil || strings.Contains(a.answer.Err.Error(), "reading the ledger: "))
 		})
 	})
+}
+
+// everyRunRan: a run that SSM took, and that nobody stopped, ran on each of its
+// nodes.
+func (s *schedule) everyRunRan() {
+	for _, r := range s.runs() {
+		if s.shape.term || slices.ContainsFunc(r.commands, func(c *command) bool { return c.cancelled }) {
+			continue
+		}
+		for _, c := range r.commands {
+			for _, node := range c.nodes {
+				if !slices.ContainsFunc(r.passes, func(p *pass) bool { return p.node == node }) {
+					s.violation("%s never ran on %s", r.id, node)
+				}
+			}
+		}
+	}
 }
 
 // theGate: at no time do more runs run than max.

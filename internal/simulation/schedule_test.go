@@ -86,6 +86,9 @@ func newSchedule(seed uint64, b bug) *schedule {
 	if r.IntN(2) == 0 {
 		s.shape.wait = 5 * time.Second
 	}
+	if b.shape != nil {
+		b.shape(&s.shape)
+	}
 	config := group
 	if s.shape.chunked {
 		config = chunked()
@@ -110,6 +113,9 @@ func newSchedule(seed uint64, b bug) *schedule {
 	for i := range n {
 		h := &history{name: string(rune('a' + i)), skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second)}
 		at := between(r, 0, 3*time.Minute)
+		if i > 0 && s.shape.chunked {
+			at = s.alerts[0].episodes[0].start // it takes two alerts to have two chunks
+		}
 		for range 1 + r.IntN(2) {
 			e := episode{start: at.Round(time.Second)}
 			e.end = (e.start + between(r, 5*time.Second, []time.Duration{time.Minute, 15 * time.Minute}[r.IntN(2)])).Round(time.Second)
@@ -190,7 +196,7 @@ func (s *schedule) fate(c call) fate {
 	case n < 20 && c.op == "SendCommand":
 		fault, f.err = "throttled", apiError("ThrottlingException")
 	case n < 21 && c.op == "SendCommand":
-		fault, f.err = "refused", apiError("InvalidDocument")
+		fault, f.err = "refused", apiError(refusal)
 	case n < 20 && c.op == "Put":
 		fault, f.lost = "meets itself", ledger.ErrConflict
 	case n < 22 && c.op != "SendCommand" && c.op != "Put":

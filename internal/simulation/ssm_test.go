@@ -93,7 +93,7 @@ func parse(in *ssm.SendCommandInput) *request {
 func (a agent) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
 	r := parse(in)
 	var id string
-	err := a.do(ctx, "SendCommand", fmt.Sprintf("%s %d %s", r.token.Entry, r.token.Chunk, r.signal), func() error {
+	err := a.do(ctx, "SendCommand", fmt.Sprintf("%s %d %s%v", r.token.Entry, r.token.Chunk, r.signal, r.nodes[:min(1, len(r.nodes))]), func() error {
 		if a.cloud.refuse != nil {
 			if err := a.cloud.refuse(r); err != nil {
 				return err
