@@ -229,7 +229,7 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 				continue
 			}
 			serving++
-			if s.cancelledByToken(r) {
+			if s.cancelledByToken(r) || s.partlyRefused(r) {
 				return
 			}
 			// A retry leaves out the nodes on which the run before it succeeded.
@@ -249,6 +249,15 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 	if len(nodes) < want || !nodes[nodeOf(fingerprint)] {
 		s.violation("%s since %v was acknowledged at %v, resolved at %v, and ran on %d nodes, not %d (of %d runs)", fingerprint, s.since(start), s.since(acknowledged), s.since(resolved), len(nodes), want, serving)
 	}
+}
+
+// partlyRefused says that an answer told of a part of the run that SSM refused.
+func (s *schedule) partlyRefused(r *run) bool {
+	return slices.ContainsFunc(s.attempts, func(a *attempt) bool {
+		return slices.ContainsFunc(a.answer.Results, func(result runner.Result) bool {
+			return result.Action == runner.ActionRefuse && result.RunID == r.id
+		})
+	})
 }
 
 // cancelledByToken says that a resolve found the ledger down, and cancelled the
