@@ -27,6 +27,8 @@ type cloud struct {
 	fails  func(node string) bool                             // the command fails there
 	refuse func(r *request) error                             // what SSM will not have
 
+	ids string // the form of SSM's command IDs, which are all of one length
+
 	mu       sync.Mutex
 	records  map[string]ledger.Record
 	commands []*command
@@ -34,12 +36,14 @@ type cloud struct {
 	passes   []*pass              // those that ran the command, in the order of their start
 	covers   map[string][]alertOf // :: run → the episodes that it was claimed for
 	before   map[string]string    // :: run → the run that it retries
+	claimed  map[string]time.Time // :: run → when it was claimed
+	refused  map[string]bool      // :: run → SSM refused a part of it
 	trace    []string
 	gone     chan struct{} // closed at the end of the world
 }
 
 func newCloud() *cloud {
-	return &cloud{records: map[string]ledger.Record{}, guards: map[string]*pass{}, covers: map[string][]alertOf{}, before: map[string]string{}, gone: make(chan struct{})}
+	return &cloud{ids: "c%d", records: map[string]ledger.Record{}, guards: map[string]*pass{}, covers: map[string][]alertOf{}, before: map[string]string{}, claimed: map[string]time.Time{}, refused: map[string]bool{}, gone: make(chan struct{})}
 }
 
 // A call is one request of a process to the cloud.
@@ -244,10 +248,13 @@ func (c *cloud) claims(r ledger.Record) {
 		return
 	}
 	for _, run := range e.Runs {
+		for _, chunk := range run.Chunks {
+			c.refused[run.ID] = c.refused[run.ID] || chunk.Refused
+		}
 		if _, known := c.covers[run.ID]; known {
 			continue
 		}
-		c.covers[run.ID], c.before[run.ID] = []alertOf{}, run.Prev
+		c.covers[run.ID], c.before[run.ID], c.claimed[run.ID] = []alertOf{}, run.Prev, run.Claimed
 		for _, p := range e.Episodes {
 			if p.Run == run.ID {
 				c.covers[run.ID] = append(c.covers[run.ID], alertOf{p.Fingerprint, strconv.FormatInt(p.StartsAt.Unix(), 10)})

@@ -62,6 +62,9 @@ func (s *schedule) runs() []*run {
 		if r == nil {
 			r = &run{id: c.token.Run}
 			r.claimed, _ = ssmexec.RunTime(r.id)
+			if claimed, known := s.cloud.claimed[r.id]; known {
+				r.claimed = claimed
+			}
 			r.alerts = slices.Clone(s.cloud.covers[r.id])
 			known[r.id], all = r, append(all, r)
 		}
@@ -229,7 +232,7 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 				continue
 			}
 			serving++
-			if s.cancelledByToken(r) || s.partlyRefused(r) {
+			if s.cancelledByToken(r) || s.cloud.refused[r.id] {
 				return
 			}
 			// A retry leaves out the nodes on which the run before it succeeded.
@@ -249,15 +252,6 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 	if len(nodes) < want || !nodes[nodeOf(fingerprint)] {
 		s.violation("%s since %v was acknowledged at %v, resolved at %v, and ran on %d nodes, not %d (of %d runs)", fingerprint, s.since(start), s.since(acknowledged), s.since(resolved), len(nodes), want, serving)
 	}
-}
-
-// partlyRefused says that an answer told of a part of the run that SSM refused.
-func (s *schedule) partlyRefused(r *run) bool {
-	return slices.ContainsFunc(s.attempts, func(a *attempt) bool {
-		return slices.ContainsFunc(a.answer.Results, func(result runner.Result) bool {
-			return result.Action == runner.ActionRefuse && result.RunID == r.id
-		})
-	})
 }
 
 // cancelledByToken says that a resolve found the ledger down, and cancelled the

@@ -105,6 +105,7 @@ func newSchedule(seed uint64, b bug) *schedule {
 	if s.config, err = amx.ParseConfig("amx.yaml", []byte(config)); err != nil {
 		panic(err)
 	}
+	s.cloud.ids = "c%03d"
 	s.surroundings()
 	n := 1 + r.IntN(3)
 	if s.shape.chunked {

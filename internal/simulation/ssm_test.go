@@ -111,7 +111,7 @@ func (a agent) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...f
 func (c *cloud) send(r *request, comment, by string) string {
 	now := time.Now()
 	cmd := &command{
-		request: r, id: fmt.Sprintf("c%d", len(c.commands)), comment: comment, by: by,
+		request: r, id: fmt.Sprintf(c.ids, len(c.commands)), comment: comment, by: by,
 		sent: now, listed: now.Add(c.lag), cancel: make(chan struct{}),
 	}
 	if c.lags != nil {
