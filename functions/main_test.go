@@ -123,13 +123,17 @@ type episode struct {
 // webhookEvent is the episode's firing, or its resolve, as a function URL hands
 // it on.
 func (e episode) webhookEvent(status string) []byte {
-	body := must(map[string]any{
+	return urlEvent(must(map[string]any{
 		"version": "4", "receiver": "amx", "status": status, "groupLabels": map[string]string{"node": e.node},
 		"alerts": []any{map[string]any{
 			"status": status, "startsAt": e.start, "endsAt": e.end,
 			"labels": map[string]string{"alertname": e.alert, "instance_id": e.node, "path": "/tmp/it's {{ssm:secret}} $(id)"},
 		}},
-	})
+	}))
+}
+
+// urlEvent is a notification as a function URL hands it on.
+func urlEvent(body []byte) []byte {
 	return must(map[string]any{
 		"version": "2.0", "headers": map[string]string{"authorization": "Bearer " + token},
 		"requestContext": map[string]any{"http": map[string]string{"method": "POST", "path": "/", "sourceIp": "203.0.113.7"}},

@@ -237,6 +237,15 @@ func step(steps *[]Step, reason Reason, run string, a *amx.Alert) {
 	(*steps)[i].Alerts = append((*steps)[i].Alerts, *a)
 }
 
+// Holds says that the entry takes the run that is due, and does not grow past
+// [MaxSize] with it.
+func (e *Entry) Holds(d Due, r Run, now time.Time) bool {
+	with := Entry{Episodes: slices.Clone(e.Episodes), Resolves: slices.Clone(e.Resolves), Runs: slices.Clone(e.Runs)}
+	with.Claim(d, r, now)
+	value, _ := with.Encode()
+	return len(value) <= MaxSize
+}
+
 // Claim enters a run for the alerts that are due, before it is sent.
 func (e *Entry) Claim(d Due, r Run, now time.Time) {
 	r.Prev, r.Attempt, r.Claimed = d.Prev, d.Attempt, now

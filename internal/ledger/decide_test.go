@@ -313,13 +313,32 @@ func TestPruning(t *testing.T) {
 		name  string
 		story []line
 	}{
-		{"an ended episode and its resolve are kept 7 days", []line{
+		{"an ended episode is kept 15 minutes, and its resolve 7 days", []line{
+			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
+			{stops("r1", 5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
+			{comes(19*m, resolves("b", 4*m)), "skip b: resolved: no run of this alert is known"},
+			entryIs(1, 2, 1),
+			{comes(19*m+1, resolves("c", 4*m)), "skip c: resolved: no run of this alert is known"},
+			entryIs(0, 3, 0),
+			{comes(7*d+5*m+1, resolves("d", 4*m)), "skip d: resolved: no run of this alert is known"},
+			entryIs(0, 3, 0), // a's is gone
+		}},
+		{"an ended episode is kept while its run may go on", []line{
+			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
+			{comes(7*d+5*m, resolves("b", 4*m)), "skip b: resolved: no run of this alert is known"},
+			entryIs(1, 2, 1),
+			{stops("r1", 7*d+5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
+			{comes(7*d+5*m, resolves("c", 4*m)), "skip c: resolved: no run of this alert is known"},
+			entryIs(0, 3, 0),
+		}},
+		{"a run that has a slot stays until it is known to be over, or 7 days", []line{
+			{func(s *teller) string { s.entry.Run("r1").Slot = true; return "" }, ""},
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
 			{stops("r1", 5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{comes(7*d+4*m, resolves("b", 4*m)), "skip b: resolved: no run of this alert is known"},
 			entryIs(1, 2, 1),
-			{comes(7*d+5*m+1, resolves("c", 4*m)), "skip c: resolved: no run of this alert is known"},
-			entryIs(0, 2, 0),
+			{comes(7*d+4*m+1, resolves("c", 4*m)), "skip c: resolved: no run of this alert is known"},
+			entryIs(0, 3, 0),
 		}},
 		{"an open episode is kept 30 days after its last firing", []line{
 			{comes(10*d, fires("a", 0)), "ask for r1 for a: already running for this alert"},

@@ -7,9 +7,15 @@ import (
 	"time"
 )
 
-// Keep is how long an ended episode and the record of a resolve are kept: far
-// longer than any queue holds back a delivery.
+// Keep is how long the record of a resolve is kept, and an episode that has ended
+// while its run may not have: far longer than any queue holds back a delivery.
 const Keep = 7 * 24 * time.Hour
+
+// MaxSize is the size, in bytes of its encoding, up to which an entry takes new
+// runs. What ends them is written past it too: an episode's end and its resolve
+// are about as long as the episode, so that an entry at this size still fits into
+// DynamoDB's 400 KB, gzipped to a quarter, when all of its alerts have resolved.
+const MaxSize = 700 << 10
 
 // KeepOpen is how long an episode whose resolve never comes is kept after the
 // last firing of it that was seen. Alertmanager repeats a firing group every
@@ -66,6 +72,10 @@ type Run struct {
 	// CancelAsked: every episode that it covers has ended. It is not sent any
 	// more, and who records a command of it cancels that command.
 	CancelAsked bool `json:"cancel,omitempty"`
+
+	// Slot: it has a slot of its command's gate, which is free once the entry has
+	// no such run. So it stays until it is known to be over.
+	Slot bool `json:"slot,omitempty"`
 
 	Targets []Target `json:"targets,omitempty"` // as they were rendered
 	Chunks  []Chunk  `json:"chunks"`            // one for each SendCommand
@@ -156,11 +166,17 @@ func (p *Episode) keptUntil() time.Time {
 
 // prune forgets what no delivery can ask for any more. An episode stays while
 // its run may still have to be stopped, also by a resolve that was redriven
-// from a queue after a week.
+// from a queue after a week. One that has ended, and its run with it, stays only
+// to tell those who repeat the resolve: an alert that flaps would else fill its
+// entry.
 func (e *Entry) prune(now time.Time) {
 	e.Episodes = slices.DeleteFunc(e.Episodes, func(p Episode) bool {
 		r := e.Run(p.Run)
-		return p.keptUntil().Before(now) && (r == nil || r.Over() || r.Until.Before(now) && !r.toStop())
+		over := r == nil || r.Over()
+		past := over || r.Until.Before(now) && !r.toStop()
+		settled := over || !r.Slot && (past || r.CancelAsked && !r.toStop())
+		ended := !p.EndsAt.IsZero() && later(p.EndsAt, p.Seen).Add(Late).Before(now)
+		return ended && settled || past && p.keptUntil().Before(now)
 	})
 	e.Resolves = slices.DeleteFunc(e.Resolves, func(r Resolve) bool {
 		return r.SentAt.Add(Keep).Before(now)

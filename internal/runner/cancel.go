@@ -23,8 +23,12 @@ const settleCancel = time.Second
 // cancelled. Any other is sent by a command of its own.
 const sigkill = "SIGKILL"
 
+// narrower is the way out where a group is too large for an entry of the ledger.
+const narrower = "group by more labels in Alertmanager, or set scope: alert"
+
 var (
 	errNoTime    = errors.New("no time left for a claim: raise the function's timeout, or send again")
+	errFull      = errors.New("the group's entry in the ledger is full, so that nothing new runs for it: " + narrower)
 	errMaybeSent = errors.New("it may have been sent, and SSM does not list it yet")
 )
 

@@ -220,6 +220,7 @@ func (d *delivery) answer(ctx context.Context) Answer {
 			"command_ids", r.CommandIDs, "alerts", r.Alerts, "status", r.Status, "receiver", d.message.Receiver)
 	}
 	slices.SortFunc(d.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	d.errs = slices.CompactFunc(d.errs, func(a, b error) bool { return a.Error() == b.Error() }) // a thousand runs may have one reason
 	for _, err := range d.errs {
 		d.Log.ErrorContext(ctx, "unsettled", "error", err.Error(), "receiver", d.message.Receiver)
 	}

@@ -48,6 +48,10 @@ func (t *task) claim(ctx context.Context, entry *ledger.Entry, due []ledger.Due)
 			t.unused = append(t.unused, s.run)
 			late = true
 			continue
+		case !entry.Holds(d, run, t.now()):
+			t.unused = append(t.unused, s.run)
+			t.unsettled(t.command.Name, errFull)
+			continue
 		}
 		switch taken, err := t.take(ctx, s.run); {
 		case err != nil:
@@ -82,7 +86,7 @@ func (t *task) render(ctx context.Context, entry *ledger.Entry, d ledger.Due) (*
 	}
 	run := ledger.Run{
 		ID: id, Holder: t.holder, Lease: t.lease, Targets: targets, Chunks: make([]ledger.Chunk, len(inputs)),
-		Until: now.Add(t.command.DeliveryTimeout + t.command.Timeout),
+		Until: now.Add(t.command.DeliveryTimeout + t.command.Timeout), Slot: t.command.Max > 0,
 	}
 	return &sending{task: t, run: id, reason: d.Reason, alerts: d.Alerts, inputs: inputs}, run, nil
 }

@@ -190,7 +190,7 @@ func (t *task) write(ctx context.Context, r ledger.Record, e *ledger.Entry) (led
 		return r, nil
 	}
 	if errors.Is(err, ledger.ErrTooLarge) {
-		return r, fmt.Errorf("writing the ledger: %w: group by more labels, or set scope: alert", err)
+		return r, fmt.Errorf("writing the ledger: %w: %s", err, narrower)
 	}
 	now, readErr := t.Store.Get(ctx, r.Key)
 	if readErr != nil {

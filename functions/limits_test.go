@@ -1,0 +1,122 @@
+package functions
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/awstest"
+)
+
+// many is a webhook's event with that many alerts of one group.
+func many(alert string, n int, status string) []byte {
+	alerts := make([]any, n)
+	for i := range alerts {
+		alerts[i] = map[string]any{
+			"status": status, "startsAt": start.Add(time.Duration(i) * time.Millisecond), "endsAt": start.Add(time.Minute),
+			"labels": map[string]string{"alertname": alert, "instance_id": node1, "path": fmt.Sprintf("/%04d", i)},
+		}
+	}
+	return urlEvent(must(map[string]any{
+		"version": "4", "receiver": "amx", "status": status, "groupLabels": map[string]string{"alertname": alert}, "alerts": alerts,
+	}))
+}
+
+// The group of the command `restart-nginx` is one entry, however many alerts it has.
+func TestAGroupOfAThousandAlerts(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	f := s.webhook()
+	for _, status := range []string{"firing", "firing", "resolved", "resolved"} {
+		if a := s.post(f, many("NginxDown", 1000, status)); a.StatusCode != 200 {
+			t.Errorf("%s: got %d %.300s", status, a.StatusCode, a.Body)
+		}
+	}
+	if sent := s.ssm.Commands(); len(sent) != 1 || sent[0].Status != "Cancelled" {
+		t.Errorf("sent %v", sent)
+	}
+}
+
+// Past what an entry holds nothing new runs, and the answer says what to do.
+// Who groups by more labels is served, and so is the resolve of what has run.
+func TestAGroupThatIsTooLargeForItsEntry(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	f := s.webhook()
+	const large = 8000
+	for _, step := range []struct {
+		alerts int
+		status string
+		code   int
+		want   string
+	}{
+		{large, "firing", 500, `command \"restart-nginx\": the group's entry in the ledger is full, so that nothing new runs for it: group by more labels in Alertmanager, or set scope: alert`},
+		{1000, "firing", 200, `"action":"run"`},
+		{large, "firing", 500, `the group's entry in the ledger is full`},
+		{1000, "resolved", 200, `"action":"cancel"`},
+	} {
+		a := s.post(f, many("NginxDown", step.alerts, step.status))
+		if a.StatusCode != step.code || !strings.Contains(a.Body, step.want) {
+			t.Errorf("%d alerts %s: got %d %.500s", step.alerts, step.status, a.StatusCode, a.Body)
+		}
+	}
+	if sent := s.ssm.Commands(); len(sent) != 1 || sent[0].Status != "Cancelled" {
+		t.Errorf("%d commands were sent", len(sent))
+	}
+}
+
+// The command `clean` runs for each alert by itself: a thousand runs are more
+// than one invocation can send. What it has no time for is answered 500, and the
+// next delivery goes on from there.
+func TestAThousandRunsOfOneMessage(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	var sends atomic.Int64
+	s.wire.Fault = func(c awstest.Call) *awstest.Fault {
+		if c.Operation != "SendCommand" {
+			return nil
+		}
+		if sends.Add(1)%10 == 0 {
+			return &awstest.Fault{Error: "ThrottlingException"}
+		}
+		time.Sleep(80 * time.Millisecond)
+		return nil
+	}
+	f := s.webhook()
+	if _, err := f.Init(); err != nil {
+		t.Fatal(err)
+	}
+	message := many("DiskFull", 1000, "firing")
+	sent := 0
+	for delivery := 1; ; delivery++ {
+		var answer urlAnswer
+		a := f.Invoke(message, 6*time.Second)
+		if a.Err != nil {
+			t.Fatalf("delivery %d: %v", delivery, a.Err)
+		}
+		if err := json.Unmarshal(a.Body, &answer); err != nil {
+			t.Fatal(err)
+		}
+		now := len(s.ssm.Commands())
+		t.Logf("delivery %d: %d, %d runs so far", delivery, answer.StatusCode, now)
+		if now <= sent || delivery == 1 && answer.StatusCode != 500 {
+			t.Fatalf("delivery %d was answered %d, and %d runs were sent before it, %d after: %.300s", delivery, answer.StatusCode, sent, now, answer.Body)
+		}
+		if sent = now; answer.StatusCode == 200 {
+			break
+		}
+		if !strings.Contains(answer.Body, "no time left for a claim") {
+			t.Errorf("delivery %d: %.300s", delivery, answer.Body)
+		}
+	}
+	runs := map[string]bool{}
+	for _, c := range s.ssm.Commands() {
+		runs[c.Parameters["commands"][1]] = true
+	}
+	if sent != 1000 || len(runs) != 1000 {
+		t.Errorf("%d commands of %d runs for 1000 alerts", sent, len(runs))
+	}
+}
