@@ -26,6 +26,7 @@ BUILD_LAMBDA = CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) $(GO) build $(BUIL
 
 BENCH    ?= .
 FUZZTIME ?= 30s
+SEEDS    ?= 2000
 
 # It has to build with the Go release of go.mod.
 GOLANGCI_VERSION := v2.15.0
@@ -49,6 +50,12 @@ test: ## all tests of the product
 .PHONY: test-race
 test-race: ## the same under the race detector
 	CGO_ENABLED=1 $(GO) test -race ./...
+
+# Fake time: 100,000 schedules take some six minutes on one core. A seed that
+# fails is printed, and SEED=N plays it again, with all that happened.
+.PHONY: sim
+sim: ## the simulation: SEEDS=2000 schedules, from FROM=1 on, or the one of SEED
+	SEEDS=$(SEEDS) FROM=$(FROM) SEED=$(SEED) $(GO) test -run '^TestSimulation$$' -count=1 -timeout 0 -v ./internal/simulation
 
 .PHONY: conformance
 conformance: ## the tests against the real Alertmanager's packages

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -130,4 +131,46 @@ func TestARefusedPartIsToldByWhoAdoptsTheRun(t *testing.T) {
 		a.deliver(w.T, both)
 		w.expect(w.sandbox("B", nil), both, "refuse a b: part of the run: SSM refused it before; run a b: claimed before and not sent c0")
 	})
+}
+
+// Two senders whose clocks are a minute apart tell of one firing and its end: it
+// has one run, whoever comes first, and that ends.
+func TestSendersWhoseClocksAreAMinuteApart(t *testing.T) {
+	const apart = time.Minute
+	for _, tt := range []struct {
+		name    string
+		senders [2]time.Duration // by how much their clocks are ahead
+	}{
+		{"the first is ahead", [2]time.Duration{apart, 0}},
+		{"the second is ahead", [2]time.Duration{0, apart}},
+		{"both are behind", [2]time.Duration{-apart, -apart}},
+		{"one is behind", [2]time.Duration{-apart, 0}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, one, func(w *world) {
+				w.cloud.lasts = forHours
+				at := func(sender int, d time.Duration) time.Duration { return d + tt.senders[sender] }
+				for i := range 2 {
+					w.until(10*time.Second + time.Duration(i)*time.Second)
+					w.sandbox(fmt.Sprint("F", i), nil).deliver(w.T, message(w.fires("a", at(i, 0))))
+				}
+				w.ran(1)
+				for i := range 2 {
+					w.until(5*time.Minute + time.Duration(i)*time.Second)
+					if a := w.sandbox(fmt.Sprint("R", i), nil).deliver(w.T, message(w.resolves("a", at(i, 0), at(i, 5*time.Minute)))); a.Err != nil {
+						w.Error(a.Err)
+					}
+				}
+				time.Sleep(time.Second)
+				w.nothingRuns()
+				// A repeat that the resolve has overtaken is late.
+				for i := range 2 {
+					w.sandbox(fmt.Sprint("L", i), nil).deliver(w.T, message(w.fires("a", at(i, 0))))
+				}
+				time.Sleep(time.Second)
+				w.nothingRuns()
+				w.ran(1)
+			})
+		})
+	}
 }

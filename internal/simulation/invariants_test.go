@@ -89,20 +89,23 @@ func (a alertOf) at() time.Time {
 }
 
 // onePassEach: an episode has its command once on a node; more often only where
-// a retry follows a failure.
+// a retry follows a failure, or repeat_after has passed.
 func (s *schedule) onePassEach() {
 	type place struct{ fingerprint, start, node string }
 	seen := map[place][]*pass{}
+	claimed := map[string]time.Time{}
 	for _, r := range s.runs() {
+		claimed[r.id] = r.claimed
 		for _, p := range r.passes {
 			for _, a := range r.alerts {
 				k := place{a.fingerprint, a.start, p.node}
 				for _, before := range seen[k] {
-					if before.run == p.run || before.running() || before.code == 0 || !before.ended.Before(p.started) {
+					repeats := s.shape.repeat > 0 && r.claimed.Sub(claimed[before.run]) >= s.shape.repeat/100*95
+					if before.run == p.run || before.running() || before.code == 0 && !repeats || !before.ended.Before(p.started) {
 						s.violation("%s of %s has %s on %s beside or after %s, which did not fail", p.command.id, a.fingerprint, p.run, p.node, before.command.id)
 					}
 				}
-				if seen[k] = append(seen[k], p); len(seen[k]) > 1+s.shape.retries {
+				if seen[k] = append(seen[k], p); len(seen[k]) > 1+s.shape.retries && s.shape.repeat == 0 {
 					s.violation("%s since %v ran %d times on %s, with %d retries", a.fingerprint, s.since(a.at()), len(seen[k]), p.node, s.shape.retries)
 				}
 			}
@@ -133,11 +136,10 @@ func (s *schedule) resolved(fingerprint string, start time.Time) (begun, acknowl
 // that began before the claim was taken for the same episode.
 func (s *schedule) serves(r *run, a alertOf) time.Time {
 	latest := a.at()
-	for _, h := range s.alerts {
-		for _, e := range h.episodes {
-			start := s.origin.Add(e.start + h.skew)
-			if h.name == a.fingerprint && start.After(latest) && !start.After(r.claimed.Add(61*time.Second)) {
-				latest = start
+	for _, delivered := range s.attempts {
+		for _, f := range delivered.alerts.Firing() {
+			if f.Fingerprint == a.fingerprint && f.StartsAt.After(latest) && !f.StartsAt.After(r.claimed.Add(61*time.Second)) {
+				latest = f.StartsAt
 			}
 		}
 	}
@@ -325,6 +327,12 @@ func (s *schedule) truth() {
 				return p.started.Before(a.ended) && (p.running() || p.ended.After(a.ended) || p.code != 0)
 			}):
 				s.violation("%s says that %s ended well, and it did not", a.name, r.RunID)
+			case (r.Reason == string(ledger.SkipEnded) || r.Reason == "resolved: cancelled") && known != nil && slices.ContainsFunc(known.passes, func(p *pass) bool {
+				return p.started.Before(a.begun) && (p.running() || p.ended.After(a.ended))
+			}):
+				s.violation("%s says of %s %q, and it runs", a.name, r.RunID, r.Reason)
+			case r.Reason == string(ledger.SkipFailed) && known != nil && !slices.ContainsFunc(known.passes, func(p *pass) bool { return p.code != 0 }):
+				s.violation("%s says that %s failed, and it did not", a.name, r.RunID)
 			case r.Reason == string(ledger.SkipRan) && r.RunID != "" && known == nil:
 				s.violation("%s says that %s was started, and it was not", a.name, r.RunID)
 			}

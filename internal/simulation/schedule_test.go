@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,10 @@ type schedule struct {
 	shape  shape
 	alerts []*history
 
+	calm   bool // the faults are over
+	server *server
+	lives  int // of it
+
 	mu         sync.Mutex
 	attempts   []*attempt
 	faults     map[string]int
@@ -38,8 +43,18 @@ type shape struct {
 	max      int
 	term     bool // resolved_signal: SIGTERM
 	chunked  bool
+	document bool          // a document, which no guard keeps from running twice
+	repeat   time.Duration // repeat_after
 	wait     time.Duration
 	calm     bool // no fault but reordering and duplicates
+	serve    bool // amx serve: one process at a time, which is killed and started again
+	pair     bool // of Prometheis, whose clocks are up to a minute apart
+}
+
+// A server is one life of amx serve.
+type server struct {
+	*process
+	*runner.Runner
 }
 
 // A history is one alert's: the episodes that truly happened, as Alertmanager's
@@ -86,6 +101,11 @@ func newSchedule(seed uint64, b bug) *schedule {
 	if r.IntN(2) == 0 {
 		s.shape.wait = 5 * time.Second
 	}
+	if r.IntN(6) == 0 {
+		s.shape.repeat = 5 * time.Minute
+	}
+	s.shape.document = !s.shape.term && r.IntN(6) == 0
+	s.shape.serve, s.shape.pair = r.IntN(8) == 0, r.IntN(8) == 0
 	if b.shape != nil {
 		b.shape(&s.shape)
 	}
@@ -95,6 +115,12 @@ func newSchedule(seed uint64, b bug) *schedule {
 		s.shape.perAlert = false
 	}
 	config = strings.Replace(config, "wait: 0s", fmt.Sprintf("wait: %v\n    retries: %d\n    max: %d\n    ignore_resolved: %v", s.shape.wait, s.shape.retries, s.shape.max, s.shape.ignore), 1)
+	if s.shape.repeat > 0 {
+		config += fmt.Sprintf("    repeat_after: %v\n", s.shape.repeat)
+	}
+	if s.shape.document {
+		config = strings.Replace(config, "cmd: /bin/fix", "document: Fix", 1)
+	}
 	if s.shape.perAlert {
 		config += "    scope: alert\n"
 	}
@@ -132,6 +158,9 @@ func newSchedule(seed uint64, b bug) *schedule {
 func (s *schedule) surroundings() {
 	s.cloud.lags = func(c *command) time.Duration {
 		r := s.draw("lag", c.id)
+		if s.shape.serve {
+			return 0
+		}
 		if r.IntN(2) == 0 {
 			return between(r, 0, time.Second)
 		}
@@ -167,7 +196,22 @@ func (s *schedule) surroundings() {
 func (s *schedule) fate(c call) fate {
 	r := s.draw("fate", c.process, c.op, c.about, c.nth)
 	f := fate{takes: between(r, time.Millisecond, 20*time.Millisecond), answers: between(r, time.Millisecond, 20*time.Millisecond)}
-	if s.shape.calm || strings.HasPrefix(c.process, "last") {
+	if s.shape.calm || s.calm {
+		return f
+	}
+	if s.shape.serve {
+		// Nothing lies between amx serve and its ledger, its SSM and its nodes.
+		switch n := r.IntN(100); {
+		case n < 2:
+			f.dies = "before"
+		case n < 4:
+			f.dies = "after"
+		case n < 5 && c.op == "SendCommand":
+			f.err = apiError(refusal)
+		}
+		if f.dies != "" {
+			s.count("dies " + f.dies)
+		}
 		return f
 	}
 	now := time.Since(s.origin)
@@ -223,6 +267,7 @@ func (s *schedule) play() {
 		r := s.draw("ways", i)
 		ways := 1 + r.IntN(2) // pairs of Alertmanagers, a webhook beside a topic
 		for w := range ways {
+			m := s.seenBy(w, m)
 			sns := r.IntN(2) == 0
 			delay := between(r, time.Millisecond, 2*time.Second)
 			if r.IntN(4) == 0 {
@@ -239,11 +284,30 @@ func (s *schedule) play() {
 	// The faults are over, and so is every window. What has resolved resolves
 	// once more, and this time has to be acknowledged.
 	time.Sleep(2*window + 2*timeout)
+	s.calm = true
 	for _, h := range s.alerts {
 		last := h.episodes[len(h.episodes)-1]
 		s.attempt("last "+h.name, s.message(0, h.resolves(s.origin, last)), false)
 	}
 	time.Sleep(4 * time.Hour)
+}
+
+// seenBy is the news as the sender of that number has it: the second of a pair of
+// Prometheis has a clock of its own.
+func (s *schedule) seenBy(sender int, n news) news {
+	if !s.shape.pair || sender == 0 {
+		return n
+	}
+	n.alerts = slices.Clone(n.alerts)
+	for i := range n.alerts {
+		a := &n.alerts[i]
+		apart := between(s.draw("apart", a.Fingerprint), -time.Minute, time.Minute).Round(time.Second)
+		a.StartsAt = a.StartsAt.Add(apart)
+		if !a.EndsAt.IsZero() {
+			a.EndsAt = a.EndsAt.Add(apart)
+		}
+	}
+	return n
 }
 
 type news struct {
@@ -274,6 +338,11 @@ func (s *schedule) messages() []news {
 			times = append(times, e.start+between(r, time.Millisecond, 2*time.Second), e.end+between(r, time.Millisecond, 2*time.Second))
 			if e.end-e.start > time.Minute && r.IntN(2) == 0 {
 				times = append(times, e.start+between(r, 10*time.Second, e.end-e.start))
+			}
+			if s.shape.repeat > 0 {
+				for t := e.start + s.shape.repeat/2; t < e.end; t += between(r, s.shape.repeat/4, s.shape.repeat) {
+					times = append(times, t)
+				}
 			}
 		}
 	}
@@ -322,11 +391,20 @@ func (s *schedule) bring(name string, n news, delay time.Duration, sns bool) {
 	}
 }
 
-// attempt is one invocation in a process of its own.
+// attempt is one invocation: of a function in a process of its own, or a request
+// to amx serve.
 func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
+	if s.shape.serve {
+		p := s.serving()
+		a := &attempt{name: name, alerts: m.Alerts, begun: time.Now()}
+		a.answer = p.Handle(context.Background(), m, true)
+		a.ended, a.acknowledged = time.Now(), a.answer.Err == nil && !p.isDead()
+		s.note(a, p.process)
+		return a.acknowledged
+	}
 	p := s.cloud.process(name, s.fate)
-	run := newRunner(p, s.config)
-	run.Store, run.Exec.Client = s.bug.store(table{p}), s.bug.client(agent{p})
+	defer p.kill()
+	run := s.newRunner(p)
 	skew := between(s.draw("skew", name), -500*time.Millisecond, 500*time.Millisecond)
 	run.Now = func() time.Time { return time.Now().Add(skew) }
 	a := &attempt{name: name, alerts: m.Alerts, begun: time.Now()}
@@ -354,12 +432,35 @@ func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 	default:
 		a.acknowledged = a.answer.Err == nil
 	}
+	s.note(a, p)
+	return a.acknowledged
+}
+
+func (s *schedule) newRunner(p *process) *runner.Runner {
+	run := newRunner(p, s.config)
+	run.Store, run.Exec.Client = s.bug.store(table{p}), s.bug.client(agent{p})
+	return run
+}
+
+// serving is amx serve, started again if it was killed. The lock on its ledger
+// tells it that what others have claimed is nobody's.
+func (s *schedule) serving() *server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server == nil || s.server.isDead() {
+		s.lives++
+		p := s.cloud.process(fmt.Sprintf("serve%d", s.lives), s.fate)
+		s.server = &server{p, s.newRunner(p)}
+		s.server.Process, s.server.Window = p.name, 0
+	}
+	return s.server
+}
+
+func (s *schedule) note(a *attempt, p *process) {
 	s.mu.Lock()
 	s.attempts = append(s.attempts, a)
 	s.mu.Unlock()
 	s.cloud.mu.Lock()
-	s.cloud.note("%s: %s, dead %v", name, says(a.answer), p.isDead())
-	s.cloud.mu.Unlock()
-	p.kill()
-	return a.acknowledged
+	defer s.cloud.mu.Unlock()
+	s.cloud.note("%s: %s, dead %v", a.name, says(a.answer), p.isDead())
 }

@@ -18,7 +18,8 @@ import (
 // A request is what was sent, as a node reads it.
 type request struct {
 	token  ssmexec.Token // of the comment
-	run    string        // of the script, which is what the guard goes by
+	run    string        // of the script, which is what the guard goes by; of a document, that of the token
+	bare   bool          // a document, which has no guard
 	signal string        // it does not run the command but signals its process
 	alerts []alertOf
 	nodes  []string
@@ -71,6 +72,10 @@ func apiError(code string) error {
 func parse(in *ssm.SendCommandInput) *request {
 	r := &request{nodes: in.InstanceIds}
 	r.token, _ = ssmexec.ParseToken(aws.ToString(in.Comment))
+	if aws.ToString(in.DocumentName) != "AWS-RunShellScript" {
+		r.run, r.bare = r.token.Run, true
+		return r
+	}
 	value := func(line string) string {
 		_, v, _ := strings.Cut(line, "=")
 		return strings.Trim(v, "'")
@@ -173,9 +178,12 @@ func (c *cloud) deliver(cmd *command, inv *invocation, reach time.Duration) {
 	inv.code = p.code
 }
 
-// begin is the guard: one pass for each run and node.
+// begin is the guard: one pass for each run and node. A document has none.
 func (c *cloud) begin(cmd *command, inv *invocation) (*pass, time.Duration) {
 	key := inv.node + " " + cmd.run
+	if cmd.bare {
+		key += " " + cmd.id
+	}
 	p := c.guards[key]
 	if cmd.signal != "" {
 		inv.status = "Success"

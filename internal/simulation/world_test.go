@@ -125,6 +125,11 @@ var _ io.Reader = (*counter)(nil)
 // all its calls returned, half a second before the deadline.
 func (b *sandbox) deliver(t *testing.T, m *amx.Message) runner.Answer {
 	t.Helper()
+	return b.deliverWithin(t, m, timeout)
+}
+
+func (b *sandbox) deliverWithin(t *testing.T, m *amx.Message, timeout time.Duration) runner.Answer {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	a := b.Handle(ctx, m, m.SentAt.IsZero())
