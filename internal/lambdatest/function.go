@@ -83,9 +83,7 @@ func Start(t testing.TB, bootstrap string, env ...string) *Function {
 		_ = f.cmd.Wait() // how it ended is in ProcessState
 	}()
 	t.Cleanup(func() {
-		f.kill()
-		f.runtime.CloseClientConnections()
-		f.runtime.Close()
+		f.Kill()
 		if t.Failed() {
 			t.Logf("%s wrote:\n%s", bootstrap, f.log)
 		}
@@ -93,10 +91,12 @@ func Start(t testing.TB, bootstrap string, env ...string) *Function {
 	return f
 }
 
-// kill is SIGKILL, and waits until the process is gone.
-func (f *Function) kill() {
+// Kill is SIGKILL, as Lambda ends a sandbox. It waits until the process is gone.
+func (f *Function) Kill() {
 	_ = f.cmd.Process.Kill() // unless it has gone before
 	<-f.exited
+	f.runtime.CloseClientConnections()
+	f.runtime.Close()
 }
 
 // Init waits until the function polls for its first invocation, and answers how
@@ -123,11 +123,18 @@ func (f *Function) Invoke(event []byte, timeout time.Duration) Answer {
 	f.mu.Lock() // one after another
 	defer f.mu.Unlock()
 	f.number++
+	gone := Answer{Err: &Error{Type: "Runtime.ExitError"}}
+	select { // the deadline does not count the start of the process
+	case <-f.runtime.polled:
+	case <-f.exited:
+		return gone
+	case <-time.After(patience):
+		return Answer{Err: &Error{"Test", "the function does not poll"}}
+	}
 	i := &invocation{
 		id: fmt.Sprintf("00000000-0000-4000-8000-%012d", f.number), event: event,
 		deadline: time.Now().Add(timeout), answer: make(chan Answer, 1),
 	}
-	gone := Answer{Err: &Error{Type: "Runtime.ExitError"}}
 	select {
 	case f.runtime.invocations <- i:
 	case <-f.exited:
@@ -141,7 +148,7 @@ func (f *Function) Invoke(event []byte, timeout time.Duration) Answer {
 	case <-f.exited:
 		return gone
 	case <-time.After(time.Until(i.deadline)):
-		f.kill()
+		f.Kill()
 		return Answer{Err: &Error{"Sandbox.Timedout", fmt.Sprintf("Task timed out after %v", timeout)}}
 	}
 }
@@ -158,7 +165,7 @@ func (f *Function) Terminate() (time.Duration, error) {
 	case <-f.exited:
 		return time.Since(begun), nil
 	case <-time.After(2 * time.Second):
-		f.kill()
+		f.Kill()
 		return 0, errors.New("the function is still there 2 s after SIGTERM")
 	}
 }

@@ -184,7 +184,7 @@ func (s *schedule) everyAcknowledgedFiringRan() {
 			start := s.origin.Add(e.start + h.skew)
 			first := s.acknowledgedFiring(h.name, start)
 			resolved, _ := s.resolved(h.name, start)
-			if first.IsZero() || !resolved.After(first.Add(2*time.Minute)) {
+			if first.IsZero() || !resolved.After(first.Add(s.soon)) {
 				continue // it may have been resolved before it reached its nodes
 			}
 			s.ranFor(h.name, start, first, resolved)
@@ -215,7 +215,7 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 			told, full = true, full || r.Reason == string(ledger.SkipMax)
 		}
 		switch {
-		case !a.acknowledged || full:
+		case !a.acknowledged || full || a.silent:
 		case !told:
 			s.violation("%s acknowledged %s and does not say what became of it", a.name, fingerprint)
 		case first.IsZero() || a.ended.Before(first):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -25,7 +26,8 @@ type schedule struct {
 	shape  shape
 	alerts []*history
 
-	calm   bool // the faults are over
+	calm   bool          // the faults are over
+	soon   time.Duration // how long after its acknowledgement a firing may take to run
 	server *server
 	lives  int // of it
 
@@ -61,6 +63,7 @@ type server struct {
 // clock has them.
 type history struct {
 	name     string
+	group    string
 	skew     time.Duration // of that clock
 	episodes []episode
 }
@@ -74,6 +77,7 @@ type attempt struct {
 	begun, ended time.Time
 	answer       runner.Answer
 	acknowledged bool
+	silent       bool // what became of it is in the log alone
 }
 
 // draw is chance for one purpose, the same in every replay whoever asks first.
@@ -89,7 +93,7 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 }
 
 func newSchedule(seed uint64, b bug) *schedule {
-	s := &schedule{seed: seed, bug: b, cloud: newCloud(), origin: time.Now(), faults: map[string]int{}}
+	s := &schedule{seed: seed, bug: b, cloud: newCloud(), origin: time.Now(), faults: map[string]int{}, soon: 2 * time.Minute}
 	r := s.draw("shape")
 	s.shape = shape{perAlert: r.IntN(2) == 0, ignore: r.IntN(12) == 0, term: r.IntN(8) == 0, chunked: r.IntN(10) == 0, calm: r.IntN(10) == 0}
 	if r.IntN(3) == 0 {
@@ -138,7 +142,7 @@ func newSchedule(seed uint64, b bug) *schedule {
 		n = 2 + r.IntN(2)
 	}
 	for i := range n {
-		h := &history{name: string(rune('a' + i)), skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second)}
+		h := &history{name: string(rune('a' + i)), group: "g", skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second)}
 		at := between(r, 0, 3*time.Minute)
 		if i > 0 && s.shape.chunked {
 			at = s.alerts[0].episodes[0].start // it takes two alerts to have two chunks
@@ -287,7 +291,7 @@ func (s *schedule) play() {
 	s.calm = true
 	for _, h := range s.alerts {
 		last := h.episodes[len(h.episodes)-1]
-		s.attempt("last "+h.name, s.message(0, h.resolves(s.origin, last)), false)
+		s.attempt("last "+h.name, s.message(h.group, 0, h.resolves(s.origin, last)), false)
 	}
 	time.Sleep(4 * time.Hour)
 }
@@ -310,8 +314,10 @@ func (s *schedule) seenBy(sender int, n news) news {
 	return n
 }
 
+// news is what Alertmanager has to say of a group.
 type news struct {
 	at     time.Duration
+	group  string
 	alerts amx.Alerts
 }
 
@@ -328,12 +334,23 @@ func (h *history) resolves(origin time.Time, e episode) amx.Alert {
 	return a
 }
 
-// messages is what Alertmanager sends of the group: after each change all of its
+// messages is what Alertmanager sends: after each change of a group all of its
 // alerts, the resolved once; and now and then the firing ones again.
-func (s *schedule) messages() []news {
-	r := s.draw("messages")
-	var times []time.Duration
+func (s *schedule) messages() (all []news) {
+	groups := map[string][]*history{}
 	for _, h := range s.alerts {
+		groups[h.group] = append(groups[h.group], h)
+	}
+	for _, g := range slices.Sorted(maps.Keys(groups)) {
+		all = append(all, s.messagesOf(g, groups[g])...)
+	}
+	return all
+}
+
+func (s *schedule) messagesOf(group string, alerts []*history) (all []news) {
+	r := s.draw("messages", group)
+	var times []time.Duration
+	for _, h := range alerts {
 		for _, e := range h.episodes {
 			times = append(times, e.start+between(r, time.Millisecond, 2*time.Second), e.end+between(r, time.Millisecond, 2*time.Second))
 			if e.end-e.start > time.Minute && r.IntN(2) == 0 {
@@ -346,10 +363,9 @@ func (s *schedule) messages() []news {
 			}
 		}
 	}
-	var all []news
 	for _, t := range times {
-		n := news{at: t}
-		for _, h := range s.alerts {
+		n := news{at: t, group: group}
+		for _, h := range alerts {
 			for _, e := range h.episodes {
 				switch {
 				case e.start <= t && t < e.end:
@@ -366,8 +382,9 @@ func (s *schedule) messages() []news {
 	return all
 }
 
-func (s *schedule) message(sent time.Duration, alerts ...amx.Alert) *amx.Message {
+func (s *schedule) message(group string, sent time.Duration, alerts ...amx.Alert) *amx.Message {
 	m := message(alerts...)
+	m.GroupLabels = amx.KV{"g": group}
 	if sent > 0 {
 		m.SentAt = s.origin.Add(sent)
 	}
@@ -384,7 +401,7 @@ func (s *schedule) bring(name string, n news, delay time.Duration, sns bool) {
 		sent = n.at
 	}
 	for i := 0; ; i++ {
-		if s.attempt(fmt.Sprintf("%s/%d", name, i), s.message(sent, n.alerts...), sns) || i == len(pauses) {
+		if s.attempt(fmt.Sprintf("%s/%d", name, i), s.message(n.group, sent, n.alerts...), sns) || i == len(pauses) {
 			return
 		}
 		time.Sleep(pauses[i] + between(s.draw("pause", name, i), 0, time.Second))

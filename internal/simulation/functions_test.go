@@ -1,0 +1,511 @@
+package simulation
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/smithy-go"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/awstest"
+	"github.com/amx-lambda/amx/internal/lambdatest"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/runner"
+)
+
+// The built functions live faster than on AWS: their time is real.
+const (
+	quickWindow  = time.Second
+	quickTimeout = 4 * time.Second
+)
+
+// TestTheBuiltFunctionsUnderEveryFault has two webhook functions and two SNS
+// functions on one table. All of them are told of every episode, and each call of
+// theirs may fail, be slow, lose its answer, or be the moment at which the
+// process is killed.
+func TestTheBuiltFunctionsUnderEveryFault(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes real time")
+	}
+	processors := runtime.GOMAXPROCS(runtime.NumCPU()) // time is real, and nothing is to be replayed
+	t.Cleanup(func() { runtime.GOMAXPROCS(processors) })
+	episodes := int(number(t, "EPISODES", 24))
+	for _, tt := range []struct {
+		name   string
+		shape  shape
+		alerts int // of a group
+	}{
+		{"by alert, with max", shape{perAlert: true, max: 8}, 1},
+		{"by group, with retries", shape{retries: 1, wait: time.Second}, 5},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			q := newQuick(t, tt.shape, episodes, tt.alerts)
+			q.play()
+			for _, v := range q.check() {
+				t.Error(v)
+			}
+			q.report(episodes)
+			if t.Failed() {
+				name := filepath.Join(os.TempDir(), "amx-simulation-trace.txt")
+				t.Log("what happened is in ", name, os.WriteFile(name, []byte(strings.Join(q.cloud.trace, "\n")), 0o600))
+			}
+		})
+	}
+}
+
+// A quick is a schedule in real time, played by built functions.
+type quick struct {
+	*testing.T
+	*schedule
+	front     *httptest.Server
+	functions []*quickFunction
+	killed    atomic.Int64
+	calls     atomic.Int64
+
+	lock  sync.Mutex
+	alive map[string]*quickProcess // :: name of a process → process
+}
+
+// concurrency is how many processes a function has at the most: Lambda's reserved
+// concurrency.
+const concurrency = 15
+
+// A quickFunction is a Lambda function: as many processes as there are
+// invocations at a time, each of which is used again.
+type quickFunction struct {
+	free            chan struct{} // one for each invocation that is under way
+	name, bootstrap string
+	sns             bool
+	idle            []*quickProcess
+	begun           int
+}
+
+type quickProcess struct {
+	*process
+	*lambdatest.Function
+}
+
+func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
+	s := &schedule{
+		seed: number(t, "SEED", 1), cloud: newCloud(), origin: time.Now().Add(2 * time.Second).Truncate(time.Second),
+		faults: map[string]int{}, soon: 2 * time.Second, shape: sh,
+	}
+	q := &quick{T: t, schedule: s, alive: map[string]*quickProcess{}}
+	q.front = httptest.NewServer(http.HandlerFunc(q.serve))
+	t.Cleanup(func() {
+		q.front.CloseClientConnections()
+		q.front.Close()
+	})
+	s.cloud.ids = "%08d-0000-4000-8000-000000000000"
+	s.cloud.lags = func(c *command) time.Duration {
+		return between(s.draw("lag", c.id), 0, quickWindow-200*time.Millisecond)
+	}
+	s.cloud.reach = func(c *command) time.Duration {
+		return between(s.draw("reach", c.id), 10*time.Millisecond, 500*time.Millisecond)
+	}
+	s.cloud.obeys = func(c *command) time.Duration {
+		return between(s.draw("obeys", c.id), 10*time.Millisecond, 300*time.Millisecond)
+	}
+	s.cloud.lasts = func(c *command, node string) (time.Duration, int) {
+		r := s.draw("lasts", c.id, node)
+		return []time.Duration{100 * time.Millisecond, 3 * time.Second, time.Hour}[r.IntN(3)], max(0, r.IntN(3)-1)
+	}
+	alerts := min(25, max(together, episodes/3))
+	r := s.draw("episodes")
+	for i := range alerts {
+		h := &history{name: fmt.Sprintf("%04d", i), group: fmt.Sprint(i / together), skew: between(r, -time.Minute, time.Minute).Round(time.Second)}
+		at := between(r, 0, 8*time.Second)
+		for range episodes / alerts {
+			e := episode{start: at.Round(time.Millisecond), end: (at + between(r, 2*time.Second, 6*time.Second)).Round(time.Millisecond)}
+			h.episodes = append(h.episodes, e)
+			at = e.end + between(r, 2*time.Second, 6*time.Second)
+		}
+		s.alerts = append(s.alerts, h)
+	}
+	q.build()
+	return q
+}
+
+// build makes the functions and their configuration.
+func (q *quick) build() {
+	dir := q.TempDir()
+	config := strings.Replace(group, "wait: 0s", fmt.Sprintf("wait: %v\n    retries: %d\n    max: %d", q.shape.wait, q.shape.retries, q.shape.max), 1)
+	if q.shape.perAlert {
+		config += "    scope: alert\n"
+	}
+	file := filepath.Join(dir, "amx.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		q.Fatal(err)
+	}
+	for _, kind := range []string{"webhook", "sns"} {
+		bootstrap := lambdatest.Build(q, filepath.Join("..", ".."), "./functions/"+kind, filepath.Join(dir, kind))
+		for i := range 2 {
+			q.functions = append(q.functions, &quickFunction{free: make(chan struct{}, concurrency), name: fmt.Sprint(kind, i+1), bootstrap: bootstrap, sns: kind == "sns"})
+		}
+	}
+}
+
+const quickTopic = "arn:aws:sns:eu-central-1:123456789012:alerts"
+
+// process is one that is free, or a new one.
+func (q *quick) process(f *quickFunction) *quickProcess {
+	q.lock.Lock()
+	defer q.lock.Unlock()
+	if n := len(f.idle); n > 0 {
+		p := f.idle[n-1]
+		f.idle = f.idle[:n-1]
+		return p
+	}
+	f.begun++
+	name := fmt.Sprintf("%s-%d", f.name, f.begun)
+	p := &quickProcess{process: q.cloud.process(name, q.fate)}
+	q.alive[name] = p
+	p.Function = lambdatest.Start(
+		q, f.bootstrap, "AMX_CONFIG=file:"+filepath.Join(filepath.Dir(filepath.Dir(f.bootstrap)), "amx.yaml"), "AMX_TABLE=amx", "AMX_AUTH=iam",
+		"AMX_TOPIC_ARNS="+quickTopic, "AMX_LIST_LAG="+quickWindow.String(),
+		"AWS_ENDPOINT_URL_SSM="+q.front.URL+"/"+name, "AWS_ENDPOINT_URL_DYNAMODB="+q.front.URL+"/"+name,
+	)
+	return p
+}
+
+// fate is chance's. Each kind of fault has a tenth of the calls that can have it,
+// but for kills and hangs: an invocation makes some four calls, and one of them is
+// enough.
+func (q *quick) fate(c call) fate {
+	q.calls.Add(1)
+	r := q.draw("fate", c.process, c.op, c.about, c.nth)
+	f := fate{takes: between(r, time.Millisecond, 10*time.Millisecond), answers: time.Millisecond}
+	if q.calm {
+		return f
+	}
+	outage := q.draw("outage", int(time.Since(q.origin)/time.Second)).IntN(10) == 0
+	one := func(of int, fault string) bool {
+		if r.IntN(of) > 0 {
+			return false
+		}
+		q.count(fault)
+		return true
+	}
+	tenth := func(fault string) bool { return one(10, fault) }
+	switch {
+	case outage && (c.op == "Get" || c.op == "Put"):
+		f.err = context.DeadlineExceeded
+		q.count("outage")
+	case one(40, "killed"):
+		f.dies = []string{"before", "after"}[r.IntN(2)]
+	case tenth("answer lost"):
+		f.lost = context.DeadlineExceeded
+	case c.op == "Put" && tenth("conflict"):
+		f.lost = ledger.ErrConflict
+	case c.op == "SendCommand" && tenth("throttled"):
+		f.err = apiError("ThrottlingException")
+	case tenth("error"):
+		f.err = apiError("InternalServerError")
+	case tenth("slow"):
+		f.takes = between(r, 100*time.Millisecond, time.Second)
+	case one(40, "hangs"):
+		f.hangs, f.lands = true, between(r, 0, time.Second)
+	}
+	return f
+}
+
+// serve is AWS for the process that the path names.
+func (q *quick) serve(out http.ResponseWriter, in *http.Request) {
+	name, _, _ := strings.Cut(strings.TrimPrefix(in.URL.Path, "/"), "/")
+	q.lock.Lock()
+	p := q.alive[name]
+	q.lock.Unlock()
+	_, operation, _ := strings.Cut(in.Header.Get("X-Amz-Target"), ".")
+	body, err := io.ReadAll(in.Body)
+	if p == nil || err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if operation != "BatchGetItem" && operation != "PutItem" {
+		if err := awstest.CheckSSM(operation, body); err != nil {
+			q.violation("%s %s: %v", operation, body, err)
+		}
+	}
+	answer, err := q.answer(in.Context(), p.process, operation, body)
+	status := http.StatusOK
+	if err != nil {
+		if p.isDead() {
+			p.Kill()
+		}
+		code := "ConditionalCheckFailedException"
+		if api, ok := errors.AsType[smithy.APIError](err); ok {
+			code = api.ErrorCode()
+		} else if !errors.Is(err, ledger.ErrConflict) {
+			panic(http.ErrAbortHandler) // net/http drops the connection
+		}
+		status, answer = http.StatusBadRequest, map[string]string{"__type": code, "message": err.Error()}
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		q.violation("answering %s: %v", operation, err)
+	}
+	out.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	out.WriteHeader(status)
+	_, _ = out.Write(text)
+}
+
+// answer carries a request to the model. The SDK's types have the names of the
+// wire.
+func (q *quick) answer(ctx context.Context, p *process, operation string, body []byte) (any, error) {
+	a := agent{p}
+	switch operation {
+	case "SendCommand":
+		return called(ctx, body, func(ctx context.Context, in *ssm.SendCommandInput) (any, error) { return a.SendCommand(ctx, in) })
+	case "CancelCommand":
+		return called(ctx, body, func(ctx context.Context, in *ssm.CancelCommandInput) (any, error) { return a.CancelCommand(ctx, in) })
+	case "ListCommands":
+		return called(ctx, body, func(ctx context.Context, in *ssm.ListCommandsInput) (any, error) { return a.ListCommands(ctx, in) })
+	case "ListCommandInvocations":
+		return called(ctx, body, func(ctx context.Context, in *ssm.ListCommandInvocationsInput) (any, error) {
+			return a.ListCommandInvocations(ctx, in)
+		})
+	case "GetCommandInvocation":
+		return nil, apiError("InvocationDoesNotExist") // what a node wrote is of no matter here
+	case "BatchGetItem":
+		return called(ctx, body, table{p}.batchGet)
+	case "PutItem":
+		return called(ctx, body, table{p}.putItem)
+	}
+	q.violation("%s called %s", p.name, operation)
+	return nil, apiError("UnknownOperationException")
+}
+
+func called[In any](ctx context.Context, body []byte, f func(context.Context, *In) (any, error)) (any, error) {
+	in := new(In)
+	if err := json.Unmarshal(body, in); err != nil {
+		return nil, apiError("SerializationException")
+	}
+	return f(ctx, in)
+}
+
+// dynamoItem is a record in DynamoDB's own notation.
+type dynamoItem struct {
+	Key     struct{ S string } `json:"pk"`
+	Version struct{ N string } `json:"version"`
+	Value   struct{ B []byte } `json:"value"`
+}
+
+type batchGet struct {
+	RequestItems map[string]struct{ Keys []dynamoItem }
+}
+
+func (t table) batchGet(ctx context.Context, in *batchGet) (any, error) {
+	var keys []string
+	for _, k := range in.RequestItems["amx"].Keys {
+		keys = append(keys, k.Key.S)
+	}
+	records, err := t.Get(ctx, keys...)
+	items := []any{}
+	for _, r := range records {
+		if r.Version > 0 {
+			items = append(items, map[string]any{
+				"pk": map[string]string{"S": r.Key}, "version": map[string]string{"N": fmt.Sprint(r.Version)}, "value": map[string][]byte{"B": r.Value},
+			})
+		}
+	}
+	return map[string]any{"Responses": map[string]any{"amx": items}, "UnprocessedKeys": struct{}{}}, err
+}
+
+func (t table) putItem(ctx context.Context, in *struct{ Item dynamoItem }) (any, error) {
+	version, err := strconv.ParseInt(in.Item.Version.N, 10, 64)
+	value := in.Item.Value.B
+	if bytes.HasPrefix(value, []byte{0x1f, 0x8b}) {
+		var z *gzip.Reader
+		if z, err = gzip.NewReader(bytes.NewReader(value)); err == nil {
+			value, err = io.ReadAll(z)
+		}
+	}
+	if err != nil {
+		return nil, apiError("SerializationException")
+	}
+	return struct{}{}, t.Put(ctx, ledger.Record{Key: in.Item.Key.S, Version: version - 1, Value: value})
+}
+
+// play tells all functions of all that happens, and at the end, without faults,
+// once more of every resolve.
+func (q *quick) play() {
+	defer close(q.cloud.gone)
+	var all sync.WaitGroup
+	for i, n := range q.messages() {
+		for _, f := range q.functions {
+			r := q.draw("delivery", i, f.name)
+			delay := between(r, 0, 200*time.Millisecond)
+			if r.IntN(10) == 0 { // it is overtaken
+				delay = between(r, time.Second, 6*time.Second)
+				q.count("delayed")
+			}
+			times := 1
+			if r.IntN(10) == 0 {
+				times = 2
+				q.count("doubled")
+			}
+			for again := range times {
+				all.Go(func() { q.bring(f, fmt.Sprintf("%d.%s.%d", i, f.name, again), n, delay) })
+			}
+		}
+	}
+	all.Wait()
+	time.Sleep(quickWindow + quickTimeout + 2*time.Second)
+	q.calm = true
+	for _, h := range q.alerts {
+		last := h.episodes[len(h.episodes)-1]
+		for _, f := range q.functions {
+			all.Go(func() {
+				q.invoke(f, "last "+h.name+" "+f.name, q.message(h.group, 0, h.resolves(q.origin, last)))
+			})
+		}
+		all.Wait()
+	}
+	time.Sleep(time.Second)
+}
+
+func (q *quick) bring(f *quickFunction, name string, n news, delay time.Duration) {
+	time.Sleep(time.Until(q.origin.Add(n.at + delay)))
+	pauses := []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}
+	if f.sns { // Lambda's 60 and 120 s
+		pauses = []time.Duration{quickTimeout + quickWindow/2, 2 * quickTimeout}
+	}
+	m := q.message(n.group, n.at, n.alerts...)
+	for i := 0; !q.invoke(f, fmt.Sprintf("%s/%d", name, i), m) && i < len(pauses); i++ {
+		time.Sleep(pauses[i])
+	}
+}
+
+// invoke hands a message to a function, and answers whether it acknowledged it.
+func (q *quick) invoke(f *quickFunction, name string, m *amx.Message) bool {
+	f.free <- struct{}{}
+	defer func() { <-f.free }()
+	p := q.process(f)
+	a := &attempt{name: name, alerts: m.Alerts, begun: time.Now(), silent: f.sns}
+	event := urlEvent(m)
+	if f.sns {
+		event = snsEvent(name, m)
+	}
+	answer := p.Invoke(event, quickTimeout)
+	a.ended = time.Now()
+	switch {
+	case p.isDead():
+		q.killed.Add(1)
+		p.Kill()
+	case answer.Err != nil && answer.Err.Type == "Sandbox.Timedout":
+		q.count("timed out") // this machine was too busy for it; Lambda has killed the process
+		p.kill()
+	case answer.Err != nil:
+		a.answer.Err = answer.Err
+	case !f.sns:
+		a.answer = webhookAnswer(answer.Body)
+	}
+	a.acknowledged = !p.isDead() && answer.Err == nil && a.answer.Err == nil
+	q.note(a, p.process)
+	if !p.isDead() {
+		q.lock.Lock()
+		f.idle = append(f.idle, p)
+		q.lock.Unlock()
+	}
+	return a.acknowledged
+}
+
+// wireData is the message as both ways carry it.
+func wireData(m *amx.Message) []byte {
+	var alerts []any
+	for _, a := range m.Alerts {
+		alerts = append(alerts, map[string]any{
+			"status": a.Status, "labels": a.Labels, "annotations": a.Annotations, "startsAt": a.StartsAt, "endsAt": a.EndsAt, "fingerprint": a.Fingerprint,
+		})
+	}
+	return mustJSON(map[string]any{"version": "4", "receiver": m.Receiver, "status": m.Status, "groupLabels": m.GroupLabels, "alerts": alerts})
+}
+
+func urlEvent(m *amx.Message) []byte {
+	return mustJSON(map[string]any{
+		"version": "2.0", "headers": map[string]string{}, "isBase64Encoded": false, "body": string(wireData(m)),
+		"requestContext": map[string]any{"http": map[string]string{"method": "POST", "path": "/"}},
+	})
+}
+
+func snsEvent(name string, m *amx.Message) []byte {
+	sent := m.SentAt
+	if sent.IsZero() {
+		sent = time.Now()
+	}
+	return mustJSON(map[string]any{"Records": []any{map[string]any{"EventSource": "aws:sns", "Sns": map[string]any{
+		"Type": "Notification", "MessageId": name, "TopicArn": quickTopic, "Message": string(wireData(m)),
+		"Timestamp": sent.UTC().Format("2006-01-02T15:04:05.000Z"), "MessageAttributes": map[string]any{},
+	}}}})
+}
+
+func webhookAnswer(body []byte) (a runner.Answer) {
+	var url struct {
+		StatusCode int
+		Body       string
+	}
+	var answer struct {
+		Results []runner.Result
+		Error   string
+	}
+	if err := errors.Join(json.Unmarshal(body, &url), json.Unmarshal([]byte(url.Body), &answer)); err != nil {
+		return runner.Answer{Err: err}
+	}
+	a.Results = answer.Results
+	if url.StatusCode != http.StatusOK {
+		a.Err = errors.New(answer.Error)
+	}
+	return a
+}
+
+func mustJSON(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// report prints what there was.
+func (q *quick) report(episodes int) {
+	begun, acknowledged, cancelled := 0, 0, 0
+	for _, f := range q.functions {
+		begun += f.begun
+	}
+	for _, a := range q.attempts {
+		if a.acknowledged {
+			acknowledged++
+		}
+	}
+	for _, c := range q.cloud.commands {
+		if c.cancelled {
+			cancelled++
+		}
+	}
+	faults := ""
+	for _, f := range slices.Sorted(maps.Keys(q.faults)) {
+		faults += fmt.Sprintf(" %s %d", f, q.faults[f])
+	}
+	q.Logf("%d episodes of %d alerts: %d invocations, %d acknowledged, %d killed; %d processes; %d calls; faults:%s; %d runs, %d commands, %d cancelled, %d passes on nodes; %d violations",
+		episodes, len(q.alerts), len(q.attempts), acknowledged, q.killed.Load(), begun, q.calls.Load(), faults,
+		len(q.runs()), len(q.cloud.commands), cancelled, len(q.cloud.passes), len(q.violations))
+}
