@@ -40,7 +40,7 @@ type host struct {
 // newHost opens the ledger and what lies beside it: the folder of the commands
 // and that of the guard. Without nodes there is the local node alone.
 func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger, nodes ...ssmlocal.Node) (*host, error) {
-	store, err := bolt.Open(ledgerFile, time.Now())
+	store, err := bolt.Open(ledgerFile, time.Now)
 	if err != nil {
 		return nil, err
 	}

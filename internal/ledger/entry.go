@@ -88,24 +88,26 @@ type Target struct {
 	Values []string `json:"values"`
 }
 
-// A Chunk is the part of a run that one SendCommand carries.
+// A Chunk is the part of a run that one SendCommand carries. Where SSM refuses
+// some of its nodes, it takes several.
 type Chunk struct {
 	// Commands are the SSM commands known for it: none before the first is
 	// recorded, more than one where an answer was lost.
 	Commands []SSMCommand `json:"commands,omitempty"`
-	// Unsent: known not to have been sent, because SSM refused it, or because
-	// a look that came late enough did not show it.
+	// Unsent: what no command is known for is known not to have been sent, because
+	// SSM refused it, or because a look that came late enough did not show it.
 	Unsent bool `json:"unsent,omitempty"`
 	// Refused: SSM will not have it, now or later. The run goes on without it.
 	Refused bool `json:"refused,omitempty"`
+	// Without is the nodes that SSM will not have. The chunk goes on without them.
+	Without []string `json:"without,omitempty"`
 }
-
-// missing says that a command is wanted for the chunk, and none is known.
-func (c *Chunk) missing() bool { return len(c.Commands) == 0 && !c.Refused }
 
 // An SSMCommand is one command in SSM.
 type SSMCommand struct {
 	ID string `json:"id"`
+	// Nodes are those it was sent to, where they are not all of the chunk's.
+	Nodes []string `json:"nodes,omitempty"`
 	// Done: over, or its cancellation was accepted (for another signal than
 	// SIGKILL: the command that signals was).
 	Done bool `json:"done,omitempty"`

@@ -6,29 +6,6 @@ import (
 	"time"
 )
 
-// complete says that a command is known for every chunk that SSM did not
-// refuse.
-func (r *Run) complete() bool {
-	return !slices.ContainsFunc(r.Chunks, func(c Chunk) bool { return c.missing() })
-}
-
-// Missing is the chunks, from 0, for which no command is known.
-func (r *Run) Missing() []int {
-	var chunks []int
-	for i, c := range r.Chunks {
-		if c.missing() {
-			chunks = append(chunks, i)
-		}
-	}
-	return chunks
-}
-
-// NeedsLook says that a chunk without a command may have been sent all the
-// same, so that SSM's list is to be read before anything is sent for it.
-func (r *Run) NeedsLook() bool {
-	return slices.ContainsFunc(r.Chunks, func(c Chunk) bool { return c.missing() && !c.Unsent })
-}
-
 // toStop says that the run was to be cancelled, and may go on all the same.
 func (r *Run) toStop() bool {
 	return r.CancelAsked && !r.Over() && (r.Unsure || r.NeedsLook() || len(r.Uncancelled()) > 0)
@@ -84,14 +61,6 @@ func (r *Run) Uncancelled() []string {
 	return ids
 }
 
-// merge adds a command to what is known of the chunk; it never replaces one.
-func (c *Chunk) merge(id string) {
-	if !slices.ContainsFunc(c.Commands, func(cmd SSMCommand) bool { return cmd.ID == id }) {
-		c.Commands = append(c.Commands, SSMCommand{ID: id})
-	}
-	c.Unsent, c.Refused = false, false
-}
-
 // Stopped says that the resolve of the run may be acknowledged: nobody is
 // sending it, nothing of it can be unknown, and every command of it is over or
 // its cancellation was accepted. All of it is read in one entry.
@@ -99,13 +68,13 @@ func (r *Run) Stopped(now time.Time, process string) bool {
 	return r.Over() || !r.live(now, process) && !r.Unsure && !r.NeedsLook() && len(r.Uncancelled()) == 0
 }
 
-// Sent is what became of the SendCommand of one chunk.
+// Sent is what became of the SendCommand of one chunk, or of a part of it.
 type Sent struct {
 	Chunk   int
-	Command string // the command ID; empty: not known
-	Unsent  bool   // it was certainly not sent
-	Refused bool   // and never will be
-	Part    bool   // it was for a part of the chunk's nodes, and another part is in the list
+	Nodes   []string // that it was for; nil: all of the chunk's
+	Command string   // the command ID; empty: not known
+	Unsent  bool     // it was certainly not sent
+	Refused bool     // and never will be
 }
 
 // Record enters what SSM answered to the sends of a claim and lets go of the
@@ -118,15 +87,33 @@ func (e *Entry) Record(id, holder string, sent []Sent) *Run {
 		return nil
 	}
 	for _, s := range sent {
-		switch c := &r.Chunks[s.Chunk]; {
+		if s.Command != "" {
+			r.merge(s.Chunk, s.Command, s.Nodes)
+		}
+	}
+	unknown := map[int]bool{} // :: chunk → something of it may have been sent
+	for _, s := range sent {
+		c := &r.Chunks[s.Chunk]
+		switch all := len(s.Nodes) == 0 || len(s.Nodes) == len(r.Nodes(s.Chunk)); {
 		case s.Command != "":
-			c.merge(s.Command)
-		case len(c.Commands) == 0:
-			// A refusal says nothing of an unknown send before it: the chunk is
+		case s.Refused && r.Unsure && len(r.Commands()) == 0:
+			// A refusal says nothing of an unknown send before it: the run is
 			// wanted until a look proves that there was none.
-			c.Unsent, c.Refused = s.Unsent, s.Refused && !r.Unsure
-		case s.Part && !s.Unsent:
-			r.Unsure = true
+		case s.Refused && all && len(c.Commands) == 0:
+			c.Refused = true
+		case s.Refused:
+			c.Without = append(c.Without, s.Nodes...)
+		case !s.Unsent:
+			unknown[s.Chunk] = true
+		}
+	}
+	for _, s := range sent {
+		c := &r.Chunks[s.Chunk]
+		if _, wanted := r.Rest(s.Chunk); wanted || c.Refused {
+			c.Unsent = !unknown[s.Chunk]
+		}
+		if c.Without != nil && len(c.Commands) == 0 && len(less(slices.Clone(r.Nodes(s.Chunk)), c.Without)) == 0 {
+			c.Refused, c.Unsent = true, true // node by node
 		}
 	}
 	if r.Holder == holder {
@@ -135,22 +122,28 @@ func (e *Entry) Record(id, holder string, sent []Sent) *Run {
 	return e.dropUnsent(r)
 }
 
-// Looked enters what a look, begun at that time, showed: the command IDs of
-// each chunk. A look that was begun one window after the last sending lease
-// ended is proof; the window is by how much SSM's list may lag a send. The
-// answer is nil where the run turns out never to have been sent.
-func (e *Entry) Looked(id string, found map[int][]string, begun time.Time, window time.Duration, process string) *Run {
+// Found is a command of a run that SSM's list shows.
+type Found struct {
+	ID    string
+	Nodes []string // that it was sent to, where they are named
+}
+
+// Looked enters what a look, begun at that time, showed: the commands of each
+// chunk. A look that was begun one window after the last sending lease ended is
+// proof; the window is by how much SSM's list may lag a send. The answer is nil
+// where the run turns out never to have been sent.
+func (e *Entry) Looked(id string, found map[int][]Found, begun time.Time, window time.Duration, process string) *Run {
 	r := e.Run(id)
 	if r == nil {
 		return nil
 	}
-	for chunk, ids := range found {
+	for chunk, commands := range found {
 		if chunk < len(r.Chunks) {
-			for _, command := range ids {
-				if r.Outcome != nil && !slices.Contains(r.Commands(), command) {
+			for _, f := range commands {
+				if r.Outcome != nil && !slices.Contains(r.Commands(), f.ID) {
 					r.Outcome = nil // it was the outcome of less than this
 				}
-				r.Chunks[chunk].merge(command)
+				r.merge(chunk, f.ID, f.Nodes)
 			}
 		}
 	}
@@ -159,15 +152,34 @@ func (e *Entry) Looked(id string, found map[int][]string, begun time.Time, windo
 	}
 	r.Unsure = false
 	for i := range r.Chunks {
-		r.Chunks[i].Unsent = r.Chunks[i].missing()
+		_, wanted := r.Rest(i)
+		r.Chunks[i].Unsent = wanted || r.Chunks[i].Unsent
 	}
 	return e.dropUnsent(r)
 }
 
-// Merge adds a command that turned out to be the one that really runs.
-func (e *Entry) Merge(id string, chunk int, command string) {
+// Merge adds a command that turned out to be the one that really runs in the
+// place of another.
+func (e *Entry) Merge(id string, chunk int, command Found) {
 	if r := e.Run(id); r != nil && chunk < len(r.Chunks) {
-		r.Chunks[chunk].merge(command)
+		r.merge(chunk, command.ID, command.Nodes)
+	}
+}
+
+// GiveUp ends the wanting of what was never sent of a run that nobody is sending
+// and whose time is up: it would else never be over.
+func (e *Entry) GiveUp(id string, now time.Time, process string) {
+	r := e.Run(id)
+	if r == nil || r.live(now, process) || r.Unsure || !now.After(r.Until) {
+		return
+	}
+	for _, i := range r.Missing() {
+		c := &r.Chunks[i]
+		if rest, _ := r.Rest(i); c.Unsent && rest != nil {
+			c.Without = append(c.Without, rest...)
+		} else if c.Unsent {
+			c.Refused = true
+		}
 	}
 }
 
@@ -198,8 +210,8 @@ func (e *Entry) Renew(id, holder string, lease, now time.Time, process string) b
 		return false
 	}
 	r.Unsure = r.Unsure || r.NeedsLook()
-	r.Holder, r.Lease = holder, lease
-	for i := range r.Chunks {
+	r.Holder, r.Lease = holder, later(r.Lease, lease)
+	for _, i := range r.Missing() {
 		r.Chunks[i].Unsent = false
 	}
 	return true

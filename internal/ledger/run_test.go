@@ -197,7 +197,7 @@ func TestFinish(t *testing.T) {
 		{func(s *teller) string { s.entry.Run("r1").Chunks = make([]Chunk, 2); return "" }, ""},
 		{answers("r1", "c1", "lost"), "r1 c1 ?"},
 		{ends("r1", "Success"), "r1 c1 ?"},
-		{func(s *teller) string { s.entry.Merge("r1", 1, "c2"); return describe(s.entry.Run("r1")) }, "r1 c1 c2"},
+		{func(s *teller) string { s.entry.Merge("r1", 1, Found{ID: "c2"}); return describe(s.entry.Run("r1")) }, "r1 c1 c2"},
 		{ends("r1", "Success"), "r1 c1 (done) c2 (done) Success"},
 	})
 }

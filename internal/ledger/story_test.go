@@ -169,7 +169,11 @@ func answers(run string, words ...string) event {
 func looks(run string, d time.Duration, found ...string) event {
 	return func(s *teller) string {
 		s.now = d
-		return describe(s.entry.Looked(run, map[int][]string{0: found}, at(d), window, s.process))
+		var commands []Found
+		for _, id := range found {
+			commands = append(commands, Found{ID: id})
+		}
+		return describe(s.entry.Looked(run, map[int][]Found{0: commands}, at(d), window, s.process))
 	}
 }
 

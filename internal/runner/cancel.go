@@ -82,6 +82,18 @@ func (t *task) tryCancel(ctx context.Context, run string) (r *ledger.Run, again 
 			return nil, false, err
 		}
 	}
+	if t.command.ResolvedSignal != sigkill && !r.Unsure && !r.NeedsLook() && len(r.Uncancelled()) > 0 {
+		// What is over is not signalled: its node may be gone.
+		if state, err := t.state(ctx, r, ask(r)); err != nil {
+			return nil, false, err
+		} else if state.Over {
+			known, err := t.finish(ctx, r, state, true)
+			if err == nil {
+				r, err = t.run(run)
+			}
+			return r, !known, err
+		}
+	}
 	done, err := t.stop(ctx, r)
 	entry, recordErr := t.update(ctx, func(e *ledger.Entry) { e.Done(run, done) })
 	if err = errors.Join(err, recordErr); err != nil {
@@ -120,17 +132,15 @@ func (t *task) stop(ctx context.Context, r *ledger.Run) (done []string, err erro
 		return nil, nil
 	}
 	if t.command.ResolvedSignal != sigkill {
-		_, err := t.Exec.Signal(ctx, ssmexec.Signal{Command: t.command, Entry: t.entry, Run: r.ID, Targets: t.nodes(ctx, r)})
-		if err != nil {
+		if err := t.signal(ctx, r); err != nil {
 			return nil, err
 		}
 		return ids, nil
 	}
 	for _, id := range ids {
-		cancelErr := t.Exec.Cancel(ctx, id)
-		if cancelErr != nil {
+		if cancelErr := t.Exec.Cancel(ctx, id); cancelErr != nil {
 			// A command that is over cannot be cancelled, and need not be.
-			state, stateErr := t.Exec.State(ctx, slices.DeleteFunc(ask(r), func(a ssmexec.Asked) bool { return a.CommandID != id }))
+			state, stateErr := t.state(ctx, r, slices.DeleteFunc(ask(r), func(a ssmexec.Asked) bool { return a.CommandID != id }))
 			if stateErr != nil || !state.Over {
 				err = errors.Join(err, cancelErr)
 				continue
@@ -141,22 +151,49 @@ func (t *task) stop(ctx context.Context, r *ledger.Run) (done []string, err erro
 	return done, err
 }
 
-// nodes is where a run's process is signalled: the nodes that SSM lists for its
-// commands, else the recorded targets.
-func (t *task) nodes(ctx context.Context, r *ledger.Run) []ledger.Target {
-	state, err := t.Exec.State(ctx, ask(r))
-	if err != nil || len(r.Targets) == 1 && r.Targets[0].Key == ssmexec.KeyInstanceIDs {
-		return r.Targets
+// signal signals a run's process wherever it may still run or begin. SSM sends
+// nothing to a node that it has lost; there the run's commands are cancelled, for
+// when it comes back.
+func (t *task) signal(ctx context.Context, r *ledger.Run) error {
+	state, err := t.state(ctx, r, ask(r))
+	if err != nil || state.Over {
+		return err
 	}
+	targets := signalled(r, state)
+	if len(targets) == 0 {
+		return errors.New("SSM does not say yet where it runs")
+	}
+	refused, err := t.Exec.Signal(ctx, ssmexec.Signal{Command: t.command, Entry: t.entry, Run: r.ID, Targets: targets})
+	for _, id := range r.Commands() {
+		nodes := slices.DeleteFunc(slices.Clone(refused), func(node string) bool {
+			return !slices.ContainsFunc(state.Invocations, func(i ssmexec.Invocation) bool { return i.CommandID == id && i.Node == node })
+		})
+		if len(nodes) > 0 {
+			err = errors.Join(err, t.Exec.Cancel(ctx, id, nodes...))
+		}
+	}
+	return err
+}
+
+// signalled is the recorded nodes of a run, or those that SSM lists for its
+// commands where they are not named, without those on which it is over.
+func signalled(r *ledger.Run, state *ssmexec.State) []ledger.Target {
 	var nodes []string
+	for i := range r.Chunks {
+		nodes = append(nodes, r.Nodes(i)...)
+	}
+	over := map[string]bool{}
 	for _, i := range state.Invocations {
 		nodes = append(nodes, i.Node)
+		seen, known := over[i.Node]
+		over[i.Node] = (seen || !known) && ssmexec.Terminal(i.Status)
 	}
+	nodes = slices.DeleteFunc(nodes, func(node string) bool { return over[node] })
 	if len(nodes) == 0 {
 		return r.Targets
 	}
 	slices.Sort(nodes)
-	return []ledger.Target{{Key: ssmexec.KeyInstanceIDs, Values: slices.Compact(nodes)}}
+	return []ledger.Target{{Key: ledger.KeyInstanceIDs, Values: slices.Compact(nodes)}}
 }
 
 // cancelled reports a run that is stopped: what SSM says of it by now, where the
@@ -176,6 +213,12 @@ func (t *task) cancelled(ctx context.Context, r *ledger.Run, reason ledger.Reaso
 		defer cancel()
 		if s, err := t.Exec.Await(wait, ask(r)); err == nil {
 			state = s
+		}
+	}
+	if state.Over && state.Status != "Cancelled" {
+		// It had ended by itself, or in its own way after a signal.
+		if _, err := t.finish(ctx, r, state, true); err != nil {
+			t.Log.WarnContext(ctx, "the outcome is not recorded", "command", t.command.Name, "run_id", r.ID, "error", err.Error())
 		}
 	}
 	result.Status = state.Status

@@ -34,12 +34,15 @@ func (g *gates) lock(command string) (unlock func()) {
 
 // take takes a slot of the command's gate for a run that is about to be
 // claimed. A full gate is first asked whether all who hold it still run; then
-// the answer is no.
+// the answer is no, for all runs of the delivery.
 func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 	if t.command.Max <= 0 {
 		return true, nil
 	}
 	defer t.gates.lock(t.command.Name)()
+	if t.isFull() {
+		return false, nil
+	}
 	record := t.gate
 	slot := ledger.Slot{Run: run, Entry: t.entry, Holder: t.holder, Lease: t.lease}
 	refreshed := false
@@ -50,7 +53,7 @@ func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 		}
 		switch {
 		case gate.Take(slot, t.command.Max):
-			err = t.Store.Put(ctx, encodeGate(*record, gate))
+			err = t.Store.Put(ctx, t.encodeGate(*record, gate))
 			if err == nil {
 				record.Version++
 				record.Value, record.Expires = gate.Encode()
@@ -63,6 +66,7 @@ func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 				return false, fmt.Errorf("writing the gate of max: %w", err)
 			}
 		case refreshed:
+			t.setFull()
 			return false, nil
 		}
 		if err := t.readGate(ctx, record); err != nil {
@@ -83,8 +87,25 @@ func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 	}
 }
 
-func encodeGate(r ledger.Record, g *ledger.Gate) ledger.Record {
-	r.Value, r.Expires = g.Encode()
+func (t *task) isFull() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.full[t.command.Name]
+}
+
+func (t *task) setFull() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.full == nil {
+		t.full = map[string]bool{}
+	}
+	t.full[t.command.Name] = true
+}
+
+func (t *task) encodeGate(r ledger.Record, g *ledger.Gate) ledger.Record {
+	if r.Value, r.Expires = g.Encode(); r.Expires.IsZero() {
+		r.Expires = t.now().Add(keepEmpty)
+	}
 	return r
 }
 
@@ -108,14 +129,21 @@ func (t *task) freeSlots(ctx context.Context, gate *ledger.Gate) (free []string,
 	if err != nil {
 		return nil, fmt.Errorf("reading the runs that count against max: %w", err)
 	}
+	is := make([]bool, len(gate.Slots))
+	var asks []func()
 	for i, s := range gate.Slots {
 		holder := &task{delivery: t.delivery, command: t.command, entry: s.Entry, updates: newTurn(), record: records[i]}
-		is, err := holder.slotFree(ctx, s)
-		if err != nil {
-			// It counts until somebody can say otherwise.
-			t.Log.WarnContext(ctx, "asking for a run that counts against max", "command", t.command.Name, "run_id", s.Run, "error", err.Error())
-		}
-		if is {
+		asks = append(asks, func() {
+			var err error
+			if is[i], err = holder.slotFree(ctx, s); err != nil {
+				// It counts until somebody can say otherwise.
+				t.Log.WarnContext(ctx, "asking for a run that counts against max", "command", t.command.Name, "run_id", s.Run, "error", err.Error())
+			}
+		})
+	}
+	parallel(asks, func(ask func()) { ask() })
+	for i, s := range gate.Slots {
+		if is[i] {
 			free = append(free, s.Run)
 		}
 	}
@@ -159,7 +187,7 @@ func (t *task) giveUp(ctx context.Context, runs ...string) {
 		if len(gate.Slots) == held {
 			return
 		}
-		if err := t.Store.Put(ctx, encodeGate(*t.gate, gate)); !errors.Is(err, ledger.ErrConflict) {
+		if err := t.Store.Put(ctx, t.encodeGate(*t.gate, gate)); !errors.Is(err, ledger.ErrConflict) {
 			return
 		}
 	}

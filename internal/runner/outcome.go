@@ -34,14 +34,15 @@ func (t *task) report(ctx context.Context, s *sending) {
 	}
 	if state != nil {
 		result.Status = state.Status
-		if t.command.NotifyOnFailure && (state.Failed() || state.Status == "Cancelled" && !t.cancelAsked(ctx, s.run)) {
+		ill := state.Failed() || state.Status == "Cancelled"
+		if t.command.NotifyOnFailure && ill && !t.cancelAsked(ctx, s.run) {
 			t.unsettled(t.command.Name, t.failure(ctx, s.run, state))
 		}
 	}
 	t.settle(result)
 }
 
-// cancelAsked says that a run was cancelled by its resolve, and not by somebody
+// cancelAsked says that a run was ended by its resolve, and not by itself, by somebody
 // in SSM's console, or because amx serve was stopped. It is not run again either
 // way; but in the other case whoever sent the alert must hear that it had no
 // effect.
@@ -65,7 +66,7 @@ func (t *task) await(ctx context.Context, run string) (*ssmexec.State, error) {
 	}
 	if wait > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, wait)
+		ctx, cancel = context.WithDeadline(ctx, t.sentBy.Add(wait))
 		defer cancel()
 	}
 	for {
@@ -77,7 +78,7 @@ func (t *task) await(ctx context.Context, run string) (*ssmexec.State, error) {
 		if err != nil || !state.Over {
 			return state, err
 		}
-		keep := state.Failed() || t.command.RepeatAfter > 0
+		keep := state.Failed() || t.command.RepeatAfter > 0 || r.Slot
 		switch known, err := t.finish(ctx, r, state, keep); {
 		case known:
 			return state, err
@@ -109,35 +110,38 @@ func (t *task) finish(ctx context.Context, r *ledger.Run, state *ssmexec.State, 
 
 // unknownOwners is the commands that turned out to run in the place of the ones
 // that were asked, by chunk.
-func unknownOwners(r *ledger.Run, state *ssmexec.State) map[int][]string {
-	owners := map[int][]string{}
+func unknownOwners(r *ledger.Run, state *ssmexec.State) map[int][]ledger.Found {
+	owners := map[int][]ledger.Found{}
 	for i, c := range r.Chunks {
 		for _, cmd := range c.Commands {
 			if owner := state.Owners[cmd.ID]; owner != "" && !slices.Contains(r.Commands(), owner) {
-				owners[i] = append(owners[i], owner)
+				owners[i] = append(owners[i], ledger.Found{ID: owner, Nodes: cmd.Nodes})
 			}
 		}
 	}
 	return owners
 }
 
-func merge(run string, owners map[int][]string) func(*ledger.Entry) {
+func merge(run string, owners map[int][]ledger.Found) func(*ledger.Entry) {
 	return func(e *ledger.Entry) {
-		for chunk, ids := range owners {
-			for _, id := range ids {
-				e.Merge(run, chunk, id)
+		for chunk, commands := range owners {
+			for _, c := range commands {
+				e.Merge(run, chunk, c)
 			}
 		}
 	}
 }
 
-// ask is the commands of a run, with the number of nodes of each.
+// ask is the commands of a run, with the nodes of each.
 func ask(r *ledger.Run) []ssmexec.Asked {
 	var asked []ssmexec.Asked
-	nodes := ssmexec.ChunkNodes(r.Targets)
 	for i, c := range r.Chunks {
 		for _, cmd := range c.Commands {
-			asked = append(asked, ssmexec.Asked{CommandID: cmd.ID, Nodes: nodes[i]})
+			nodes := cmd.Nodes
+			if nodes == nil {
+				nodes = r.Nodes(i)
+			}
+			asked = append(asked, ssmexec.Asked{CommandID: cmd.ID, Nodes: nodes})
 		}
 	}
 	return asked
@@ -171,35 +175,46 @@ func firstLines(output string) string {
 	return strings.ToValidUTF8(text[:min(len(text), 300)], "")
 }
 
-// withoutLedger is for a delivery that finds the ledger down. Nothing new runs.
-// What a resolve ends is cancelled by token, where the entry is about one alert
-// and nothing else can need it: only runs that began before the resolve, since
-// a later one belongs to the alert's next firing.
-func (d *delivery) withoutLedger(ctx context.Context, tasks []*task, down error) {
-	parallel(tasks, func(t *task) {
-		t.unsettled(t.command.Name, down)
-		if t.command.Scope != amx.ScopeAlert || t.message.DedupKey != "" || t.command.IgnoreResolved || t.command.ResolvedSignal != sigkill {
-			return
+// withoutLedger is for alerts of which nothing can be read or written in the
+// ledger. Nothing new runs. What a resolve ends is cancelled by token, where the
+// entry is about one alert and nothing else can need it: only runs that began
+// before the resolve, since a later one belongs to the alert's next firing.
+func (t *task) withoutLedger(ctx context.Context, alerts amx.Alerts, down error) {
+	t.unsettled(t.command.Name, down)
+	if t.command.Scope != amx.ScopeAlert || t.message.DedupKey != "" || t.command.IgnoreResolved {
+		return
+	}
+	for _, a := range alerts.Resolved() {
+		ends := a.EndsAt
+		if ends.IsZero() {
+			ends = t.sentAt()
 		}
-		for _, a := range t.alerts.Resolved() {
-			ends := a.EndsAt
-			if ends.IsZero() {
-				ends = t.sentAt()
-			}
-			found, err := t.Exec.LookAll(ctx, t.entry, ends, t.command.DeliveryTimeout+t.command.Timeout)
+		found, err := t.Exec.LookAll(ctx, t.entry, ends, t.command.DeliveryTimeout+t.command.Timeout)
+		if err != nil {
+			t.unsettled(t.command.Name, err)
+		}
+		for _, f := range found {
+			how, err := t.stopFound(ctx, f)
 			if err != nil {
 				t.unsettled(t.command.Name, err)
+				continue
 			}
-			for _, f := range found {
-				if err := t.Exec.Cancel(ctx, f.CommandID); err != nil {
-					t.unsettled(t.command.Name, err)
-					continue
-				}
-				t.settle(Result{
-					Command: t.command.Name, Action: ActionCancel, Reason: "resolved, while the ledger is unavailable: cancel requested",
-					RunID: f.Token.Run, CommandIDs: []string{f.CommandID}, Alerts: []string{a.Fingerprint},
-				})
-			}
+			t.settle(Result{
+				Command: t.command.Name, Action: ActionCancel, Reason: "resolved, while the ledger is unavailable: " + how,
+				RunID: f.Token.Run, CommandIDs: []string{f.CommandID}, Alerts: []string{a.Fingerprint},
+			})
 		}
-	})
+	}
+}
+
+// stopFound cancels or signals a command of which only its token is known.
+func (t *task) stopFound(ctx context.Context, f ssmexec.Found) (how string, err error) {
+	if t.command.ResolvedSignal == sigkill {
+		return "cancel requested", t.Exec.Cancel(ctx, f.CommandID)
+	}
+	r := &ledger.Run{ID: f.Token.Run, Chunks: []ledger.Chunk{{Commands: []ledger.SSMCommand{{ID: f.CommandID}}}}}
+	if len(f.Nodes) > 0 {
+		r.Targets = []ledger.Target{{Key: ledger.KeyInstanceIDs, Values: f.Nodes}}
+	}
+	return t.command.ResolvedSignal + " sent", t.signal(ctx, r)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
 // adopt takes over a run whose sender is gone. It answers the alerts that are to
@@ -87,7 +88,7 @@ func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error
 	if run = entry.Looked(s.run, found, begun, t.Window, t.Process); run == nil {
 		return true, t.putOver(ctx, read, entry)
 	}
-	missing := run.Missing()
+	missing := missing(run)
 	if t.command.Document != "" && run.NeedsLook() {
 		// Nothing on the node would make one effect of two.
 		return false, errors.Join(errMaybeSent, t.putOver(ctx, read, entry))
@@ -113,7 +114,7 @@ func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error
 		t.recorded(ctx, s, entry, run, nil)
 		return false, nil
 	}
-	if run = t.sendChunks(ctx, s, missing); run != nil && run.NeedsLook() {
+	if run = t.sendParts(ctx, s, missing); run != nil && run.NeedsLook() {
 		return false, errors.Join(s.errs...)
 	}
 	return false, nil
@@ -167,13 +168,37 @@ func (t *task) refresh(ctx context.Context, r *ledger.Run) (err error) {
 		}
 	}
 	if len(r.Missing()) > 0 {
-		return nil // it is not over: the rest of it is still to be sent
+		entry, err := t.update(ctx, func(e *ledger.Entry) { e.GiveUp(r.ID, t.now(), t.Process) })
+		if err != nil {
+			return err
+		}
+		if r = entry.Run(r.ID); r == nil || len(r.Missing()) > 0 {
+			return nil // it is not over: the rest of it is still to be sent
+		}
 	}
-	state, err := t.Exec.State(ctx, ask(r))
+	state, err := t.state(ctx, r, ask(r))
 	if err == nil && state.Over {
 		_, err = t.finish(ctx, r, state, true)
 	}
 	return err
+}
+
+// state asks SSM where these commands of a run stand. Of commands whose time is up
+// and that SSM does not know any more nothing can be going on.
+func (t *task) state(ctx context.Context, r *ledger.Run, commands []ssmexec.Asked) (*ssmexec.State, error) {
+	state, err := t.Exec.State(ctx, commands)
+	if err != nil || state.Over || len(state.Invocations) > 0 || !t.now().After(r.Until.Add(t.Window)) {
+		return state, err
+	}
+	ids := make([]string, len(commands))
+	for i, c := range commands {
+		ids[i] = c.CommandID
+	}
+	forgotten, err := t.Exec.Forgotten(ctx, ids...)
+	if forgotten {
+		state.Over, state.Status = true, ""
+	}
+	return state, err
 }
 
 // look reads SSM's list for the run and enters what it shows, on the entry as it

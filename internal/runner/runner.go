@@ -94,10 +94,12 @@ type delivery struct {
 	claims  time.Time // none is made after it
 	sends   time.Time // none is under way after it
 	waits   bool      // the caller wants to know how its commands end
+	sentBy  time.Time // all is sent, and the waiting begins
 
 	mu      sync.Mutex
 	results []Result
 	errs    []error
+	full    map[string]bool // :: command → its gate was full when all who hold it had been asked
 }
 
 // Handle acts on a message, and answers once every call that it made has
@@ -125,7 +127,7 @@ func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer 
 		return Answer{Results: []Result{}}
 	}
 	if err := d.read(acts, tasks); err != nil {
-		d.withoutLedger(acts, tasks, err)
+		parallel(tasks, func(t *task) { t.withoutLedger(acts, t.alerts, err) })
 	} else {
 		parallel(tasks, func(t *task) { t.act(acts) })
 	}
@@ -134,6 +136,7 @@ func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer 
 		// The command's end may be hours away. What is claimed is recorded.
 		outcomes = ctx
 	}
+	d.sentBy = time.Now()
 	var runs []*sending
 	for _, t := range tasks {
 		runs = append(runs, t.sent...)

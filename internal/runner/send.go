@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,47 +27,61 @@ type sending struct {
 	before []error                 // what SSM refused in sends before those
 }
 
+// claims is the runs that are claimed for what is due, and what became of the rest
+// of it.
+type claims struct {
+	runs    []*sending
+	settled []Result // skipped or refused
+	errs    []error  // for which the source is to send again
+}
+
 // claim renders the runs that are due and enters them in the entry. What cannot
-// be rendered is refused, before anything is claimed; late says that there is no
-// time left to claim what is due.
-func (t *task) claim(ctx context.Context, entry *ledger.Entry, due []ledger.Due) (claims []*sending, refusals []Result, late bool) {
-	if len(due) > 0 && t.now().After(t.claims) {
-		return nil, nil, true
-	}
+// be rendered is refused, before anything is claimed.
+func (t *task) claim(ctx context.Context, entry *ledger.Entry, due []ledger.Due) (c claims) {
 	for _, d := range due {
+		if t.now().After(t.claims) {
+			c.errs = append(c.errs, errNoTime)
+			break
+		}
 		s, run, err := t.render(ctx, entry, d)
 		switch {
 		case errors.Is(err, ssmexec.ErrNodes):
-			t.unsettled(t.command.Name, err)
+			c.errs = append(c.errs, err)
+			continue
+		case errors.Is(err, errAllSucceeded):
+			c.settled = append(c.settled, Result{
+				Command: t.command.Name, Action: ActionSkip, Reason: string(ledger.SkipRan), RunID: d.Prev, Alerts: fingerprints(d.Alerts),
+			})
 			continue
 		case err != nil:
-			refusals = append(refusals, Result{
+			c.settled = append(c.settled, Result{
 				Command: t.command.Name, Action: ActionRefuse, Reason: err.Error(), Alerts: fingerprints(d.Alerts),
 			})
 			continue
-		case t.now().After(t.claims): // SSM took its time to list its nodes
-			t.unused = append(t.unused, s.run)
-			late = true
-			continue
 		case !entry.Holds(d, run, t.now()):
 			t.unused = append(t.unused, s.run)
-			t.unsettled(t.command.Name, errFull)
+			c.errs = append(c.errs, errFull)
 			continue
 		}
-		switch taken, err := t.take(ctx, s.run); {
+		taken, err := t.take(ctx, s.run)
+		switch {
 		case err != nil:
-			t.unsettled(t.command.Name, err)
+			c.errs = append(c.errs, err)
 			continue
 		case !taken:
-			refusals = append(refusals, Result{
+			c.settled = append(c.settled, Result{
 				Command: t.command.Name, Action: ActionSkip, Reason: string(ledger.SkipMax), Alerts: fingerprints(d.Alerts),
 			})
 			continue
+		case t.now().After(t.claims): // SSM took its time to list its nodes, or who holds the gate
+			t.unused = append(t.unused, s.run)
+			c.errs = append(c.errs, errNoTime)
+			continue
 		}
 		entry.Claim(d, run, t.now())
-		claims = append(claims, s)
+		c.runs = append(c.runs, s)
 	}
-	return claims, refusals, late
+	return c
 }
 
 func (t *task) render(ctx context.Context, entry *ledger.Entry, d ledger.Due) (*sending, ledger.Run, error) {
@@ -101,12 +116,12 @@ func (t *task) runID(now time.Time) (string, error) {
 	return ssmexec.NewRunID(now, t.randomness())
 }
 
+// errAllSucceeded is that a run that failed did not fail where its retry would go.
+var errAllSucceeded = errors.New("it succeeded on every node of these alerts")
+
 // targets renders the targets of a run. A retry goes to the nodes on which the
 // run before it did not succeed, and nowhere else.
 func (t *task) targets(ctx context.Context, entry *ledger.Entry, d ledger.Due, data amx.Data) ([]ledger.Target, error) {
-	if prev := entry.Run(d.Prev); prev != nil && d.Reason == ledger.RunRetry {
-		return remaining(prev), nil
-	}
 	expanded, err := t.command.ExpandTargets(data, d.Alerts)
 	if err != nil {
 		return nil, err
@@ -116,30 +131,32 @@ func (t *task) targets(ctx context.Context, entry *ledger.Entry, d ledger.Due, d
 		return nil, err
 	}
 	for _, x := range targets {
-		if x.Key == ssmexec.KeyInstanceIDs && len(x.Values) > t.command.MaxTargets {
+		if x.Key == ledger.KeyInstanceIDs && len(x.Values) > t.command.MaxTargets {
 			return nil, fmt.Errorf("%d targets, over max_targets: %d", len(x.Values), t.command.MaxTargets)
 		}
+	}
+	if prev := entry.Run(d.Prev); prev != nil && d.Reason == ledger.RunRetry && prev.Outcome != nil {
+		return remaining(prev.Outcome, targets)
 	}
 	return targets, nil
 }
 
-// remaining is where a run did not succeed. Of nodes that were named, that is
-// also those for which SSM lists no invocation, because max_errors ended the
-// command before it reached them, or because their chunk was refused.
-func remaining(r *ledger.Run) []ledger.Target {
+// remaining is those of the targets on which a run did not succeed. Of nodes that
+// are named, that is also those for which SSM lists no invocation, because
+// max_errors ended the command before it reached them, or because they were
+// refused. Which nodes a tag selects only the run before can tell.
+func remaining(o *ledger.Outcome, targets []ledger.Target) ([]ledger.Target, error) {
+	nodes := o.Remaining
 	switch {
-	case r.Outcome == nil:
-	case len(r.Targets) == 1 && r.Targets[0].Key == ssmexec.KeyInstanceIDs:
-		nodes := slices.DeleteFunc(slices.Clone(r.Targets[0].Values), func(node string) bool {
-			return slices.Contains(r.Outcome.Succeeded, node)
-		})
-		if len(nodes) > 0 {
-			return []ledger.Target{{Key: ssmexec.KeyInstanceIDs, Values: nodes}}
+	case ledger.ByInstance(targets):
+		nodes = slices.DeleteFunc(slices.Clone(targets[0].Values), func(node string) bool { return slices.Contains(o.Succeeded, node) })
+		if len(nodes) == 0 {
+			return nil, errAllSucceeded
 		}
-	case len(r.Outcome.Remaining) > 0:
-		return []ledger.Target{{Key: ssmexec.KeyInstanceIDs, Values: r.Outcome.Remaining}}
+	case len(nodes) == 0:
+		return targets, nil // it reached none
 	}
-	return r.Targets
+	return []ledger.Target{{Key: ledger.KeyInstanceIDs, Values: nodes}}, nil
 }
 
 func (t *task) inputs(run string, data amx.Data, targets []ledger.Target) ([]*ssm.SendCommandInput, error) {
@@ -155,38 +172,58 @@ func (t *task) inputs(run string, data amx.Data, targets []ledger.Target) ([]*ss
 // send sends a claimed run and records what SSM answered. Where an answer was
 // lost, it looks, and sends what is missing.
 func (t *task) send(ctx context.Context, s *sending) {
-	chunks := make([]int, len(s.inputs))
-	for i := range chunks {
-		chunks[i] = i
+	parts := make([]part, len(s.inputs))
+	for i := range parts {
+		parts[i].chunk = i
 	}
-	if r := t.sendChunks(ctx, s, chunks); r != nil && r.NeedsLook() && t.resume(ctx, s) {
+	if r := t.sendParts(ctx, s, parts); r != nil && r.NeedsLook() && t.resume(ctx, s) {
 		t.unsettled(t.command.Name, fmt.Errorf("run %s is not this delivery's to send any more", s.run))
 	}
 }
 
-// sendChunks sends these chunks of a run that this delivery holds the claim of,
+// A part is what is to be sent of a chunk: to these nodes, or to all of it.
+type part struct {
+	chunk int
+	nodes []string
+}
+
+func missing(r *ledger.Run) []part {
+	var parts []part
+	for _, chunk := range r.Missing() {
+		nodes, _ := r.Rest(chunk)
+		parts = append(parts, part{chunk, nodes})
+	}
+	return parts
+}
+
+// sendParts sends these parts of a run that this delivery holds the claim of,
 // side by side, and records them. It answers the run as recorded, nil where
 // there is nothing more to do about it.
-func (t *task) sendChunks(ctx context.Context, s *sending, chunks []int) *ledger.Run {
+func (t *task) sendParts(ctx context.Context, s *sending, parts []part) *ledger.Run {
 	var sent []ledger.Sent
 	s.next()
 	var mu sync.Mutex
 	sends, cancel := context.WithDeadline(ctx, t.sends)
 	defer cancel()
-	parallel(chunks, func(chunk int) {
-		parts := t.Exec.SendToAll(sends, s.inputs[chunk])
+	parallel(parts, func(p part) {
+		in := s.inputs[p.chunk]
+		if p.nodes != nil {
+			narrowed := *in
+			narrowed.InstanceIds = p.nodes
+			in = &narrowed
+		}
+		answers := t.Exec.SendToAll(sends, in)
 		mu.Lock()
 		defer mu.Unlock()
-		for _, p := range parts {
+		for _, a := range answers {
 			verdict := ssmexec.Unknown
-			if p.Err != nil {
-				verdict = ssmexec.Judge(p.Err)
-				s.errs = append(s.errs, p.Err)
+			if a.Err != nil {
+				verdict = ssmexec.Judge(a.Err)
+				s.errs = append(s.errs, a.Err)
 			}
 			sent = append(sent, ledger.Sent{
-				Chunk: chunk, Command: p.CommandID,
-				Unsent: p.Err != nil && verdict != ssmexec.Unknown, Refused: p.Err != nil && verdict == ssmexec.Refused,
-				Part: len(parts) > 1,
+				Chunk: p.chunk, Nodes: a.Nodes, Command: a.CommandID,
+				Unsent: a.Err != nil && verdict != ssmexec.Unknown, Refused: a.Err != nil && verdict == ssmexec.Refused,
 			})
 		}
 	})
@@ -253,12 +290,18 @@ func (t *task) recorded(ctx context.Context, s *sending, entry *ledger.Entry, ru
 // partly says why a part of the run is not run, where SSM refused it: in this
 // delivery, or in one whose answer nobody has.
 func partly(s *sending, run *ledger.Run) string {
-	errs := append(slices.Clone(s.before), refusals(s.errs)...)
-	switch {
-	case len(errs) > 0:
+	if errs := append(slices.Clone(s.before), refusals(s.errs)...); len(errs) > 0 {
 		return "part of the run: " + errors.Join(errs...).Error()
-	case slices.ContainsFunc(run.Chunks, func(c ledger.Chunk) bool { return c.Refused }):
-		return "part of the run: SSM refused it before"
+	}
+	var without []string
+	for _, c := range run.Chunks {
+		if c.Refused {
+			return "part of the run: SSM refused it before"
+		}
+		without = append(without, c.Without...)
+	}
+	if len(without) > 0 {
+		return "part of the run: SSM refused before: node " + strings.Join(without, ", node ")
 	}
 	return ""
 }

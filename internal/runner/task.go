@@ -93,26 +93,30 @@ func (t *task) act(ctx context.Context) {
 	asked := map[string]bool{}
 	patience := t.now().Add(leaseAfter)
 	for conflicts := 0; len(pending) > 0; {
-		entry, plan, claims, err := t.decide(ctx, pending, asked)
+		entry, plan, claimed, err := t.decide(ctx, pending, asked)
 		if errors.Is(err, ledger.ErrConflict) && conflicts < tries {
 			conflicts++
-			err = t.reread(ctx, conflicts)
-			if err == nil {
-				t.unclaimed(claims)
+			if err = t.reread(ctx, conflicts); err == nil {
+				t.unclaimed(claimed)
 				continue
 			}
 		}
 		if err != nil {
-			t.unsettled(t.command.Name, err)
+			t.withoutLedger(ctx, pending, err)
 			return
 		}
 		for _, s := range plan.Skips {
 			t.skip(s.Reason, s.Run, s.Alerts)
 		}
-		parallel(plan.Cancels, func(s ledger.Step) { t.cancel(ctx, s, fingerprints(s.Alerts)) })
-		pending = nil
-		parallel(claims, func(s *sending) { t.send(ctx, s) })
-		pending = append(pending, t.waitFor(ctx, plan.Waits, patience)...)
+		var acts []func()
+		for _, s := range plan.Cancels {
+			acts = append(acts, func() { t.cancel(ctx, s, fingerprints(s.Alerts)) })
+		}
+		for _, s := range claimed {
+			acts = append(acts, func() { t.send(ctx, s) })
+		}
+		parallel(acts, func(act func()) { act() })
+		pending = t.waitFor(ctx, plan.Waits, patience)
 		for _, s := range plan.Adopts {
 			pending = append(pending, t.adopt(ctx, entry, s)...)
 		}
@@ -124,7 +128,7 @@ func (t *task) act(ctx context.Context) {
 		}
 		if len(pending) > 0 {
 			if err := t.reread(ctx, 0); err != nil {
-				t.unsettled(t.command.Name, err)
+				t.withoutLedger(ctx, pending, err)
 				return
 			}
 		}
@@ -135,12 +139,12 @@ func (t *task) act(ctx context.Context) {
 // the entry as it was read since. (An attempt of the SDK's may have entered it
 // before the one that met.) The slot of a run whose claim may yet be found
 // and sent stays taken.
-func (t *task) unclaimed(claims []*sending) {
+func (t *task) unclaimed(claimed []*sending) {
 	entry, err := t.current()
 	if err != nil {
 		return
 	}
-	for _, s := range claims {
+	for _, s := range claimed {
 		if entry.Run(s.run) == nil {
 			t.unused = append(t.unused, s.run)
 		}
@@ -155,19 +159,19 @@ func (t *task) decide(ctx context.Context, alerts amx.Alerts, asked map[string]b
 		return nil, ledger.Plan{}, nil, err
 	}
 	plan := entry.Decide(t.input(alerts, asked))
-	claims, refusals, late := t.claim(ctx, entry, plan.Due)
-	if plan.Changed || len(claims) > 0 {
+	c := t.claim(ctx, entry, plan.Due)
+	if plan.Changed || len(c.runs) > 0 {
 		if err := t.put(ctx, entry); err != nil {
-			return nil, ledger.Plan{}, claims, err
+			return nil, ledger.Plan{}, c.runs, err
 		}
 	}
-	for _, r := range refusals {
+	for _, r := range c.settled {
 		t.settle(r)
 	}
-	if late {
-		t.unsettled(t.command.Name, errNoTime)
+	for _, err := range c.errs {
+		t.unsettled(t.command.Name, err)
 	}
-	return entry, plan, claims, nil
+	return entry, plan, c.runs, nil
 }
 
 // put writes the entry over the version that the task read last.
@@ -179,11 +183,16 @@ func (t *task) put(ctx context.Context, e *ledger.Entry) error {
 	return err
 }
 
+// keepEmpty is how long a record that says nothing any more is kept.
+const keepEmpty = 24 * time.Hour
+
 // write writes the entry over the version r that was read. A write whose answer
 // was lost, or that an attempt of the SDK's met in its own earlier attempt, is
 // found by reading again.
 func (t *task) write(ctx context.Context, r ledger.Record, e *ledger.Entry) (ledger.Record, error) {
-	r.Value, r.Expires = e.Encode()
+	if r.Value, r.Expires = e.Encode(); r.Expires.IsZero() {
+		r.Expires = t.now().Add(keepEmpty)
+	}
 	err := t.Store.Put(ctx, r)
 	if err == nil {
 		r.Version++

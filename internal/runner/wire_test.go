@@ -51,7 +51,7 @@ func newNode(t *testing.T, config string, nodes ...ssmlocal.Node) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := bolt.Open(filepath.Join(n.dir, "ledger.db"), time.Now())
+	store, err := bolt.Open(filepath.Join(n.dir, "ledger.db"), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,10 @@ var bugs = []bug{
 			}
 		}, nil}
 	}},
-	{name: "a slot freed by an accepted cancel", tables: func(t table) ledger.Store { return freesSlots{t} }},
+	{
+		name: "a slot freed by an accepted cancel", tables: func(t table) ledger.Store { return freesSlots{t} },
+		shape: func(s *shape) { s.max, s.perAlert, s.ignore, s.term = 1, true, false, false },
+	},
 }
 
 // claimsLater keeps a claim to itself until there is more to say of it.

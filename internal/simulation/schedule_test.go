@@ -50,6 +50,7 @@ type shape struct {
 	wait     time.Duration
 	calm     bool // no fault but reordering and duplicates
 	serve    bool // amx serve: one process at a time, which is killed and started again
+	lost     bool // SSM has lost the node of an alert
 	pair     bool // of Prometheis, whose clocks are up to a minute apart
 }
 
@@ -109,7 +110,7 @@ func newSchedule(seed uint64, b bug) *schedule {
 		s.shape.repeat = 5 * time.Minute
 	}
 	s.shape.document = !s.shape.term && r.IntN(6) == 0
-	s.shape.serve, s.shape.pair = r.IntN(8) == 0, r.IntN(8) == 0
+	s.shape.serve, s.shape.pair, s.shape.lost = r.IntN(8) == 0, r.IntN(8) == 0, r.IntN(8) == 0
 	if b.shape != nil {
 		b.shape(&s.shape)
 	}
@@ -179,6 +180,14 @@ func (s *schedule) surroundings() {
 	}
 	s.cloud.obeys = func(c *command) time.Duration {
 		return between(s.draw("obeys", c.id), 10*time.Millisecond, 2*time.Second)
+	}
+	if s.shape.lost {
+		s.cloud.refuse = func(r *request) error {
+			if slices.Contains(r.nodes, nodeOf("a")) {
+				return apiError("InvalidInstanceId")
+			}
+			return nil
+		}
 	}
 	s.cloud.lasts = func(c *command, node string) (time.Duration, int) {
 		r := s.draw("lasts", c.id, node)

@@ -23,6 +23,8 @@ type request struct {
 	signal string        // it does not run the command but signals its process
 	alerts []alertOf
 	nodes  []string
+
+	delivery time.Duration // how long its nodes may take to begin
 }
 
 type alertOf struct {
@@ -38,7 +40,6 @@ type command struct {
 	sent        time.Time
 	listed      time.Time // from then on the lists have it
 	invocations []*invocation
-	cancel      chan struct{} // closed when the cancellation reaches the nodes
 	cancelled   bool
 	cancelledBy string
 	by          string // the process that sent it
@@ -47,6 +48,8 @@ type command struct {
 type invocation struct {
 	node, status, output string
 	code                 int
+	cancel               chan struct{} // closed when a cancellation reaches the node
+	cancelled            bool
 }
 
 // A pass is the one time that a node ran the command of a run.
@@ -70,7 +73,7 @@ func apiError(code string) error {
 }
 
 func parse(in *ssm.SendCommandInput) *request {
-	r := &request{nodes: in.InstanceIds}
+	r := &request{nodes: in.InstanceIds, delivery: time.Duration(aws.ToInt32(in.TimeoutSeconds)) * time.Second}
 	r.token, _ = ssmexec.ParseToken(aws.ToString(in.Comment))
 	if aws.ToString(in.DocumentName) != "AWS-RunShellScript" {
 		r.run, r.bare = r.token.Run, true
@@ -117,7 +120,7 @@ func (c *cloud) send(r *request, comment, by string) string {
 	now := time.Now()
 	cmd := &command{
 		request: r, id: fmt.Sprintf(c.ids, len(c.commands)), comment: comment, by: by,
-		sent: now, listed: now.Add(c.lag), cancel: make(chan struct{}),
+		sent: now, listed: now.Add(c.lag),
 	}
 	if c.lags != nil {
 		cmd.listed = now.Add(c.lags(cmd))
@@ -128,7 +131,7 @@ func (c *cloud) send(r *request, comment, by string) string {
 		reach = c.reach(cmd)
 	}
 	for i, n := range r.nodes {
-		inv := &invocation{node: n, status: "Pending"}
+		inv := &invocation{node: n, status: "Pending", cancel: make(chan struct{})}
 		cmd.invocations = append(cmd.invocations, inv)
 		go c.deliver(cmd, inv, reach+time.Duration(i)*time.Microsecond)
 	}
@@ -139,9 +142,14 @@ func (c *cloud) send(r *request, comment, by string) string {
 func (c *cloud) deliver(cmd *command, inv *invocation, reach time.Duration) {
 	select {
 	case <-time.After(reach):
+	case <-time.After(cmd.delivery):
+		c.mu.Lock()
+		inv.status = "DeliveryTimedOut"
+		c.mu.Unlock()
+		return
 	case <-c.gone:
 		return
-	case <-cmd.cancel:
+	case <-inv.cancel:
 		c.mu.Lock()
 		inv.status = "Cancelled"
 		c.mu.Unlock()
@@ -159,7 +167,7 @@ func (c *cloud) deliver(cmd *command, inv *invocation, reach time.Duration) {
 	case <-time.After(lasts):
 	case <-c.gone:
 		return
-	case <-cmd.cancel:
+	case <-inv.cancel:
 		p.killed = true
 	case <-stop:
 		p.code, p.stopped = 143, true
@@ -257,15 +265,21 @@ func (a agent) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ 
 			return apiError("InvalidCommandId")
 		case cmd.over():
 			return apiError("InvalidCommandId") // which of the two SSM does is not documented
-		case cmd.cancelled:
-			return nil
+		case len(in.InstanceIds) == 0:
+			cmd.cancelled, cmd.cancelledBy = true, a.name
 		}
-		cmd.cancelled, cmd.cancelledBy = true, a.name
-		obeys := time.Millisecond
-		if a.cloud.obeys != nil {
-			obeys = a.cloud.obeys(cmd)
+		for _, inv := range cmd.invocations {
+			// A node that is gone may hear of it when it comes back.
+			if inv.cancelled || len(in.InstanceIds) > 0 && (!slices.Contains(in.InstanceIds, inv.node) || a.cloud.refuse != nil) {
+				continue
+			}
+			inv.cancelled = true
+			obeys := time.Millisecond
+			if a.cloud.obeys != nil {
+				obeys = a.cloud.obeys(cmd)
+			}
+			time.AfterFunc(obeys, func() { close(inv.cancel) })
 		}
-		time.AfterFunc(obeys, func() { close(cmd.cancel) })
 		return nil
 	})
 	return &ssm.CancelCommandOutput{}, err
@@ -293,7 +307,7 @@ func (a agent) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ..
 				continue
 			}
 			out.Commands = append(out.Commands, types.Command{
-				CommandId: aws.String(cmd.id), Comment: aws.String(cmd.comment), StatusDetails: aws.String(cmd.status()),
+				CommandId: aws.String(cmd.id), Comment: aws.String(cmd.comment), StatusDetails: aws.String(cmd.status()), InstanceIds: cmd.nodes,
 			})
 			if n++; n == page {
 				out.NextToken = aws.String(fmt.Sprint(from))

@@ -54,11 +54,17 @@ var verdicts = map[string]Verdict{
 	"TooManyRequestsException": Throttled,
 }
 
+// errNotSent is that there was no time to send anything.
+type errNotSent struct{ error }
+
 // Judge says what an error of SendCommand proves. What it does not know is
 // [Unknown]: a wrong guess the other way would run a command twice.
 func Judge(err error) Verdict {
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		return verdicts[api.ErrorCode()]
+	}
+	if errors.As(err, &errNotSent{}) {
+		return Unavailable
 	}
 	if op := new(net.OpError); errors.As(err, &op) && op.Op == "dial" {
 		return Unavailable // there was no connection

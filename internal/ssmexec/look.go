@@ -20,17 +20,18 @@ const lookBack = 2 * time.Minute
 type Found struct {
 	Token     Token
 	CommandID string
+	Nodes     []string // that it names
 	Status    string
 }
 
 // Look finds the commands of a run in SSM's list, by chunk. The list may lag a
 // send, and its order is not promised: every page is read.
-func (x *Executor) Look(ctx context.Context, entry ledger.ID, run string, claimed time.Time) (map[int][]string, error) {
-	found := map[int][]string{}
+func (x *Executor) Look(ctx context.Context, entry ledger.ID, run string, claimed time.Time) (map[int][]ledger.Found, error) {
+	found := map[int][]ledger.Found{}
 	all, err := x.list(ctx, entry, claimed.Add(-lookBack))
 	for _, f := range all {
 		if f.Token.Run == run {
-			found[f.Token.Chunk] = append(found[f.Token.Chunk], f.CommandID)
+			found[f.Token.Chunk] = append(found[f.Token.Chunk], ledger.Found{ID: f.CommandID, Nodes: f.Nodes})
 		}
 	}
 	return found, err
@@ -66,7 +67,7 @@ func (x *Executor) list(ctx context.Context, entry ledger.ID, after time.Time) (
 		}
 		for _, c := range page.Commands {
 			if t, ok := ParseToken(aws.ToString(c.Comment)); ok && t.Entry == entry {
-				found = append(found, Found{t, aws.ToString(c.CommandId), status(aws.ToString(c.StatusDetails), string(c.Status))})
+				found = append(found, Found{t, aws.ToString(c.CommandId), c.InstanceIds, status(aws.ToString(c.StatusDetails), string(c.Status))})
 			}
 		}
 	}

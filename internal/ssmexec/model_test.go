@@ -69,7 +69,7 @@ func TestEveryRequestPassesTheServicesModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, lookErr := x.Look(t.Context(), "3f2a9c0d1e2b4a5c", runA, time.Now())
-	_, stateErr := x.State(t.Context(), []Asked{{id, 0}})
+	_, stateErr := x.State(t.Context(), []Asked{{id, nil}})
 	if cancelErr := x.Cancel(t.Context(), id); lookErr != nil || stateErr != nil || cancelErr != nil {
 		t.Error(lookErr, stateErr, cancelErr)
 	}

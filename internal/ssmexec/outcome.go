@@ -1,6 +1,7 @@
 package ssmexec
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -79,16 +80,19 @@ func (s *State) Nodes() (succeeded, other []string) {
 	return succeeded, other
 }
 
-// An Asked is a command whose state is asked, and on how many nodes it was sent
-// to run: 0 where only SSM knows.
+// An Asked is a command whose state is asked, and the nodes that it was sent to
+// run on: none where only SSM knows.
 type Asked struct {
 	CommandID string
-	Nodes     int
+	Nodes     []string
 }
 
-// State asks SSM where these commands stand.
+// State asks SSM where these commands stand, which are all of one run. A node on
+// which one of them succeeded has succeeded: another that never reached it, or
+// was sent twice, does not count.
 func (x *Executor) State(ctx context.Context, commands []Asked) (*State, error) {
-	s := &State{Over: true, Status: "Success", Owners: map[string]string{}}
+	s := &State{Over: len(commands) > 0, Owners: map[string]string{}} // of what is not known to be sent nothing is known
+	failed := ""
 	for n, c := range commands {
 		invocations, err := x.invocations(ctx, c.CommandID)
 		if err != nil {
@@ -101,8 +105,8 @@ func (x *Executor) State(ctx context.Context, commands []Asked) (*State, error) 
 		switch {
 		case s.Over && !over:
 			s.Over, s.Status, s.running = false, now, n
-		case s.Over && s.Status == "Success":
-			s.Status = now
+		case now != "Success" && failed == "":
+			failed = now
 		}
 		s.Invocations = append(s.Invocations, invocations...)
 		for _, i := range invocations {
@@ -111,46 +115,89 @@ func (x *Executor) State(ctx context.Context, commands []Asked) (*State, error) 
 			}
 		}
 	}
+	if s.Over {
+		s.Status = s.ended(commands, failed)
+	}
 	return s, nil
 }
 
-// overall is whether the command is over, and its status. The invocations tell
-// where all of them are there; they are listed later than the command, and a
-// command that found no node has none.
+// ended is the status of a run whose commands are over; failed is that of a
+// command that failed as a whole.
+func (s *State) ended(commands []Asked, failed string) string {
+	succeeded, _ := s.Nodes()
+	ok := func(node string) bool { return slices.Contains(succeeded, node) }
+	named, all := 0, true
+	for _, c := range commands {
+		for _, node := range c.Nodes {
+			named, all = named+1, all && ok(node)
+		}
+	}
+	if named > 0 && all {
+		return "Success"
+	}
+	for _, i := range s.Invocations {
+		if i.Status != "Success" && !ok(i.Node) {
+			return i.Status
+		}
+	}
+	return cmp.Or(failed, "Success")
+}
+
+// overall is whether the command is over, and its status as far as its
+// invocations do not tell. They are listed later than the command, and a command
+// that found no node has none.
 func (x *Executor) overall(ctx context.Context, c Asked, invocations []Invocation) (over bool, now string, err error) {
 	running := slices.IndexFunc(invocations, func(i Invocation) bool { return !Terminal(i.Status) })
-	failed := slices.IndexFunc(invocations, func(i Invocation) bool { return i.Status != "Success" })
+	failed := slices.ContainsFunc(invocations, func(i Invocation) bool { return i.Status != "Success" })
 	switch {
 	case running >= 0:
 		return false, invocations[running].Status, nil
-	case len(invocations) == 0 && c.Nodes > 0:
+	case len(invocations) == 0 && len(c.Nodes) > 0:
 		return false, "Pending", nil
-	case c.Nodes == 0 || len(invocations) < c.Nodes:
-		if now, err = x.command(ctx, c.CommandID); err != nil || !Terminal(now) {
+	case len(invocations) < max(1, len(c.Nodes)) || len(c.Nodes) == 0:
+		if now, _, err = x.command(ctx, c.CommandID); err != nil || !Terminal(now) {
 			return false, now, err
 		}
 	default:
 		now = "Success"
 	}
-	if failed >= 0 {
-		now = invocations[failed].Status
+	if failed {
+		now = "Success" // the invocations tell
 	}
 	return true, now, nil
 }
 
-// command is the status of a command as a whole.
-func (x *Executor) command(ctx context.Context, id string) (string, error) {
-	out, err := x.Client.ListCommands(ctx, &ssm.ListCommandsInput{CommandId: &id})
-	if err != nil {
-		return "", fmt.Errorf("ListCommands %q: %w", id, plainError(err))
-	}
-	for _, c := range out.Commands {
-		if aws.ToString(c.CommandId) == id {
-			return status(aws.ToString(c.StatusDetails), string(c.Status)), nil
+// Forgotten says that SSM knows none of these commands any more: it keeps them
+// for 30 days. Of commands that were sent lately it proves nothing: the list may
+// lag.
+func (x *Executor) Forgotten(ctx context.Context, commandIDs ...string) (bool, error) {
+	for _, id := range commandIDs {
+		if _, known, err := x.command(ctx, id); err != nil || known {
+			return false, err
 		}
 	}
-	return "Pending", nil // the list lags the send
+	return true, nil
 }
+
+// command is the status of a command as a whole.
+func (x *Executor) command(ctx context.Context, id string) (now string, known bool, err error) {
+	out, err := x.Client.ListCommands(ctx, &ssm.ListCommandsInput{CommandId: &id})
+	if err != nil && errorCode(err) != unknownCommand {
+		return "", false, fmt.Errorf("ListCommands %q: %w", id, plainError(err))
+	}
+	if err == nil {
+		for _, c := range out.Commands {
+			if aws.ToString(c.CommandId) == id {
+				return status(aws.ToString(c.StatusDetails), string(c.Status)), true, nil
+			}
+		}
+	}
+	return "Pending", false, nil // the list lags the send
+}
+
+// unknownCommand is SSM's word on a command that it does not list, if it has one:
+// it may as well answer an empty list.
+const unknownCommand = "InvalidCommandId"
 
 func (x *Executor) invocations(ctx context.Context, id string) ([]Invocation, error) {
 	var all []Invocation
@@ -159,6 +206,9 @@ func (x *Executor) invocations(ctx context.Context, id string) ([]Invocation, er
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
+		if errorCode(err) == unknownCommand {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("ListCommandInvocations %q: %w", id, plainError(err))
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 func TestStatusesAreMappedExactly(t *testing.T) {
@@ -60,7 +62,7 @@ func TestWhereARunStands(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &fake{commands: []types.Command{tt.command}, invocations: map[string][][]types.CommandInvocation{cmd0: {tt.invocations}}}
-			s, err := (&Executor{Client: f}).State(t.Context(), []Asked{{cmd0, tt.nodes}})
+			s, err := (&Executor{Client: f}).State(t.Context(), []Asked{{cmd0, []string{"a", "b"}[:tt.nodes]}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,10 +78,40 @@ func TestWhereARunStands(t *testing.T) {
 	}
 }
 
+// A command that was sent twice, because an answer was lost, and of which one
+// never reached its node: the run went as the other did.
+func TestANodeOnWhichOneCommandSucceededHasSucceeded(t *testing.T) {
+	const cmd1 = "00000000-0000-4000-8000-000000000001"
+	for _, tt := range []struct {
+		name      string
+		first     []types.CommandInvocation
+		status    string
+		ok, other []string
+	}{
+		{"it was not delivered", []types.CommandInvocation{on("a", "Delivery Timed Out", -1, "")}, "Success", []string{"a"}, nil},
+		{"another node failed", []types.CommandInvocation{on("a", "Delivery Timed Out", -1, ""), on("b", "Failed", 3, "")}, "Failed", []string{"a"}, []string{"b"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &fake{invocations: map[string][][]types.CommandInvocation{cmd0: {tt.first}, cmd1: {{on("a", "Success", 0, "")}}}}
+			var nodes []string
+			for _, i := range tt.first {
+				nodes = append(nodes, *i.InstanceId)
+			}
+			s, err := (&Executor{Client: f}).State(t.Context(), []Asked{{cmd0, nodes}, {cmd1, []string{"a"}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok, other := s.Nodes(); !s.Over || s.Status != tt.status || !slices.Equal(ok, tt.ok) || !slices.Equal(other, tt.other) {
+				t.Errorf("over %v, %s, succeeded %q, other %q", s.Over, s.Status, ok, other)
+			}
+		})
+	}
+}
+
 // An agent that tells no command ID leaves an owner that is no command.
 func TestAnOwnerThatIsNoCommandIsNotAskedFor(t *testing.T) {
 	f := &fake{invocations: map[string][][]types.CommandInvocation{cmd0: {{on("a", "Success", 0, "amx: runs here: 5f3c.1234.567\n")}}}}
-	s, err := (&Executor{Client: f}).State(t.Context(), []Asked{{cmd0, 1}})
+	s, err := (&Executor{Client: f}).State(t.Context(), []Asked{{cmd0, []string{"a"}}})
 	if err != nil || len(s.Owners) != 0 || s.Invocations[0].Owner == "" {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -101,7 +133,7 @@ func TestWaitingAsksOftenAtFirst(t *testing.T) {
 		states := slices.Repeat([][]types.CommandInvocation{{on("a", "InProgress", -1, "")}}, 20)
 		f := &fake{invocations: map[string][][]types.CommandInvocation{cmd0: append(states, []types.CommandInvocation{on("a", "Success", 0, "")})}}
 		begun := time.Now()
-		s, err := (&Executor{Client: f}).Await(t.Context(), []Asked{{cmd0, 1}})
+		s, err := (&Executor{Client: f}).Await(t.Context(), []Asked{{cmd0, []string{"a"}}})
 		if err != nil || !s.Over || f.asked != 21 {
 			t.Errorf("%+v, %v, asked %d times", s, err, f.asked)
 		}
@@ -119,7 +151,7 @@ func TestSomebodyWhoKnowsTheEndSavesTheWaiting(t *testing.T) {
 		x := &Executor{Client: f, Ended: func(string) (<-chan struct{}, func()) { return ended, func() { released++ } }}
 		time.AfterFunc(50*time.Millisecond, func() { close(ended) })
 		begun := time.Now()
-		s, err := x.Await(t.Context(), []Asked{{cmd0, 1}})
+		s, err := x.Await(t.Context(), []Asked{{cmd0, []string{"a"}}})
 		if took := time.Since(begun); err != nil || !s.Over || took != 50*time.Millisecond || released != f.asked {
 			t.Errorf("%+v, %v, after %v, released %d of %d", s, err, took, released, f.asked)
 		}
@@ -137,10 +169,11 @@ func TestALookReadsEveryPage(t *testing.T) {
 	comment("c3", "amx ffffffffffffffff "+runA+" 1/2 fix")
 	comment("c4", "amx 3f2a9c0d1e2b4a5c "+runA+" 1/2 fix")
 	comment("c5", "amx 3f2a9c0d1e2b4a5c "+runA+" 1/2 fix")
+	f.commands[len(f.commands)-1].InstanceIds = []string{"a"}
 	comment("c6", "amx-signal 3f2a9c0d1e2b4a5c "+runA+" SIGTERM fix")
 	x := &Executor{Client: f}
 	found, err := x.Look(t.Context(), "3f2a9c0d1e2b4a5c", runA, noon)
-	if want := map[int][]string{0: {"c4", "c5"}, 1: {"c1"}}; err != nil || !reflect.DeepEqual(found, want) {
+	if want := map[int][]ledger.Found{0: {{ID: "c4"}, {ID: "c5", Nodes: []string{"a"}}}, 1: {{ID: "c1"}}}; err != nil || !reflect.DeepEqual(found, want) {
 		t.Errorf("%v, %v, want %v", found, err, want)
 	}
 	if got := *f.lists[0].Filters[0].Value; len(f.lists) != 4 || got != "2026-11-05T11:58:00Z" {

@@ -14,24 +14,13 @@ import (
 
 // A Sent is what became of a request, or of a part of it, as [Judge] has it.
 type Sent struct {
+	Nodes     []string // that it names
 	CommandID string
 	Err       error
 }
 
-// doubt grows with what is open about a part.
-func (s Sent) doubt() int {
-	if s.Err == nil {
-		return 0
-	}
-	switch Judge(s.Err) {
-	case Refused:
-		return 1
-	case Unavailable, Throttled:
-		return 2
-	default:
-		return 3
-	}
-}
+// invalidNode is SSM's word on a node that it does not manage, or has lost.
+const invalidNode = "InvalidInstanceId"
 
 // SendToAll sends a request as [Executor.Send] does. Where SSM refuses it for
 // one of its nodes, which costs the call for all of them, that node is found,
@@ -39,11 +28,11 @@ func (s Sent) doubt() int {
 // those first of which most is known.
 func (x *Executor) SendToAll(ctx context.Context, in *ssm.SendCommandInput) []Sent {
 	id, err := x.Send(ctx, in)
-	if err == nil || len(in.InstanceIds) == 0 || errorCode(err) != "InvalidInstanceId" {
-		return []Sent{{id, err}}
+	if err == nil || len(in.InstanceIds) == 0 || errorCode(err) != invalidNode {
+		return []Sent{{in.InstanceIds, id, err}}
 	}
 	if len(in.InstanceIds) == 1 {
-		return []Sent{{Err: fmt.Errorf("node %s: %w", in.InstanceIds[0], err)}}
+		return []Sent{{Nodes: in.InstanceIds, Err: fmt.Errorf("node %s: %w", in.InstanceIds[0], err)}}
 	}
 	var sent []Sent
 	for _, ids := range x.parts(ctx, in.InstanceIds) {
@@ -53,7 +42,6 @@ func (x *Executor) SendToAll(ctx context.Context, in *ssm.SendCommandInput) []Se
 			sent = append(sent, x.SendToAll(ctx, &part)...)
 		}
 	}
-	slices.SortStableFunc(sent, func(a, b Sent) int { return a.doubt() - b.doubt() })
 	return sent
 }
 

@@ -25,8 +25,6 @@ const (
 
 	platformWindows = "windows"
 
-	// maxInstances is how many InstanceIds one SendCommand takes.
-	maxInstances = 50
 	// maxParameters is the size, in bytes of JSON, that the parameters may
 	// have: SSM's limit of 64 KB is on them and the document together, and the
 	// document is under 4 KB. Of a document of somebody's own the size is not
@@ -35,7 +33,7 @@ const (
 	maxDocument   = 64 << 10
 
 	// KeyInstanceIDs is the key of a target that names nodes by their ID.
-	KeyInstanceIDs = "InstanceIds"
+	KeyInstanceIDs = ledger.KeyInstanceIDs
 )
 
 // A Job is a run to be rendered.
@@ -47,36 +45,6 @@ type Job struct {
 	Targets []ledger.Target // rendered
 }
 
-// ChunkNodes is how many nodes each chunk is sent to; 0 where only SSM knows.
-func ChunkNodes(targets []ledger.Target) []int {
-	var nodes []int
-	for _, chunk := range split(targets) {
-		if byInstance(chunk) {
-			nodes = append(nodes, len(chunk[0].Values))
-		} else {
-			nodes = append(nodes, 0)
-		}
-	}
-	return nodes
-}
-
-// split cuts instance IDs into what one SendCommand takes; other targets are
-// one chunk.
-func split(targets []ledger.Target) [][]ledger.Target {
-	if !byInstance(targets) {
-		return [][]ledger.Target{targets}
-	}
-	var chunks [][]ledger.Target
-	for ids := range slices.Chunk(targets[0].Values, maxInstances) {
-		chunks = append(chunks, []ledger.Target{{Key: KeyInstanceIDs, Values: ids}})
-	}
-	return chunks
-}
-
-func byInstance(targets []ledger.Target) bool {
-	return len(targets) == 1 && targets[0].Key == KeyInstanceIDs
-}
-
 // Render answers the requests of a run, one for each chunk, and notes on what
 // the variables leave out, for the log. An error refuses the run: nothing of it
 // can be sent, now or later.
@@ -84,7 +52,7 @@ func Render(j Job) (inputs []*ssm.SendCommandInput, notes []string, err error) {
 	if err := checkTargets(j.Targets); err != nil {
 		return nil, nil, err
 	}
-	chunks := split(j.Targets)
+	chunks := ledger.Chunks(j.Targets)
 	token := Token{Entry: j.Entry, Run: j.Run, Chunks: len(chunks), Command: j.Command.Name}
 	var parameters func(Token) map[string][]string
 	if j.Command.Document != "" {
@@ -186,7 +154,7 @@ func scriptDocument(c *amx.Command) string {
 }
 
 func address(in *ssm.SendCommandInput, targets []ledger.Target) {
-	if byInstance(targets) {
+	if ledger.ByInstance(targets) {
 		in.InstanceIds = targets[0].Values
 		return
 	}

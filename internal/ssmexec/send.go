@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -21,6 +22,9 @@ func (x *Executor) Send(ctx context.Context, in *ssm.SendCommandInput) (commandI
 	wait := x.Backoff
 	if wait == 0 {
 		wait = 250 * time.Millisecond
+	}
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("SendCommand: %w", errNotSent{ctx.Err()})
 	}
 	for {
 		out, err := x.Client.SendCommand(ctx, in, sendOnce)
@@ -43,11 +47,27 @@ func (x *Executor) Send(ctx context.Context, in *ssm.SendCommandInput) (commandI
 	}
 }
 
-// Cancel asks SSM to cancel a command on all its nodes. The agent then kills the
-// command's process group at once.
-func (x *Executor) Cancel(ctx context.Context, commandID string) error {
-	if _, err := x.Client.CancelCommand(ctx, &ssm.CancelCommandInput{CommandId: &commandID}); err != nil {
-		return fmt.Errorf("CancelCommand %q: %w", commandID, plainError(err))
+// Cancel asks SSM to cancel a command on these nodes, or on all of its own. The
+// agent then kills the command's process group at once.
+func (x *Executor) Cancel(ctx context.Context, commandID string, nodes ...string) error {
+	if len(nodes) == 0 {
+		return x.cancel(ctx, &ssm.CancelCommandInput{CommandId: &commandID})
+	}
+	for part := range slices.Chunk(nodes, maxCancelled) {
+		if err := x.cancel(ctx, &ssm.CancelCommandInput{CommandId: &commandID, InstanceIds: part}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxCancelled is how many InstanceIds one CancelCommand takes.
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CancelCommand.html
+const maxCancelled = 50
+
+func (x *Executor) cancel(ctx context.Context, in *ssm.CancelCommandInput) error {
+	if _, err := x.Client.CancelCommand(ctx, in); err != nil {
+		return fmt.Errorf("CancelCommand %q: %w", *in.CommandId, plainError(err))
 	}
 	return nil
 }
@@ -63,22 +83,26 @@ type Signal struct {
 // Signal sends the commands that signal a run's process, one for each chunk. A
 // node that has not begun the run will not begin it, and a node that was
 // signalled is not signalled again, so that this may be called again after an
-// error.
-func (x *Executor) Signal(ctx context.Context, s Signal) (commandIDs []string, err error) {
+// error. It answers the nodes that SSM would not send to.
+func (x *Executor) Signal(ctx context.Context, s Signal) (refused []string, err error) {
 	token := Token{Entry: s.Entry, Run: s.Run, Command: s.Command.Name}
 	text := signaller(token, s.Command.ResolvedSignal[len("SIG"):])
-	for _, targets := range split(s.Targets) {
+	for _, targets := range ledger.Chunks(s.Targets) {
 		in := input(s.Command, token.signal(s.Command.ResolvedSignal), targets, map[string][]string{
 			"commands": scriptOf(s.Command, text)["commands"], "executionTimeout": {"60"},
 		})
 		in.MaxErrors = aws.String("100%") // a node that cannot be signalled must not spare the others
-		id, err := x.Send(ctx, in)
-		if err != nil {
-			return commandIDs, fmt.Errorf("sending %s: %w", s.Command.ResolvedSignal, err)
+		for _, part := range x.SendToAll(ctx, in) {
+			switch {
+			case part.Err == nil:
+			case errorCode(part.Err) == invalidNode:
+				refused = append(refused, part.Nodes...)
+			default:
+				err = errors.Join(err, fmt.Errorf("sending %s: %w", s.Command.ResolvedSignal, part.Err))
+			}
 		}
-		commandIDs = append(commandIDs, id)
 	}
-	return commandIDs, nil
+	return refused, err
 }
 
 // plainError drops what the SDK wraps around an answer of SSM: the answer names

@@ -81,8 +81,7 @@ func TestThrottledSendsBackOffWithinTheTimeLeft(t *testing.T) {
 	})
 }
 
-// A part of which nobody knows whether it was sent comes last, because the last
-// word about a chunk without a command is the one that is kept.
+// Each part says which nodes it was for.
 func TestTheRefusedNodeIsFound(t *testing.T) {
 	invalid, lost := apiError("InvalidInstanceId"), context.DeadlineExceeded
 	listed := func(ids ...string) (all []types.InstanceInformation) {
@@ -99,24 +98,24 @@ func TestTheRefusedNodeIsFound(t *testing.T) {
 		sends []string
 		want  []string
 	}{
-		{"none is", "a b", nil, nil, []string{"a b"}, []string{"c0"}},
+		{"none is", "a b", nil, nil, []string{"a b"}, []string{"a b: c0"}},
 		{
 			"one that SSM does not list", "a b c", listed("a", "c"),
 			[]error{invalid, invalid},
 			[]string{"a b c", "b", "a c"},
-			[]string{"c2", "node b: SendCommand: api error InvalidInstanceId: says SSM"},
+			[]string{"node b: SendCommand: api error InvalidInstanceId: says SSM", "a c: c2"},
 		},
 		{
 			"one that it lists all the same", "a b c", listed("a", "b", "c"),
 			[]error{invalid, nil, invalid, invalid},
 			[]string{"a b c", "a", "b c", "b", "c"},
-			[]string{"c1", "c4", "node b: SendCommand: api error InvalidInstanceId: says SSM"},
+			[]string{"a: c1", "node b: SendCommand: api error InvalidInstanceId: says SSM", "c: c4"},
 		},
 		{
 			"one that it did not list yet, and then takes", "a b", listed("a"),
 			[]error{invalid},
 			[]string{"a b", "b", "a"},
-			[]string{"c1", "c2"},
+			[]string{"b: c1", "a: c2"},
 		},
 		{
 			"an answer that is lost on the way", "a b c", listed("a", "c"),
@@ -131,7 +130,7 @@ func TestTheRefusedNodeIsFound(t *testing.T) {
 			x := &Executor{Client: f, Nodes: f}
 			var got, sends []string
 			for _, s := range x.SendToAll(t.Context(), &ssm.SendCommandInput{InstanceIds: strings.Fields(tt.ids), Comment: aws.String("token")}) {
-				got = append(got, s.CommandID)
+				got = append(got, strings.Join(s.Nodes, " ")+": "+s.CommandID)
 				if s.Err != nil {
 					got[len(got)-1] = s.Err.Error()
 				}
@@ -153,9 +152,9 @@ func TestTheSignalGoesToEveryChunk(t *testing.T) {
 	f := &fake{}
 	c := command(t, "cmd: serve\nresolved_signal: HUP\nmax_errors: '3'\ntimeout: 2h")
 	targets := []ledger.Target{{Key: KeyInstanceIDs, Values: slices.Repeat([]string{"i-0123456789abcdef0"}, 60)}}
-	ids, err := (&Executor{Client: f}).Signal(t.Context(), Signal{Command: c, Entry: "3f2a9c0d1e2b4a5c", Run: runA, Targets: targets})
-	if err != nil || !slices.Equal(ids, []string{"c0", "c1"}) {
-		t.Errorf("%v, %v", ids, err)
+	refused, err := (&Executor{Client: f}).Signal(t.Context(), Signal{Command: c, Entry: "3f2a9c0d1e2b4a5c", Run: runA, Targets: targets})
+	if err != nil || len(refused) > 0 || len(f.sends) != 2 {
+		t.Fatalf("%d sends, %v, %v", len(f.sends), refused, err)
 	}
 	in := f.sends[1]
 	if len(in.InstanceIds) != 10 || *in.Comment != "amx-signal 3f2a9c0d1e2b4a5c "+runA+" SIGHUP serve" ||
@@ -164,6 +163,30 @@ func TestTheSignalGoesToEveryChunk(t *testing.T) {
 	}
 	if _, ok := ParseToken(*in.Comment); ok {
 		t.Error("a look would take the signal for the run")
+	}
+}
+
+// A node that SSM has lost does not keep the others from being signalled.
+func TestTheSignalGoesToTheNodesThatAreLeft(t *testing.T) {
+	invalid := apiError("InvalidInstanceId")
+	f := &fake{sendErrs: []error{invalid, invalid}, nodes: []types.InstanceInformation{{InstanceId: aws.String("a")}}}
+	refused, err := (&Executor{Client: f, Nodes: f}).Signal(t.Context(), Signal{
+		Command: command(t, "cmd: serve\nresolved_signal: HUP"), Entry: "3f2a9c0d1e2b4a5c", Run: runA,
+		Targets: []ledger.Target{{Key: KeyInstanceIDs, Values: []string{"a", "b"}}},
+	})
+	if err != nil || !slices.Equal(refused, []string{"b"}) || len(f.sends) != 3 || f.sends[2].InstanceIds[0] != "a" {
+		t.Errorf("%d sends, %v, %v", len(f.sends), refused, err)
+	}
+}
+
+// What there was no time to send was certainly not sent.
+func TestASendWithoutTimeIsNoSend(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	f := &fake{}
+	_, err := (&Executor{Client: f}).Send(ctx, &ssm.SendCommandInput{})
+	if err == nil || err.Error() != "SendCommand: context canceled" || Judge(err) != Unavailable || len(f.sends) > 0 {
+		t.Errorf("%v, %d sends", err, len(f.sends))
 	}
 }
 

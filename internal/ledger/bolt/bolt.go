@@ -26,6 +26,8 @@ var bucket = []byte("ledger")
 // A Store is a [ledger.Store] in one file.
 type Store struct {
 	db     *bbolt.DB
+	now    func() time.Time
+	swept  time.Time // when what had expired was last removed
 	puts   chan put
 	closed chan struct{}
 	closes sync.Once
@@ -41,10 +43,13 @@ type put struct {
 // never), eight bytes each, and its value.
 const head = 16
 
+// sweep is how often what has expired is removed.
+const sweep = 24 * time.Hour
+
 // Open opens or makes the ledger at path, and the folder around it. It fails
-// at once if another process has it open. Records that had expired at now are
-// removed.
-func Open(path string, now time.Time) (*Store, error) {
+// at once if another process has it open. Records that have expired are removed
+// now and once a day.
+func Open(path string, now func() time.Time) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the ledger's folder: %w", err)
 	}
@@ -61,10 +66,10 @@ func Open(path string, now time.Time) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("opening the ledger %q: %w", path, err)
 	}
-	if err := expire(db, now); err != nil {
+	s := &Store{db: db, now: now, swept: now(), puts: make(chan put), closed: make(chan struct{}), done: make(chan struct{})}
+	if err := db.Update(func(tx *bbolt.Tx) error { return expire(tx, s.swept) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the ledger %q: %w", path, err), db.Close())
 	}
-	s := &Store{db: db, puts: make(chan put), closed: make(chan struct{}), done: make(chan struct{})}
 	go s.write()
 	return s, nil
 }
@@ -135,12 +140,22 @@ func (s *Store) write() {
 
 func (s *Store) commit(batch []put) {
 	answers := make([]error, len(batch))
+	now := s.now()
+	old := now.Sub(s.swept) >= sweep
 	err := s.db.Update(func(tx *bbolt.Tx) error {
+		if old {
+			if err := expire(tx, now); err != nil {
+				return err
+			}
+		}
 		for i, p := range batch {
 			answers[i] = write(tx, p.record)
 		}
 		return nil
 	})
+	if old && err == nil {
+		s.swept = now
+	}
 	for i, p := range batch {
 		if err != nil {
 			answers[i] = fmt.Errorf("writing the ledger: %w", err)
@@ -186,23 +201,21 @@ func get(tx *bbolt.Tx, key string) (ledger.Record, error) {
 }
 
 // expire removes what has expired, and makes the bucket where there is none.
-func expire(db *bbolt.DB, now time.Time) error {
-	return db.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists(bucket)
-		if err != nil {
-			return err
-		}
-		var old [][]byte
-		err = b.ForEach(func(key, _ []byte) error {
-			r, err := get(tx, string(key))
-			if err == nil && !r.Expires.IsZero() && r.Expires.Before(now) {
-				old = append(old, key)
-			}
-			return err
-		})
-		for _, key := range old {
-			err = errors.Join(err, b.Delete(key))
+func expire(tx *bbolt.Tx, now time.Time) error {
+	b, err := tx.CreateBucketIfNotExists(bucket)
+	if err != nil {
+		return err
+	}
+	var old [][]byte
+	err = b.ForEach(func(key, _ []byte) error {
+		r, err := get(tx, string(key))
+		if err == nil && !r.Expires.IsZero() && r.Expires.Before(now) {
+			old = append(old, key)
 		}
 		return err
 	})
+	for _, key := range old {
+		err = errors.Join(err, b.Delete(key))
+	}
+	return err
 }

@@ -15,7 +15,7 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func open(t *testing.T, path string, now time.Time) *Store {
 	t.Helper()
-	s, err := Open(path, now)
+	s, err := Open(path, func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,10 +57,37 @@ func TestTheFileOutlivesTheProcess(t *testing.T) {
 	}
 }
 
+// A process that lives for months does not keep what has expired meanwhile.
+func TestWhatHasExpiredGoesOnceADay(t *testing.T) {
+	at := now
+	s, err := Open(filepath.Join(t.TempDir(), "ledger.db"), func() time.Time { return at })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	put := func(key string, expires time.Time) {
+		if err := s.Put(t.Context(), ledger.Record{Key: key, Expires: expires}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("old", at.Add(time.Hour))
+	for _, step := range []struct {
+		after time.Duration
+		want  int64 // the version of the record that has expired
+	}{{23 * time.Hour, 1}, {24 * time.Hour, 0}} {
+		at = now.Add(step.after)
+		put(step.after.String(), time.Time{})
+		records, err := s.Get(t.Context(), "old")
+		if err != nil || records[0].Version != step.want {
+			t.Errorf("after %v it is version %d, %v, want %d", step.after, records[0].Version, err, step.want)
+		}
+	}
+}
+
 func TestAnotherProcessCannotOpenIt(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
 	open(t, path, now)
-	_, err := Open(path, now)
+	_, err := Open(path, func() time.Time { return now })
 	if err == nil || !strings.HasSuffix(err.Error(), `another amx has it open; stop that one, or name another file with --ledger`) {
 		t.Errorf("got %v", err)
 	}

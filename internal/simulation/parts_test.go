@@ -1,0 +1,340 @@
+package simulation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+// loses is SSM that has lost the node of an alert, until when says otherwise.
+func (w *world) loses(name string, when func() bool) {
+	w.cloud.refuse = func(r *request) error {
+		if slices.Contains(r.nodes, nodeOf(name)) && when() {
+			return apiError("InvalidInstanceId")
+		}
+		return nil
+	}
+}
+
+func always() bool { return true }
+
+// ranOn is where the command ran, by the names of the alerts, sorted.
+func (w *world) ranOn(want string) {
+	w.Helper()
+	w.cloud.mu.Lock()
+	defer w.cloud.mu.Unlock()
+	var names []string
+	for _, p := range w.cloud.passes {
+		var name int
+		_, _ = fmt.Sscanf(p.node, "i-%x", &name)
+		names = append(names, string(rune(name)))
+	}
+	slices.Sort(names)
+	if got := strings.Join(names, " "); got != want {
+		w.Errorf("it ran on %q, not %q", got, want)
+	}
+}
+
+// SSM refuses a node, so that the rest of the chunk is sent in parts. What becomes
+// of one part says nothing of another: each is sent in the end, and once.
+func TestThePartsOfAChunkAreSentEachByItself(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fates map[string]fate // the fourth send is that to b
+		first string
+	}{
+		{"one is throttled to the end", map[string]fate{"SendCommand 4": {err: apiError("AccessDeniedException")}}, "refuse a b c: part of the run: node i-00000063: SendCommand: api error InvalidInstanceId: said the model; run a b c: firing c0; 500"},
+		{"the answer of one is lost", map[string]fate{"SendCommand 4": {err: apiError("InternalServerError")}, "ListCommands 1": {err: apiError("InternalServerError")}}, "500"},
+		{"the process dies between two", map[string]fate{"SendCommand 3": {dies: "before"}}, "500"},
+		{"the process dies before it records them", map[string]fate{"Put 2": {dies: "before"}}, "500"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, group, func(w *world) {
+				w.loses("c", always)
+				all := message(w.fires("a", 0), w.fires("b", 0), w.fires("c", 0))
+				w.expect(w.sandbox("A", tt.fates), all, tt.first)
+				for i := range 4 { // the claim's lease ends, and the window
+					time.Sleep(time.Minute)
+					if a := w.sandbox(fmt.Sprint("B", i), nil).deliver(w.T, all); i == 3 && a.Err != nil {
+						w.Error(a.Err)
+					}
+				}
+				w.ranOn("a b")
+				w.expect(w.sandbox("C", nil), all, "skip a b c: already started for this alert")
+			})
+		})
+	}
+}
+
+// Of a document no part is sent twice either, though nothing on the node would
+// notice.
+func TestThePartsOfADocumentAreSentOnce(t *testing.T) {
+	in(t, strings.Replace(group, "cmd: /bin/fix", "document: Fix", 1), func(w *world) {
+		w.loses("c", always)
+		all := message(w.fires("a", 0), w.fires("b", 0), w.fires("c", 0))
+		w.sandbox("A", map[string]fate{"SendCommand 4": {err: apiError("AccessDeniedException")}}).deliver(w.T, all)
+		w.sandbox("B", nil).deliver(w.T, all)
+		time.Sleep(time.Minute)
+		w.ranOn("a b")
+	})
+}
+
+// A retry is for the alerts that are due, and goes where they say.
+func TestARetryLeavesOutWhatHasResolved(t *testing.T) {
+	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
+		w.cloud.fails = func(string) bool { return true }
+		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+		w.until(2 * time.Minute)
+		w.sandbox("B", nil).deliver(w.T, message(w.fires("a", 0), w.resolves("b", 0, time.Minute)))
+		w.ranOn("a a b")
+	})
+}
+
+// Two messages of one group bring an alert each.
+func TestRetriesOfTwoMessagesDoNotMeetOnANode(t *testing.T) {
+	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
+		w.cloud.fails = func(string) bool { return true }
+		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+		w.until(2 * time.Minute)
+		w.sandbox("B", nil).deliver(w.T, message(w.fires("a", 0)))
+		w.sandbox("C", nil).deliver(w.T, message(w.fires("b", 0)))
+		w.ranOn("a a b b")
+	})
+}
+
+// The run failed, but not where this alert's would be tried again.
+func TestAnAlertWhoseNodeSucceededIsNotTriedAgain(t *testing.T) {
+	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
+		w.cloud.fails = func(node string) bool { return node == nodeOf("b") }
+		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+		w.until(2 * time.Minute)
+		w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
+		w.ranOn("a b")
+	})
+}
+
+// A run of which a part was never sent is over when the rest is, once nobody can
+// want that part any more: its slot is free then.
+func TestARunThatWasNeverWholeGivesUpItsSlot(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		fate fate
+	}{
+		{"SSM denied the part", fate{err: apiError("AccessDeniedException")}},
+		{"the sender died", fate{dies: "before", takes: time.Second}},
+	} {
+		other := func(w *world, at time.Duration) *amx.Message {
+			m := message(w.fires("x", at), w.fires("y", at))
+			m.GroupLabels = amx.KV{"g": "other"}
+			return m
+		}
+		t.Run(tt.name+", and its alerts resolve", func(t *testing.T) {
+			in(t, chunked()+"    max: 1\n", func(w *world) {
+				w.sandbox("A", map[string]fate{"SendCommand of chunk 1": tt.fate}).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+				w.until(10 * time.Minute)
+				if a := w.sandbox("R", nil).deliver(w.T, message(w.resolves("a", 0, time.Minute), w.resolves("b", 0, time.Minute))); a.Err != nil {
+					w.Error(a.Err)
+				}
+				w.until(time.Hour)
+				if got := says(w.sandbox("X", nil).deliver(w.T, other(w, time.Hour))); !strings.HasPrefix(got, "run x y: firing c") {
+					w.Errorf("the other group was answered %s", got)
+				}
+			})
+		})
+		t.Run(tt.name+", and its alerts never come again", func(t *testing.T) {
+			in(t, chunked()+"    max: 1\n", func(w *world) {
+				w.sandbox("A", map[string]fate{"SendCommand of chunk 1": tt.fate}).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+				w.until(time.Hour)
+				w.expect(w.sandbox("X", nil), other(w, time.Hour), "skip x y: max: as many runs as may be are running")
+				w.until(24 * time.Hour)
+				if got := says(w.sandbox("Y", nil).deliver(w.T, other(w, 24*time.Hour))); !strings.HasPrefix(got, "run x y: firing c") {
+					w.Errorf("the other group was answered %s", got)
+				}
+			})
+		})
+	}
+}
+
+// The caller that waits for a run hears 200 when the run's resolve ended it, by
+// whatever signal.
+func TestARunThatItsResolveSignalledHasNotFailed(t *testing.T) {
+	in(t, strings.Replace(one, "wait: 0s", "wait: 40s\n    resolved_signal: SIGTERM", 1), func(w *world) {
+		w.cloud.lasts = forHours
+		answered := make(chan string)
+		go func() { answered <- says(w.sandbox("F", nil).deliver(w.T, message(w.fires("a", 0)))) }()
+		w.until(10 * time.Second)
+		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, 9*time.Second)), "cancel a: resolved: SIGTERM sent c0")
+		if got := <-answered; got != "run a: firing c0" {
+			w.Errorf("the caller that waited heard %s", got)
+		}
+	})
+}
+
+func TestARunThatIsOverIsNotSignalled(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		t.Run(fmt.Sprintf("its node is gone %v", gone), func(t *testing.T) {
+			in(t, one+"    resolved_signal: SIGTERM\n", func(w *world) {
+				w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+				w.until(time.Hour)
+				w.loses("a", func() bool { return gone })
+				w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, time.Hour)), "skip a: resolved: its run is over c0")
+				w.sent(1)
+			})
+		})
+	}
+}
+
+// A node that SSM has lost does not keep the others from being signalled, nor the
+// resolve from being acknowledged.
+func TestANodeThatIsGoneIsNotSignalled(t *testing.T) {
+	in(t, group+"    resolved_signal: SIGTERM\n", func(w *world) {
+		w.cloud.lasts = forHours
+		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+		w.until(10 * time.Minute)
+		w.loses("b", always)
+		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, 9*time.Minute), w.resolves("b", 0, 9*time.Minute)), "cancel a b: resolved: SIGTERM sent c0")
+		time.Sleep(time.Second)
+		for _, p := range w.cloud.passes {
+			if p.node == nodeOf("a") && p.running() {
+				w.Error("it still runs on the node that is there")
+			}
+		}
+	})
+}
+
+// SSM forgets a command after 30 days. What its time is up for is over then.
+func TestWhatSSMHasForgottenIsOver(t *testing.T) {
+	forget := func(w *world) {
+		w.cloud.mu.Lock()
+		defer w.cloud.mu.Unlock()
+		w.cloud.commands = nil
+	}
+	t.Run("for its resolve", func(t *testing.T) {
+		in(t, one, func(w *world) {
+			w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+			w.until(29 * 24 * time.Hour)
+			forget(w)
+			if a := w.sandbox("R", nil).deliver(w.T, message(w.resolves("a", 0, 28*24*time.Hour))); a.Err != nil {
+				w.Error(a.Err)
+			}
+		})
+	})
+	t.Run("for its slot", func(t *testing.T) {
+		in(t, one+"    max: 1\n", func(w *world) {
+			w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+			w.until(24 * time.Hour)
+			forget(w)
+			w.expect(w.sandbox("B", nil), message(w.fires("b", 24*time.Hour)), "run b: firing c0")
+		})
+	})
+	t.Run("not while its time is not up", func(t *testing.T) {
+		in(t, one+"    max: 1\n", func(w *world) {
+			w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+			w.until(time.Minute)
+			forget(w)
+			w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "skip b: max: as many runs as may be are running")
+		})
+	})
+}
+
+// The ledger can be read and not written: what a resolve ends is stopped all the
+// same, where nothing else can need it, and the answer is 500.
+func TestAResolveActsThoughTheLedgerCannotBeWritten(t *testing.T) {
+	for _, op := range []string{"Get", "Put"} {
+		for _, signal := range []string{"SIGKILL", "SIGTERM"} {
+			t.Run(op+" "+signal, func(t *testing.T) {
+				in(t, one+"    resolved_signal: "+signal+"\n", func(w *world) {
+					w.cloud.lasts = forHours
+					w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+					w.until(time.Minute)
+					how := map[string]string{"SIGKILL": "cancel requested", "SIGTERM": "SIGTERM sent"}[signal]
+					w.expect(w.sandbox("R", map[string]fate{op: {err: apiError("InternalServerError")}}), message(w.resolves("a", 0, 30*time.Second)),
+						"cancel a: resolved, while the ledger is unavailable: "+how+" c0; 500")
+					time.Sleep(time.Second)
+					w.nothingRuns()
+				})
+			})
+		}
+	}
+}
+
+// The answer of c0 was lost, and c0 never reaches its node; c1 does, and goes well.
+func TestATwinThatIsNeverDeliveredIsNoFailure(t *testing.T) {
+	in(t, strings.Replace(retried, "wait: 0s", "wait: 0s", 1), func(w *world) {
+		w.cloud.lag = 100 * time.Second
+		w.cloud.reach = func(c *command) time.Duration {
+			if c.id == "c0" {
+				return time.Hour
+			}
+			return time.Second
+		}
+		w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}).deliver(w.T, message(w.fires("a", 0)))
+		w.until(20 * time.Minute)
+		w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
+		w.ran(1)
+	})
+}
+
+// Asking who holds the gate took the time that a claim needs.
+func TestNoClaimIsMadeAfterTheGateTookTheTime(t *testing.T) {
+	in(t, one+"    max: 1\n", func(w *world) {
+		w.cloud.lasts = func(*command, string) (time.Duration, int) { return time.Minute, 0 }
+		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+		w.until(10 * time.Minute)
+		w.expect(w.sandbox("B", map[string]fate{"ListCommandInvocations 1": {takes: timeout - time.Second}}), message(w.fires("b", 9*time.Minute)), "500")
+		w.expect(w.sandbox("R", nil), message(w.resolves("b", 9*time.Minute, 11*time.Minute)), "skip b: resolved: no run of this alert is known")
+	})
+}
+
+// Two hundred alerts meet a full gate, whose holders are asked once.
+func TestAFullGateIsAskedOnce(t *testing.T) {
+	in(t, one+"    max: 5\n", func(w *world) {
+		w.cloud.lasts = forHours
+		var first, more []amx.Alert
+		for i := range 5 {
+			first = append(first, w.fires(string(rune('a'+i)), 0))
+		}
+		w.sandbox("A", nil).deliver(w.T, message(first...))
+		w.until(time.Minute)
+		for i := range 200 {
+			more = append(more, w.fires(string(rune(0x100+i)), time.Minute))
+		}
+		b := w.sandbox("B", nil)
+		if a := b.deliver(w.T, message(more...)); a.Err != nil || len(a.Results) != 1 || len(a.Results[0].Alerts) != 200 {
+			w.Errorf("answered %v", says(a))
+		}
+		if n := b.counts["ListCommandInvocations"]; n != 5 {
+			w.Errorf("asked %d times", n)
+		}
+	})
+}
+
+// A cancellation that hangs does not keep another alert's run from being sent.
+func TestSendsDoNotWaitForCancellations(t *testing.T) {
+	in(t, group, func(w *world) {
+		w.cloud.lasts = forHours
+		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+		w.until(time.Minute)
+		w.expect(w.sandbox("B", map[string]fate{"CancelCommand": {hangs: true}}), message(w.resolves("a", 0, 30*time.Second), w.fires("b", 40*time.Second)),
+			"run b: firing c1; 500")
+	})
+}
+
+// A caller waits as long as the command's wait says, however many runs there are.
+func TestACallerWaitsForAllRunsAtOnce(t *testing.T) {
+	in(t, strings.Replace(one, "wait: 0s", "wait: 5s", 1), func(w *world) {
+		w.cloud.lasts = forHours
+		var alerts []amx.Alert
+		for i := range 50 {
+			alerts = append(alerts, w.fires(string(rune('A'+i)), 0))
+		}
+		w.sandbox("A", nil).deliver(w.T, message(alerts...))
+		if took := time.Since(w.origin); took > 6*time.Second {
+			w.Errorf("it waited %v", took)
+		}
+	})
+}
