@@ -249,6 +249,9 @@ func (e *Entry) Holds(d Due, r Run, now time.Time) bool {
 // Claim enters a run for the alerts that are due, before it is sent.
 func (e *Entry) Claim(d Due, r Run, now time.Time) {
 	r.Prev, r.Attempt, r.Claimed = d.Prev, d.Attempt, now
+	if prev := e.Run(d.Prev); prev != nil && d.Reason == RunRetry && prev.Outcome != nil {
+		r.Before = prev.Outcome.Succeeded
+	}
 	for _, a := range d.Alerts {
 		if d.Prev == "" {
 			e.Episodes = append(e.Episodes, Episode{

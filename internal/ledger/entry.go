@@ -77,6 +77,9 @@ type Run struct {
 	// no such run. So it stays until it is known to be over.
 	Slot bool `json:"slot,omitempty"`
 
+	// Before is the nodes on which the runs that it retries succeeded.
+	Before []string `json:"before,omitempty"`
+
 	Targets []Target `json:"targets,omitempty"` // as they were rendered
 	Chunks  []Chunk  `json:"chunks"`            // one for each SendCommand
 	Outcome *Outcome `json:"outcome,omitempty"` // nil: not known to be over
@@ -118,7 +121,7 @@ type Outcome struct {
 	Status    string    `json:"status"` // SSM's StatusDetails without spaces
 	Failed    bool      `json:"failed,omitempty"`
 	Ended     time.Time `json:"ended"`             // about when
-	Succeeded []string  `json:"ok,omitempty"`      // the nodes on which a failed run succeeded
+	Succeeded []string  `json:"ok,omitempty"`      // the nodes on which a failed run, or one that it retries, succeeded
 	Remaining []string  `json:"missing,omitempty"` // the nodes on which it did not
 }
 

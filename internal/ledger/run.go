@@ -236,6 +236,11 @@ func (e *Entry) Done(id string, commands []string) {
 // Finish enters how the run ended.
 func (e *Entry) Finish(id string, o Outcome) {
 	if r := e.Run(id); r != nil && r.complete() {
+		if o.Failed {
+			o.Succeeded = append(o.Succeeded, r.Before...)
+			slices.Sort(o.Succeeded)
+			o.Succeeded = slices.Compact(o.Succeeded)
+		}
 		r.Outcome = &o
 		e.Done(id, r.Commands())
 	}

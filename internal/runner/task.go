@@ -203,7 +203,7 @@ func (t *task) write(ctx context.Context, r ledger.Record, e *ledger.Entry) (led
 	}
 	now, readErr := t.Store.Get(ctx, r.Key)
 	if readErr != nil {
-		return r, errors.Join(err, readErr)
+		return r, fmt.Errorf("writing the ledger: %w", errors.Join(err, readErr))
 	}
 	if now[0].Version > r.Version && bytes.Equal(now[0].Value, r.Value) {
 		return now[0], nil

@@ -88,7 +88,7 @@ type quick struct {
 
 // concurrency is how many processes a function has at the most: Lambda's reserved
 // concurrency.
-const concurrency = 15
+const concurrency = 30
 
 // A quickFunction is a Lambda function: as many processes as there are
 // invocations at a time, each of which is used again.
@@ -130,15 +130,15 @@ func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 		r := s.draw("lasts", c.id, node)
 		return []time.Duration{100 * time.Millisecond, 3 * time.Second, time.Hour}[r.IntN(3)], max(0, r.IntN(3)-1)
 	}
-	alerts := min(25, max(together, episodes/3))
+	alerts := min(50, max(together, episodes/3))
 	r := s.draw("episodes")
 	for i := range alerts {
 		h := &history{name: fmt.Sprintf("%04d", i), group: fmt.Sprint(i / together), skew: between(r, -time.Minute, time.Minute).Round(time.Second)}
 		at := between(r, 0, 8*time.Second)
 		for range episodes / alerts {
-			e := episode{start: at.Round(time.Millisecond), end: (at + between(r, 2*time.Second, 6*time.Second)).Round(time.Millisecond)}
+			e := episode{start: at.Round(time.Millisecond), end: (at + between(r, 2*time.Second, 8*time.Second)).Round(time.Millisecond)}
 			h.episodes = append(h.episodes, e)
-			at = e.end + between(r, 2*time.Second, 6*time.Second)
+			at = e.end + between(r, 5*time.Second, 12*time.Second)
 		}
 		s.alerts = append(s.alerts, h)
 	}
@@ -189,8 +189,8 @@ func (q *quick) process(f *quickFunction) *quickProcess {
 }
 
 // fate is chance's. Each kind of fault has a tenth of the calls that can have it,
-// but for kills and hangs: an invocation makes some four calls, and one of them is
-// enough.
+// but for kills and what takes time: an invocation makes some four calls, and one
+// of them is enough.
 func (q *quick) fate(c call) fate {
 	q.calls.Add(1)
 	r := q.draw("fate", c.process, c.op, c.about, c.nth)
@@ -221,9 +221,9 @@ func (q *quick) fate(c call) fate {
 		f.err = apiError("ThrottlingException")
 	case tenth("error"):
 		f.err = apiError("InternalServerError")
-	case tenth("slow"):
+	case one(40, "slow"):
 		f.takes = between(r, 100*time.Millisecond, time.Second)
-	case one(40, "hangs"):
+	case one(80, "hangs"):
 		f.hangs, f.lands = true, between(r, 0, time.Second)
 	}
 	return f

@@ -264,11 +264,18 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 // cancelled the run by its token. A later firing may have joined that run: nobody can know
 // while the ledger is down.
 func (s *schedule) cancelledByToken(r *run) bool {
-	return slices.ContainsFunc(r.commands, func(c *command) bool {
-		return slices.ContainsFunc(s.attempts, func(a *attempt) bool {
-			// The process may have died after it, and then has no answer.
-			return a.name == c.cancelledBy && (a.answer.Err == nil || strings.Contains(a.answer.Err.Error(), "ing the ledger"))
-		})
+	by := map[string]bool{}
+	for _, c := range s.cloud.commands {
+		switch {
+		case c.run == r.id && c.signal != "":
+			by[c.by] = true
+		case c.run == r.id && c.cancelled:
+			by[c.cancelledBy] = true
+		}
+	}
+	return slices.ContainsFunc(s.attempts, func(a *attempt) bool {
+		// The process may have died after it, and then has no answer.
+		return by[a.name] && (a.answer.Err == nil || strings.Contains(a.answer.Err.Error(), "ing the ledger"))
 	})
 }
 

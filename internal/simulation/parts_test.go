@@ -117,6 +117,19 @@ func TestAnAlertWhoseNodeSucceededIsNotTriedAgain(t *testing.T) {
 	})
 }
 
+// Neither is it in a later attempt, that would be for it alone.
+func TestWhatSucceededInAnyAttemptIsNotTriedAgain(t *testing.T) {
+	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 2", 1), func(w *world) {
+		w.cloud.fails = func(node string) bool { return node == nodeOf("a") }
+		both := message(w.fires("a", 0), w.fires("b", 0))
+		w.sandbox("A", nil).deliver(w.T, both)
+		w.sandbox("B", nil).deliver(w.T, both)
+		w.expect(w.sandbox("C", nil), message(w.fires("b", 0)), "skip b: already started for this alert")
+		w.sandbox("D", nil).deliver(w.T, both)
+		w.ranOn("a a a b")
+	})
+}
+
 // A run of which a part was never sent is over when the rest is, once nobody can
 // want that part any more: its slot is free then.
 func TestARunThatWasNeverWholeGivesUpItsSlot(t *testing.T) {
