@@ -10,14 +10,13 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/app"
+	"github.com/amx-lambda/amx/internal/runner"
 )
 
 // newServer answers the webhook at every path but those of the server itself.
 // accepts is nil where everybody is accepted.
 func newServer(h *host, accepts func(context.Context, string) (bool, error)) *http.Server {
-	webhook := &app.Webhook{
-		Runner: h.runner, AllowGet: true, Accepts: accepts, Observe: h.metrics.observe(h.current.Load),
-	}
+	webhook := &app.Webhook{Runner: h.runner, AllowGet: true, Accepts: accepts}
 	mux := http.NewServeMux()
 	for _, path := range []string{"/_health", "/-/healthy", "/-/ready"} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
@@ -26,7 +25,7 @@ func newServer(h *host, accepts func(context.Context, string) (bool, error)) *ht
 	}
 	mux.Handle("GET /metrics", h.metrics.handler())
 	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, r *http.Request) { reload(w, r, h, webhook) })
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { notify(w, r, webhook) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { notify(w, r, h, *webhook) })
 	return &http.Server{
 		Handler:           logged(mux, h.log),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -38,7 +37,10 @@ func newServer(h *host, accepts func(context.Context, string) (bool, error)) *ht
 }
 
 // notify answers the webhook.
-func notify(w http.ResponseWriter, r *http.Request, webhook *app.Webhook) {
+func notify(w http.ResponseWriter, r *http.Request, h *host, webhook app.Webhook) {
+	// What decides now: the answer may be hours and reloads away.
+	cfg := h.current.Load()
+	webhook.Observe = func(r app.Response, a runner.Answer) { h.metrics.observe(cfg, r, a) }
 	body, method := io.Reader(r.Body), r.Method
 	if method == http.MethodGet {
 		// prometheus-am-executor takes GET with a body, and its own example

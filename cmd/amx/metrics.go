@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -92,35 +94,56 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// observe counts an answer of the webhook.
-func (m *metrics) observe(cfg func() *amx.Config) func(app.Response, runner.Answer) {
-	return func(r app.Response, a runner.Answer) {
-		m.requests.WithLabelValues(strconv.Itoa(r.Status)).Inc()
-		switch r.Status {
-		case http.StatusBadRequest:
-			m.errors.WithLabelValues("unmarshal").Inc()
-		case http.StatusRequestEntityTooLarge:
-			m.errors.WithLabelValues("read").Inc()
-		case http.StatusInternalServerError:
-			m.errors.WithLabelValues("start").Inc()
-			m.unsettled.Inc()
-		}
-		if a.Results == nil {
-			return // not a message
-		}
-		met := map[string]bool{}
-		for _, r := range a.Results {
-			met[r.Command] = true
-			m.results.WithLabelValues(r.Command, r.Action).Inc()
-			if r.Action == runner.ActionSkip {
-				m.skips.WithLabelValues(r.Command, r.Reason).Inc()
-			}
-			if r.Reason == string(ledger.SkipMax) {
-				m.skipped.WithLabelValues("fingerover").Inc()
-			}
-		}
-		m.skipped.WithLabelValues("nomatch").Add(float64(len(cfg().Commands) - len(met)))
+// observe counts an answer of the webhook to a notification that was decided by
+// cfg.
+func (m *metrics) observe(cfg *amx.Config, r app.Response, a runner.Answer) {
+	m.requests.WithLabelValues(strconv.Itoa(r.Status)).Inc()
+	switch r.Status {
+	case http.StatusBadRequest:
+		m.errors.WithLabelValues("unmarshal").Inc()
+	case http.StatusRequestEntityTooLarge:
+		m.errors.WithLabelValues("read").Inc()
+	case http.StatusInternalServerError:
+		m.errors.WithLabelValues("start").Inc()
+		m.unsettled.Inc()
 	}
+	if a.Results == nil {
+		return // not a message
+	}
+	for _, r := range a.Results {
+		m.results.WithLabelValues(r.Command, r.Action).Inc()
+		if r.Action == runner.ActionSkip {
+			m.skips.WithLabelValues(r.Command, r.Reason).Inc()
+		}
+		if r.Reason == string(ledger.SkipMax) {
+			m.skipped.WithLabelValues("fingerover").Inc()
+		}
+	}
+	m.skipped.WithLabelValues("nomatch").Add(float64(unmatched(cfg, a)))
+}
+
+// unmatched is how many commands of cfg match nothing of what was answered so: a
+// command that matches has a result, or an error that names it.
+func unmatched(cfg *amx.Config, a runner.Answer) (n int) {
+	met := map[string]bool{}
+	for _, r := range a.Results {
+		met[r.Command] = true
+	}
+	var all interface{ Unwrap() []error }
+	if errors.As(a.Err, &all) {
+		for _, err := range all.Unwrap() {
+			var name string
+			if _, err := fmt.Sscanf(err.Error(), "command %q:", &name); err == nil {
+				met[name] = true
+			}
+		}
+	}
+	for _, c := range cfg.Commands {
+		if !met[c.Name] {
+			n++
+		}
+	}
+	return n
 }
 
 // counted is a client that counts the commands that it sends and cancels.

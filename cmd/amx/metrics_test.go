@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+// use makes config the configuration of what comes from now on.
+func (m *machine) use(config string) {
+	m.t.Helper()
+	cfg, err := amx.ParseConfig("amx.yaml", []byte(config))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.host.use(cfg)
+}
+
+func TestAnAnswerSurvivesAReloadToFewerCommands(t *testing.T) {
+	m := newMachine(t, `
+commands:
+  - {name: one, cmd: sh, args: [-c, 'echo x >>@DIR@/begun; until [ -e @DIR@/go ]; do sleep 0.01; done']}
+  - {name: two, cmd: sh, args: [-c, 'echo x >>@DIR@/begun; until [ -e @DIR@/go ]; do sleep 0.01; done']}
+  - {name: other, cmd: "true", match_labels: {name: b}}
+`)
+	var a answer
+	var wg sync.WaitGroup
+	wg.Go(func() { a = m.post(notification("amx", firing("a", 0))) })
+	m.eventually("both run", func() bool { return len(m.lines("begun")) == 2 })
+	m.use("commands: [{name: new, cmd: 'true'}]")
+	if err := os.WriteFile(m.dir+"/go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if a.Status != 200 || !slices.Equal(told(a), []string{"run a: firing", "run a: firing"}) {
+		t.Errorf("%+v", a)
+	}
+	if got := m.metric(`am_executor_skipped_total{reason="nomatch"}`); got != "1" {
+		t.Errorf("nomatch %s, want the 1 of the three that decided", got)
+	}
+}
+
+// unreadable is a ledger that cannot be read.
+type unreadable struct{ ledger.Store }
+
+func (unreadable) Get(context.Context, ...string) ([]ledger.Record, error) {
+	return nil, errors.New("no disk")
+}
+
+func TestACommandThatMatchesWithoutALedgerIsNoNomatch(t *testing.T) {
+	m := newMachine(t, "commands: [{name: on-a, cmd: 'true', match_labels: {name: a}}, {name: on-b, cmd: 'true', match_labels: {name: b}}]")
+	m.host.runner.Store = unreadable{m.host.store}
+	a := m.post(notification("amx", firing("a", 0)))
+	if a.Status != 500 || a.Error != `command "on-a": reading the ledger: no disk` || len(a.Results) != 0 {
+		t.Errorf("%+v", a)
+	}
+	if got := m.metric(`am_executor_skipped_total{reason="nomatch"}`); got != "1" {
+		t.Errorf("nomatch %s, want 1: on-b alone", got)
+	}
+}
