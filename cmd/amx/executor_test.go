@@ -319,6 +319,21 @@ func TestReload(t *testing.T) {
 	m.eventually("it is reloaded", func() bool { return m.host.current.Load().Commands[0].Name == "third" })
 }
 
+func TestAReloadNamesTheCommandsThatAreGone(t *testing.T) {
+	m := newMachine(t, "commands: [{name: b, cmd: 'true'}, {name: stays, cmd: 'true'}, {name: a, cmd: 'true'}]")
+	next := "commands: [{name: stays, cmd: 'false'}, {name: new, cmd: 'true'}]"
+	m.host.reload = func() (*amx.Config, error) { return amx.ParseConfig("amx.yaml", []byte(next)) }
+	const warning = `level=WARN msg="commands are gone: no resolve stops what still runs of them, unless their names come back" commands="[b a]"`
+	for range 2 { // the second changes nothing
+		if err := m.host.reloadNow(); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(m.log.String(), "are gone"); n != 1 || !strings.Contains(m.log.String(), warning) {
+			t.Errorf("%d warnings\n%s\nwant 1: %s", n, m.log.String(), warning)
+		}
+	}
+}
+
 func TestTLS(t *testing.T) {
 	crt, key := selfSigned(t)
 	l, scheme, err := listen("127.0.0.1:0", &amx.Config{TLSCrt: crt, TLSKey: key})

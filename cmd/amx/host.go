@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -99,10 +100,24 @@ func (h *host) reloadNow() error {
 	h.use(cfg)
 	h.metrics.reloaded.Set(1)
 	h.log.Info("reloaded", "commands", len(cfg.Commands))
+	if names := gone(old, cfg); len(names) > 0 {
+		h.log.Warn("commands are gone: no resolve stops what still runs of them, unless their names come back", "commands", names)
+	}
 	if cfg.ListenAddress != old.ListenAddress || cfg.TLSKey != old.TLSKey || cfg.TLSCrt != old.TLSCrt || cfg.Verbose != old.Verbose {
 		h.log.Warn("listen_address, tls_key, tls_crt and verbose count from the next start")
 	}
 	return nil
+}
+
+// gone is the names of commands that a new configuration lacks. The ledger goes
+// by names.
+func gone(old, cfg *amx.Config) (names []string) {
+	for _, c := range old.Commands {
+		if !slices.ContainsFunc(cfg.Commands, func(n *amx.Command) bool { return n.Name == c.Name }) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // reloadOn reloads at each signal, until stop is called.
