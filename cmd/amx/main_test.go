@@ -39,6 +39,8 @@ func TestTheCommandLine(t *testing.T) {
 	good := write(t, "good.yaml", "commands:\n- cmd: \"true\"\n")
 	none := write(t, "none.yaml", "verbose: true\n")
 	bad := write(t, "bad.yaml", "commands:\n- cmd: \"true\"\n  comand: x\n")
+	aws := write(t, "aws.yaml", "targets: [{key: 'tag:Role', values: [web]}]\ncommands:\n- cmd: \"true\"\n")
+	two := write(t, "two.yaml", "commands:\n- cmd: a\n- cmd: b\n  targets: [{key: 'tag:Role', values: [web]}]\n- cmd: c\n")
 	empty := write(t, "tokens", "\n")
 	tests := []struct {
 		name string
@@ -54,6 +56,20 @@ func TestTheCommandLine(t *testing.T) {
 		{"a good file", []string{"check", good}, 0, "good.yaml: ok, 1 command\n", ""},
 		{"a bad file", []string{"check", good, bad}, 1, "good.yaml: ok, 1 command\n", `bad.yaml:3: commands[0]: unknown key "comand"`},
 		{"a file that is not there", []string{"check", "nowhere.yaml"}, 1, "", "nowhere.yaml: no such file or directory"},
+		{"a file without commands", []string{"check", none}, 0, "none.yaml: ok, 0 commands\n", ""},
+		{"a file for the functions", []string{"check", "--lambda", aws}, 0, "aws.yaml: ok, 1 command\n", ""},
+		{
+			"a file without commands, for the functions",
+			[]string{"check", "--lambda", none},
+			1, "", "none.yaml: no command to run: add one under \"commands\"\n",
+		},
+		{
+			"a file without targets, for the functions",
+			[]string{"check", "--lambda", two},
+			1, "", `two.yaml:2: commands[0] "a": no targets: add "targets" to it, or to the file as the default
+` + two + `:5: commands[2] "c": no targets: add "targets" to it, or to the file as the default
+`,
+		},
 		{"serve with nothing to run", []string{"serve", "-f", none}, 2, "", "no command to run"},
 		{"serve without a file", []string{"serve"}, 2, "", "name a configuration with -f, or a script to run for every alert"},
 		{"serve with a bad file", []string{"serve", "-f", bad}, 1, "", `unknown key "comand"`},
