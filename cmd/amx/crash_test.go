@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -272,6 +274,50 @@ func TestACommandCutOffByAStopIsAnError(t *testing.T) {
 	}
 	if err := p.cmd.Wait(); err != nil {
 		t.Errorf("amx serve: %v", err)
+	}
+}
+
+// A client that has not sent its request keeps nobody waiting, and is no failure.
+func TestStoppingWithUnfinishedConnections(t *testing.T) {
+	for name, sent := range map[string]string{"nothing": "", "half a header": "POST / HTTP/1.1\r\nHost: a", "half a body": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			m := &machine{t: t, dir: dir}
+			ctx, stop := context.WithCancel(context.Background())
+			defer stop()
+			ended := make(chan int, 1)
+			file := write(t, "amx.yaml", strings.ReplaceAll(strings.Replace(longRun, "wait: 0s", "wait: 1m", 1), "@DIR@", dir))
+			go func() {
+				ended <- run(ctx, []string{"serve", "-f", file, "-l", "127.0.0.1:0", "--ledger", dir + "/ledger.db", "--drain", "50ms"},
+					stdio{in: strings.NewReader(""), out: &m.log, err: &m.log, env: os.Environ()})
+			}()
+			m.eventually("it listens", func() bool { return strings.Contains(m.log.String(), "listening on http://") })
+			_, rest, _ := strings.Cut(m.log.String(), "listening on http://")
+			address, _, _ := strings.Cut(rest, "\n")
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, sent); err != nil {
+				t.Fatal(err)
+			}
+			p := &process{t: t, url: "http://" + address}
+			var a answer
+			var wg sync.WaitGroup
+			wg.Go(func() { a = p.post(notification("amx", firing("a", 0))) })
+			m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+			stop()
+			code := <-ended
+			wg.Wait()
+			if code != 0 || !strings.Contains(m.log.String(), `level=WARN msg="closing connections that have no answer yet"`) {
+				t.Errorf("exit %d\n%s", code, m.log.String())
+			}
+			if a.Status != 500 || !strings.Contains(a.Error, "ended Cancelled") {
+				t.Errorf("the request in hand: %+v", a)
+			}
+		})
 	}
 }
 
