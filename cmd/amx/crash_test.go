@@ -277,6 +277,46 @@ func TestACommandCutOffByAStopIsAnError(t *testing.T) {
 	}
 }
 
+func TestASecondSignalEndsTheDrain(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			m := &machine{t: t, dir: dir}
+			p := startAMX(t, dir, longRun, "--drain", "1h")
+			p.post(notification("amx", firing("a", 0)))
+			m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+			if err := p.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			m.eventually("it takes no more requests", func() bool {
+				conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+				if err == nil {
+					conn.Close()
+				}
+				return err != nil
+			})
+			if len(sleepers(t, dir)) != 1 {
+				t.Error("the first signal has ended the command")
+			}
+			if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- p.cmd.Wait() }()
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Errorf("amx serve: %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("10 s after the second signal it drains on")
+			}
+			m.eventually("the command is gone", func() bool { return len(sleepers(t, dir)) == 0 })
+		})
+	}
+}
+
 // A client that has not sent its request keeps nobody waiting, and is no failure.
 func TestStoppingWithUnfinishedConnections(t *testing.T) {
 	for name, sent := range map[string]string{"nothing": "", "half a header": "POST / HTTP/1.1\r\nHost: a", "half a body": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"} {
