@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -42,9 +41,9 @@ type metrics struct {
 	reloaded  prometheus.Gauge
 
 	mu      sync.Mutex
-	running map[string]time.Time // :: command ID → when it was sent
-	ended   map[string]bool      // that ended before SendCommand had answered
-	sending int
+	running map[string]running // :: command ID → of the runs, no others
+	ended   map[string]bool    // while held: those that ended and are not in running
+	held    int
 }
 
 func newMetrics() *metrics {
@@ -55,7 +54,7 @@ func newMetrics() *metrics {
 		return c
 	}
 	m := &metrics{
-		registry: r, running: map[string]time.Time{}, ended: map[string]bool{},
+		registry: r, running: map[string]running{}, ended: map[string]bool{},
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "am_executor_process_duration_seconds", Help: "Time that the commands ran.",
 			Buckets: []float64{1, 10, 60, 600, 900, 1800},
@@ -153,47 +152,84 @@ type counted struct {
 }
 
 func (c counted) SendCommand(ctx context.Context, in *ssm.SendCommandInput, opts ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
-	run := !strings.HasPrefix(aws.ToString(in.Comment), "amx-signal ")
-	begun := time.Now()
-	c.m.mu.Lock()
-	c.m.sending++
-	c.m.mu.Unlock()
-	out, err := c.Client.SendCommand(ctx, in, opts...)
-	switch {
-	case !run:
-		c.m.signalled.WithLabelValues(result(err)).Inc()
-	case err == nil:
-		c.m.sent(*out.Command.CommandId, begun)
+	comment := aws.ToString(in.Comment)
+	if t, _, ok := ssmexec.ParseSignal(comment); ok {
+		goesOn := c.m.goesOn(func(_ string, r running) bool { return r.run == t.Run })
+		out, err := c.Client.SendCommand(ctx, in, opts...)
+		c.m.signal(goesOn, err)
+		return out, err
 	}
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	if c.m.sending--; c.m.sending == 0 {
-		clear(c.m.ended) // nobody is left who could ask for one
+	begun := time.Now()
+	defer c.m.hold()()
+	out, err := c.Client.SendCommand(ctx, in, opts...)
+	if err == nil {
+		t, _ := ssmexec.ParseToken(comment)
+		c.m.sent(*out.Command.CommandId, running{begun: begun, run: t.Run})
 	}
 	return out, err
 }
 
 func (c counted) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, opts ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
+	goesOn := c.m.goesOn(func(id string, _ running) bool { return id == aws.ToString(in.CommandId) })
 	out, err := c.Client.CancelCommand(ctx, in, opts...)
-	c.m.signalled.WithLabelValues(result(err)).Inc()
+	c.m.signal(goesOn, err)
 	return out, err
 }
 
-func result(err error) string {
-	if err != nil {
-		return "fail"
-	}
-	return "ok"
+// running is a command that has been sent and has not ended.
+type running struct {
+	begun time.Time
+	run   string // the run's ID
 }
 
-func (m *metrics) sent(id string, begun time.Time) {
+// goesOn says whether a command that is still goes on.
+func (m *metrics) goesOn(is func(commandID string, r running) bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, r := range m.running {
+		if is(id, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// signal counts a signal to a command. A resolve is also handed to one that has
+// ended by itself, of which the ledger does not know yet: nothing is signalled.
+func (m *metrics) signal(goesOn bool, err error) {
+	switch {
+	case !goesOn:
+	case err != nil:
+		m.signalled.WithLabelValues("fail").Inc()
+	default:
+		m.signalled.WithLabelValues("ok").Inc()
+	}
+}
+
+// hold keeps in mind which commands end, until release is called: one of them
+// may yet be told to have been sent.
+func (m *metrics) hold() (release func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.held++
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.held--; m.held == 0 {
+			clear(m.ended)
+		}
+	}
+}
+
+// sent counts a command that has been sent, and maybe has ended already.
+func (m *metrics) sent(id string, r running) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ended[id] {
-		m.duration.Observe(time.Since(begun).Seconds())
+		m.duration.Observe(time.Since(r.begun).Seconds())
 		return
 	}
-	m.running[id] = begun
+	m.running[id] = r
 	m.current.Inc()
 }
 
@@ -201,14 +237,14 @@ func (m *metrics) sent(id string, begun time.Time) {
 func (m *metrics) end(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	begun, known := m.running[id]
+	r, known := m.running[id]
 	if !known {
-		if m.sending > 0 {
+		if m.held > 0 {
 			m.ended[id] = true
 		}
 		return
 	}
 	delete(m.running, id)
 	m.current.Dec()
-	m.duration.Observe(time.Since(begun).Seconds())
+	m.duration.Observe(time.Since(r.begun).Seconds())
 }

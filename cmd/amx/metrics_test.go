@@ -46,6 +46,27 @@ commands:
 	}
 }
 
+func TestOnlyWhatStillRunsIsSignalled(t *testing.T) {
+	for _, signal := range []string{"SIGKILL", "SIGTERM"} {
+		t.Run(signal, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, "commands: [{name: short, cmd: 'true', match_labels: {name: a}, wait: 0s, resolved_signal: "+signal+"}, {name: long, cmd: sleep, args: ['300'], match_labels: {name: b}, wait: 0s, resolved_signal: "+signal+"}]")
+			m.post(notification("amx", firing("a", 0)))
+			m.eventually("the one has ended", func() bool { return m.metric("am_executor_process_duration_seconds_count") == "1" })
+			m.post(notification("amx", resolved("a", 0, 60)))
+			if got := m.metric(`am_executor_signalled_total{result="ok"}`); got != "0" {
+				t.Errorf("a run that has ended by itself: signalled %s, want 0", got)
+			}
+			m.post(notification("amx", firing("b", 0)))
+			m.eventually("the other runs", func() bool { return len(sleepers(t, m.dir)) == 1 })
+			m.post(notification("amx", resolved("b", 0, 60)))
+			if got := m.metric(`am_executor_signalled_total{result="ok"}`); got != "1" {
+				t.Errorf("a run that was stopped: signalled %s, want 1", got)
+			}
+		})
+	}
+}
+
 // unreadable is a ledger that cannot be read.
 type unreadable struct{ ledger.Store }
 
