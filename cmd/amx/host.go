@@ -47,7 +47,12 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	}
 	beside := strings.TrimSuffix(ledgerFile, ".db")
 	h := &host{log: log, store: store, metrics: newMetrics()}
-	h.names = &names{log: log, client: func() ssmexec.Client { return localClient(h.ssm) }}
+	started := make(chan struct{})
+	h.names = &names{log: log, client: func() ssmexec.Client {
+		<-started // a command of an earlier process may end before
+		return localClient(h.ssm)
+	}}
+	defer h.metrics.hold()() // what ends before it is adopted
 	ended := &ends{waiting: map[string]map[chan struct{}]bool{}}
 	h.ssm, err = ssmlocal.New(ssmlocal.Options{
 		Dir: beside + ".commands", StateDir: beside + ".state", Nodes: nodes, Env: env, Log: log,
@@ -62,6 +67,10 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	})
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
+	}
+	close(started)
+	if err := h.metrics.adopt(context.Background(), localClient(h.ssm)); err != nil {
+		log.Warn("metrics: what runs already is not counted", "error", err.Error())
 	}
 	h.use(cfg)
 	var id [8]byte

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -231,6 +232,25 @@ func (m *metrics) sent(id string, r running) {
 	}
 	m.running[id] = r
 	m.current.Inc()
+}
+
+// adopt counts the runs that an earlier process has sent and that go on.
+func (m *metrics) adopt(ctx context.Context, client ssm.ListCommandsAPIClient) error {
+	pages := ssm.NewListCommandsPaginator(client, &ssm.ListCommandsInput{
+		Filters: []types.CommandFilter{{Key: types.CommandFilterKeyExecutionStage, Value: aws.String("Executing")}},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return fmt.Errorf("ListCommands: %w", err)
+		}
+		for _, c := range page.Commands {
+			if t, ok := ssmexec.ParseToken(aws.ToString(c.Comment)); ok {
+				m.sent(*c.CommandId, running{begun: *c.RequestedDateTime, run: t.Run})
+			}
+		}
+	}
+	return nil
 }
 
 // end counts a command that has ended, maybe before SendCommand has answered.

@@ -67,6 +67,26 @@ func TestOnlyWhatStillRunsIsSignalled(t *testing.T) {
 	}
 }
 
+func TestRunsOfAKilledAMXAreCountedOn(t *testing.T) {
+	dir := t.TempDir()
+	p := startAMX(t, dir, longRun)
+	p.post(notification("amx", firing("a", 0)))
+	(&machine{t: t, dir: dir}).eventually("the command runs", func() bool { return len(sleepers(t, dir)) == 1 })
+	p.kill()
+
+	m := newMachineIn(t, dir, longRun)
+	if got := m.metric("am_executor_processes_current"); got != "1" {
+		t.Errorf("am_executor_processes_current %s, want 1", got)
+	}
+	m.post(notification("amx", resolved("a", 0, 60)))
+	m.eventually("its end is counted", func() bool {
+		return m.metric("am_executor_processes_current") == "0" && m.metric("am_executor_process_duration_seconds_count") == "1"
+	})
+	if got := m.metric(`am_executor_signalled_total{result="ok"}`); got != "1" {
+		t.Errorf("signalled %s, want 1", got)
+	}
+}
+
 // unreadable is a ledger that cannot be read.
 type unreadable struct{ ledger.Store }
 
