@@ -375,6 +375,24 @@ func TestStoppingLetsWhatRunsFinish(t *testing.T) {
 	}
 }
 
+func TestEachLedgerHasItsOwnFolders(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct{ ledger, commands, state string }{
+		{"a.db", "a.commands", "a.state"},
+		{"a", "a.d/commands", "a.d/state"},
+		{"a.ledger", "a.ledger.d/commands", "a.ledger.d/state"},
+	} {
+		p := startAMX(t, dir, "commands: [{cmd: 'true'}]", "--ledger", filepath.Join(dir, test.ledger))
+		p.post(notification("amx", firing("a", 0)))
+		if found, err := filepath.Glob(filepath.Join(dir, test.state, "runs", "*.exit")); err != nil || len(found) != 1 {
+			t.Errorf("--ledger %s: %q (%v), want one run in %s", test.ledger, found, err, test.state)
+		}
+		if _, err := os.Stat(filepath.Join(dir, test.commands, "journal.jsonl")); err != nil {
+			t.Errorf("--ledger %s: %v", test.ledger, err)
+		}
+	}
+}
+
 func TestTwoAMXOnOneLedger(t *testing.T) {
 	dir := t.TempDir()
 	startAMX(t, dir, longRun)

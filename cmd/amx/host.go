@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -45,7 +46,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	beside := strings.TrimSuffix(ledgerFile, ".db")
+	commands, state := beside(ledgerFile)
 	h := &host{log: log, store: store, metrics: newMetrics()}
 	started := make(chan struct{})
 	h.names = &names{log: log, client: func() ssmexec.Client {
@@ -55,7 +56,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	defer h.metrics.hold()() // what ends before it is adopted
 	ended := &ends{waiting: map[string]map[chan struct{}]bool{}}
 	h.ssm, err = ssmlocal.New(ssmlocal.Options{
-		Dir: beside + ".commands", StateDir: beside + ".state", Nodes: nodes, Env: env, Log: log,
+		Dir: commands, StateDir: state, Nodes: nodes, Env: env, Log: log,
 		Ended: func(commandID string) {
 			h.metrics.end(commandID)
 			ended.end(commandID)
@@ -81,6 +82,15 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
 	return h, nil
+}
+
+// beside is the folders of a ledger: those of its commands and of the guard. No
+// two ledgers share them.
+func beside(ledgerFile string) (commands, state string) {
+	if name, ok := strings.CutSuffix(ledgerFile, ".db"); ok {
+		return name + ".commands", name + ".state"
+	}
+	return filepath.Join(ledgerFile+".d", "commands"), filepath.Join(ledgerFile+".d", "state")
 }
 
 // use makes cfg the configuration of what comes from now on. A command without
