@@ -17,23 +17,41 @@ import (
 // accepts is nil where everybody is accepted.
 func newServer(h *host, accepts func(context.Context, string) (bool, error)) *http.Server {
 	webhook := &app.Webhook{Runner: h.runner, AllowGet: true, Accepts: accepts}
-	mux := http.NewServeMux()
-	for _, path := range []string{"/_health", "/-/healthy", "/-/ready"} {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, "ok\n")
-		})
-	}
-	mux.Handle("GET /metrics", h.metrics.handler())
-	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, r *http.Request) { reload(w, r, h, webhook) })
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { notify(w, r, h, *webhook) })
+	healthy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	return &http.Server{
-		Handler:           logged(mux, h.log),
+		Handler: logged(paths{
+			own: map[string]http.Handler{
+				"GET /_health": healthy, "GET /-/healthy": healthy, "GET /-/ready": healthy,
+				"GET /metrics":   h.metrics.handler(),
+				"POST /-/reload": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { reload(w, r, h, webhook) }),
+			},
+			others: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { notify(w, r, h, *webhook) }),
+		}, h.log),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
+}
+
+// paths chooses by method and path, as they were sent: http.ServeMux would answer
+// a path such as // with a redirect.
+type paths struct {
+	own    map[string]http.Handler // :: method, space, path → handler; GET is HEAD, too
+	others http.Handler
+}
+
+func (p paths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	handler, ok := p.own[method+" "+r.URL.Path]
+	if !ok {
+		handler = p.others
+	}
+	handler.ServeHTTP(w, r)
 }
 
 // notify answers the webhook.
