@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -58,13 +59,14 @@ func (p paths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func notify(w http.ResponseWriter, r *http.Request, h *host, webhook app.Webhook) {
 	// What decides now: the answer may be hours and reloads away.
 	cfg := h.current.Load()
-	webhook.Observe = func(r app.Response, a runner.Answer) { h.metrics.observe(cfg, r, a) }
-	body, method := io.Reader(r.Body), r.Method
+	in := &incoming{Reader: r.Body}
+	webhook.Observe = func(r app.Response, a runner.Answer) { h.metrics.observe(cfg, in.cut, r, a) }
+	body, method := io.Reader(in), r.Method
 	if method == http.MethodGet {
 		// prometheus-am-executor takes GET with a body, and its own example
 		// sends it. Without one it is somebody who looks.
-		if first := make([]byte, 1); readOne(r.Body, first) {
-			body = io.MultiReader(bytes.NewReader(first), r.Body)
+		if first := make([]byte, 1); readOne(in, first) {
+			body = io.MultiReader(bytes.NewReader(first), in)
 		} else {
 			method = "" // refused, as any other that sends no notification
 		}
@@ -73,6 +75,18 @@ func notify(w http.ResponseWriter, r *http.Request, h *host, webhook app.Webhook
 	reply(w, webhook.Serve(context.WithoutCancel(r.Context()), app.Request{
 		Method: method, Authorization: r.Header.Get("Authorization"), Body: body,
 	}))
+}
+
+// incoming is a body that knows whether its reading failed.
+type incoming struct {
+	io.Reader
+	cut bool
+}
+
+func (b *incoming) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.cut = b.cut || err != nil && !errors.Is(err, io.EOF)
+	return n, err
 }
 
 // reload reads the configuration again, for who may send notifications.

@@ -55,3 +55,19 @@ func TestEveryOtherPathIsTheWebhook(t *testing.T) {
 		conn.Close()
 	}
 }
+
+func TestABodyThatIsCutOffIsAnErrorOfReading(t *testing.T) {
+	m := newMachine(t, "commands: [{cmd: 'true'}]")
+	conn, err := net.Dial("tcp", m.listening())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	m.eventually("it is counted", func() bool { return m.metric(`am_executor_errors_total{stage="read"}`) == "1" })
+	if got := m.metric(`am_executor_errors_total{stage="unmarshal"}`); got != "0" {
+		t.Errorf("unmarshal %s, want 0", got)
+	}
+}

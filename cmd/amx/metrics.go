@@ -95,15 +95,15 @@ func (m *metrics) handler() http.Handler {
 }
 
 // observe counts an answer of the webhook to a notification that was decided by
-// cfg.
-func (m *metrics) observe(cfg *amx.Config, r app.Response, a runner.Answer) {
+// cfg; cut says that its body did not come in whole.
+func (m *metrics) observe(cfg *amx.Config, cut bool, r app.Response, a runner.Answer) {
 	m.requests.WithLabelValues(strconv.Itoa(r.Status)).Inc()
-	switch r.Status {
-	case http.StatusBadRequest:
-		m.errors.WithLabelValues("unmarshal").Inc()
-	case http.StatusRequestEntityTooLarge:
+	switch {
+	case cut, r.Status == http.StatusRequestEntityTooLarge:
 		m.errors.WithLabelValues("read").Inc()
-	case http.StatusInternalServerError:
+	case r.Status == http.StatusBadRequest:
+		m.errors.WithLabelValues("unmarshal").Inc()
+	case r.Status == http.StatusInternalServerError:
 		m.errors.WithLabelValues("start").Inc()
 		m.unsettled.Inc()
 	}
