@@ -83,6 +83,9 @@ func TestTheCommandLine(t *testing.T) {
 		{"a token file and no authentication", []string{"serve", "-f", good, "--token-file", empty, "--no-auth"}, 2, "", "can't be used together"},
 		{"a drain that is none", []string{"serve", "-f", good, "--drain=-3s"}, 2, "", "--drain=-3s: want 0s or more"},
 		{"a script behind --", []string{"serve", "--", "no-such-program-of-anybody"}, 2, "", `script "no-such-program-of-anybody" is neither`},
+		{"a script at a path where none is", []string{"serve", "./missing.sh"}, 2, "", `script "./missing.sh": no such file or directory` + "\n"},
+		{"a script that is not executable", []string{"serve", empty}, 2, "", `script "` + empty + `" is not executable: chmod +x ` + empty + "\n"},
+		{"a script that is a folder", []string{"serve", "./"}, 2, "", `script "./": is a directory` + "\n"},
 		{"a script that is nowhere", []string{"serve", "no-such-program-of-anybody"}, 2, "", "is neither in PATH nor in the working directory"},
 	}
 	for _, test := range tests {
