@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 // The test binary is amx itself where a test starts it as a process.
@@ -95,6 +97,30 @@ func TestTheCommandLine(t *testing.T) {
 				t.Errorf("exit %d\nout: %s\nerr: %s\nwant exit %d, out %q, err %q", code, out, errs, test.code, test.out, test.err)
 			}
 		})
+	}
+}
+
+// Whoever relies on a flag finds it in the contract.
+func TestEveryFlagIsInTheContract(t *testing.T) {
+	text, err := os.ReadFile("../../docs/contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser, err := kong.New(&cli{}, kong.Name("amx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(false) {
+		_, section, ok := strings.Cut(string(text), "\n### "+leaf.FullPath()+"\n")
+		if !ok {
+			t.Errorf("contract.md has no section %q", leaf.FullPath())
+		}
+		section, _, _ = strings.Cut(section, "\n##")
+		for _, flag := range leaf.Flags {
+			if !strings.Contains(section, "--"+flag.Name) && !strings.Contains(section, " -"+string(flag.Short)+" ") {
+				t.Errorf("contract.md does not have --%s under %q", flag.Name, leaf.FullPath())
+			}
+		}
 	}
 }
 
