@@ -96,8 +96,9 @@ commands:
 			if fired.Status != 200 || fired.Results[0].Status != "Cancelled" {
 				t.Errorf("the firing: %+v", fired)
 			}
-			if len(sleepers(t, m.dir)) != 0 || m.metric(`am_executor_signalled_total{result="ok"}`) != "1" {
-				t.Errorf("signalled %s", m.metric(`am_executor_signalled_total{result="ok"}`))
+			m.eventually("it is gone", func() bool { return len(sleepers(t, m.dir)) == 0 })
+			if got := m.metric(`am_executor_signalled_total{result="ok"}`); got != "1" {
+				t.Errorf("signalled %s", got)
 			}
 		}},
 		{"a resolve signals, and the command may trap it", `
@@ -250,9 +251,7 @@ commands:
 		})
 	}
 	wg.Wait()
-	if alive := sleepers(t, m.dir); len(alive) != 0 {
-		t.Errorf("%d still run", len(alive))
-	}
+	m.eventually("all are gone", func() bool { return len(sleepers(t, m.dir)) == 0 })
 }
 
 func TestOnlyAcceptedTokens(t *testing.T) {
