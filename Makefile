@@ -106,7 +106,7 @@ artifact-%: FORCE
 	/* | ../* | */../*) echo 'CONFIG=$(CONFIG): want a file under this folder, or the build cache of SAM would miss its changes' >&2; exit 2 ;; \
 	*) test -f '$(CONFIG)' || { echo 'CONFIG=$(CONFIG): no such file. Begin with examples/amx-ec2.yaml, or build with CONFIG= for a configuration in Parameter Store' >&2; exit 2; } ;; \
 	esac
-	$(if $(CONFIG),$(GO) run $(BUILD_FLAGS) ./cmd/amx check '$(CONFIG)')
+	$(if $(CONFIG),$(GO) run $(BUILD_FLAGS) ./cmd/amx check --lambda '$(CONFIG)')
 	$(BUILD_LAMBDA) -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$*
 	$(if $(CONFIG),cp '$(CONFIG)' "$(ARTIFACTS_DIR)/amx.yaml" && chmod 644 "$(ARTIFACTS_DIR)/amx.yaml")
 

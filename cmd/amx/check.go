@@ -8,7 +8,8 @@ import (
 )
 
 type checkCmd struct {
-	Files []string `arg:"" name:"file" help:"Configuration files."`
+	Lambda bool     `help:"For the functions on Lambda: there is a command, and every command has targets."`
+	Files  []string `arg:"" name:"file" help:"Configuration files."`
 }
 
 // Run says of each file whether it is right, and if not, all that is wrong.
@@ -16,6 +17,9 @@ func (c *checkCmd) Run(io stdio) error {
 	bad := false
 	for _, file := range c.Files {
 		cfg, err := loadConfig(file)
+		if err == nil && c.Lambda {
+			err = forLambda(file, cfg)
+		}
 		if err != nil {
 			fmt.Fprintln(io.err, err)
 			bad = true
@@ -27,6 +31,14 @@ func (c *checkCmd) Run(io stdio) error {
 		return errNo
 	}
 	return nil
+}
+
+// forLambda says what the functions would refuse, or could do nothing with.
+func forLambda(file string, cfg *amx.Config) error {
+	if len(cfg.Commands) == 0 {
+		return fmt.Errorf(`%s: no command to run: add one under "commands"`, file)
+	}
+	return cfg.RequireTargets()
 }
 
 func loadConfig(file string) (*amx.Config, error) {

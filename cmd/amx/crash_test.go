@@ -11,10 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
@@ -229,63 +226,21 @@ func TestKilledBetweenClaimAndSend(t *testing.T) {
 	}
 }
 
-func TestStoppingEndsWhatRuns(t *testing.T) {
-	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
-		t.Run(signal.String(), func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			m := &machine{t: t, dir: dir}
-			p := startAMX(t, dir, longRun, "--drain", "50ms")
-			p.post(notification("amx", firing("a", 0)))
-			m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
-			begun := time.Now()
-			if err := p.cmd.Process.Signal(signal); err != nil {
-				t.Fatal(err)
-			}
-			if err := p.cmd.Wait(); err != nil {
-				t.Errorf("amx serve: %v", err)
-			}
-			if alive := sleepers(t, dir); len(alive) > 0 {
-				t.Errorf("still running: %q", alive)
-			}
-			if took := time.Since(begun); took > 9*time.Second {
-				t.Errorf("it took %v", took)
-			}
-		})
-	}
-}
-
-func TestACommandCutOffByAStopIsAnError(t *testing.T) {
+func TestEachLedgerHasItsOwnFolders(t *testing.T) {
 	dir := t.TempDir()
-	m := &machine{t: t, dir: dir}
-	p := startAMX(t, dir, strings.Replace(longRun, "wait: 0s", "wait: 1m", 1), "--drain", "50ms")
-	var a answer
-	var wg sync.WaitGroup
-	wg.Go(func() { a = p.post(notification("amx", firing("a", 0))) })
-	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	wg.Wait()
-	if a.Status != 500 || !strings.Contains(a.Error, "ended Cancelled") {
-		t.Errorf("%+v", a)
-	}
-	if err := p.cmd.Wait(); err != nil {
-		t.Errorf("amx serve: %v", err)
-	}
-}
-
-func TestStoppingLetsWhatRunsFinish(t *testing.T) {
-	dir := t.TempDir()
-	m := &machine{t: t, dir: dir}
-	p := startAMX(t, dir, "commands:\n- {name: short, cmd: sh, args: [-c, 'echo run >>@DIR@/runs; sleep 0.3; echo end >>@DIR@/ends'], wait: 0s}\n")
-	p.post(notification("amx", firing("a", 0)))
-	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Wait(); err != nil || len(m.lines("ends")) != 1 {
-		t.Errorf("amx serve: %v; %d of 1 commands ended", err, len(m.lines("ends")))
+	for _, test := range []struct{ ledger, commands, state string }{
+		{"a.db", "a.commands", "a.state"},
+		{"a", "a.d/commands", "a.d/state"},
+		{"a.ledger", "a.ledger.d/commands", "a.ledger.d/state"},
+	} {
+		p := startAMX(t, dir, "commands: [{cmd: 'true'}]", "--ledger", filepath.Join(dir, test.ledger))
+		p.post(notification("amx", firing("a", 0)))
+		if found, err := filepath.Glob(filepath.Join(dir, test.state, "runs", "*.exit")); err != nil || len(found) != 1 {
+			t.Errorf("--ledger %s: %q (%v), want one run in %s", test.ledger, found, err, test.state)
+		}
+		if _, err := os.Stat(filepath.Join(dir, test.commands, "journal.jsonl")); err != nil {
+			t.Errorf("--ledger %s: %v", test.ledger, err)
+		}
 	}
 }
 

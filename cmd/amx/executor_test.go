@@ -96,8 +96,9 @@ commands:
 			if fired.Status != 200 || fired.Results[0].Status != "Cancelled" {
 				t.Errorf("the firing: %+v", fired)
 			}
-			if len(sleepers(t, m.dir)) != 0 || m.metric(`am_executor_signalled_total{result="ok"}`) != "1" {
-				t.Errorf("signalled %s", m.metric(`am_executor_signalled_total{result="ok"}`))
+			m.eventually("it is gone", func() bool { return len(sleepers(t, m.dir)) == 0 })
+			if got := m.metric(`am_executor_signalled_total{result="ok"}`); got != "1" {
+				t.Errorf("signalled %s", got)
 			}
 		}},
 		{"a resolve signals, and the command may trap it", `
@@ -250,9 +251,7 @@ commands:
 		})
 	}
 	wg.Wait()
-	if alive := sleepers(t, m.dir); len(alive) != 0 {
-		t.Errorf("%d still run", len(alive))
-	}
+	m.eventually("all are gone", func() bool { return len(sleepers(t, m.dir)) == 0 })
 }
 
 func TestOnlyAcceptedTokens(t *testing.T) {
@@ -317,6 +316,21 @@ func TestReload(t *testing.T) {
 	defer m.host.reloadOn(hup)()
 	hup <- os.Interrupt // any signal of that channel
 	m.eventually("it is reloaded", func() bool { return m.host.current.Load().Commands[0].Name == "third" })
+}
+
+func TestAReloadNamesTheCommandsThatAreGone(t *testing.T) {
+	m := newMachine(t, "commands: [{name: b, cmd: 'true'}, {name: stays, cmd: 'true'}, {name: a, cmd: 'true'}]")
+	next := "commands: [{name: stays, cmd: 'false'}, {name: new, cmd: 'true'}]"
+	m.host.reload = func() (*amx.Config, error) { return amx.ParseConfig("amx.yaml", []byte(next)) }
+	const warning = `level=WARN msg="commands are gone: no resolve stops what still runs of them, unless their names come back" commands="[b a]"`
+	for range 2 { // the second changes nothing
+		if err := m.host.reloadNow(); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(m.log.String(), "are gone"); n != 1 || !strings.Contains(m.log.String(), warning) {
+			t.Errorf("%d warnings\n%s\nwant 1: %s", n, m.log.String(), warning)
+		}
+	}
 }
 
 func TestTLS(t *testing.T) {

@@ -6,9 +6,13 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+	"github.com/amx-lambda/amx/internal/ssmlocal"
 )
 
 type explainCmd struct {
@@ -83,17 +87,20 @@ func explain(out io.Writer, m *amx.Message, cmd *amx.Command, firing, resolved a
 
 // explainRun shows one run, or why it would be refused.
 func explainRun(out io.Writer, data amx.Data, cmd *amx.Command, alerts amx.Alerts) {
-	args, err := cmd.ExpandArgs(data)
+	targets, err := cmd.ExpandTargets(data, alerts)
+	if err == nil {
+		err = refusal(cmd, data, targets)
+	}
+	var args []string
+	if err == nil {
+		args, err = cmd.ExpandArgs(data)
+	}
 	var parameters map[string][]string
 	if err == nil {
 		parameters, err = cmd.ExpandParameters(data)
 	}
-	var targets []amx.Target
-	if err == nil {
-		targets, err = cmd.ExpandTargets(data, alerts)
-	}
 	if err != nil {
-		fmt.Fprintf(out, "  refused: %v\n", err)
+		fmt.Fprintf(out, "  refuse: %v\n", err)
 		return
 	}
 	what := append([]string{cmd.Cmd + cmd.Script + cmd.Document}, args...)
@@ -112,4 +119,30 @@ func explainRun(out io.Writer, data amx.Data, cmd *amx.Command, alerts amx.Alert
 	for _, v := range vars {
 		fmt.Fprintf(out, "    %s=%q\n", v.Name, v.Value)
 	}
+}
+
+// refusal is why a run for these targets would be refused before it is sent: it
+// is rendered as if it were. Which node an Address is, and what a command
+// without targets runs on, is not known here.
+func refusal(cmd *amx.Command, data amx.Data, targets []amx.Target) error {
+	somewhere := ledger.Target{Key: ssmexec.KeyInstanceIDs, Values: []string{ssmlocal.LocalNode}}
+	var resolved []ledger.Target
+	for _, t := range targets {
+		switch {
+		case t.Key == ssmexec.KeyAddress:
+			resolved = append(resolved, somewhere)
+		case t.Key == ssmexec.KeyInstanceIDs && len(t.Values) > cmd.MaxTargets:
+			return fmt.Errorf("%d targets, over max_targets: %d", len(t.Values), cmd.MaxTargets)
+		default:
+			resolved = append(resolved, ledger.Target{Key: t.Key, Values: t.Values})
+		}
+	}
+	if len(resolved) == 0 {
+		resolved = []ledger.Target{somewhere}
+	}
+	_, _, err := ssmexec.Render(ssmexec.Job{
+		Command: cmd, Data: data, Targets: resolved,
+		Entry: ledger.AlertID(cmd.Name, ""), Run: strings.Repeat("0", 26), // of their form: their size counts
+	})
+	return err
 }

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,12 +46,17 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	if err != nil {
 		return nil, err
 	}
-	beside := strings.TrimSuffix(ledgerFile, ".db")
+	commands, state := beside(ledgerFile)
 	h := &host{log: log, store: store, metrics: newMetrics()}
-	h.names = &names{log: log, client: func() ssmexec.Client { return localClient(h.ssm) }}
+	started := make(chan struct{})
+	h.names = &names{log: log, client: func() ssmexec.Client {
+		<-started // a command of an earlier process may end before
+		return localClient(h.ssm)
+	}}
+	defer h.metrics.hold()() // what ends before it is adopted
 	ended := &ends{waiting: map[string]map[chan struct{}]bool{}}
 	h.ssm, err = ssmlocal.New(ssmlocal.Options{
-		Dir: beside + ".commands", StateDir: beside + ".state", Nodes: nodes, Env: env, Log: log,
+		Dir: commands, StateDir: state, Nodes: nodes, Env: env, Log: log,
 		Ended: func(commandID string) {
 			h.metrics.end(commandID)
 			ended.end(commandID)
@@ -62,6 +69,10 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	close(started)
+	if err := h.metrics.adopt(context.Background(), localClient(h.ssm)); err != nil {
+		log.Warn("metrics: what runs already is not counted", "error", err.Error())
+	}
 	h.use(cfg)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
@@ -71,6 +82,15 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
 	return h, nil
+}
+
+// beside is the folders of a ledger: those of its commands and of the guard. No
+// two ledgers share them.
+func beside(ledgerFile string) (commands, state string) {
+	if name, ok := strings.CutSuffix(ledgerFile, ".db"); ok {
+		return name + ".commands", name + ".state"
+	}
+	return filepath.Join(ledgerFile+".d", "commands"), filepath.Join(ledgerFile+".d", "state")
 }
 
 // use makes cfg the configuration of what comes from now on. A command without
@@ -99,10 +119,24 @@ func (h *host) reloadNow() error {
 	h.use(cfg)
 	h.metrics.reloaded.Set(1)
 	h.log.Info("reloaded", "commands", len(cfg.Commands))
+	if names := gone(old, cfg); len(names) > 0 {
+		h.log.Warn("commands are gone: no resolve stops what still runs of them, unless their names come back", "commands", names)
+	}
 	if cfg.ListenAddress != old.ListenAddress || cfg.TLSKey != old.TLSKey || cfg.TLSCrt != old.TLSCrt || cfg.Verbose != old.Verbose {
 		h.log.Warn("listen_address, tls_key, tls_crt and verbose count from the next start")
 	}
 	return nil
+}
+
+// gone is the names of commands that a new configuration lacks. The ledger goes
+// by names.
+func gone(old, cfg *amx.Config) (names []string) {
+	for _, c := range old.Commands {
+		if !slices.ContainsFunc(cfg.Commands, func(n *amx.Command) bool { return n.Name == c.Name }) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // reloadOn reloads at each signal, until stop is called.

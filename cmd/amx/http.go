@@ -4,31 +4,33 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/app"
+	"github.com/amx-lambda/amx/internal/runner"
 )
 
 // newServer answers the webhook at every path but those of the server itself.
 // accepts is nil where everybody is accepted.
 func newServer(h *host, accepts func(context.Context, string) (bool, error)) *http.Server {
-	webhook := &app.Webhook{
-		Runner: h.runner, AllowGet: true, Accepts: accepts, Observe: h.metrics.observe(h.current.Load),
+	f := front{host: h, webhook: app.Webhook{Runner: h.runner, AllowGet: true, Accepts: accepts}}
+	if accepts == nil {
+		f.origins = http.NewCrossOriginProtection()
 	}
-	mux := http.NewServeMux()
-	for _, path := range []string{"/_health", "/-/healthy", "/-/ready"} {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, "ok\n")
-		})
-	}
-	mux.Handle("GET /metrics", h.metrics.handler())
-	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, r *http.Request) { reload(w, r, h, webhook) })
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { notify(w, r, webhook) })
+	healthy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	return &http.Server{
-		Handler:           logged(mux, h.log),
+		Handler: logged(paths{
+			own: map[string]http.Handler{
+				"GET /_health": healthy, "GET /-/healthy": healthy, "GET /-/ready": healthy,
+				"GET /metrics":   h.metrics.handler(),
+				"POST /-/reload": http.HandlerFunc(f.reload),
+			},
+			others: http.HandlerFunc(f.notify),
+		}, h.log),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
@@ -37,14 +39,61 @@ func newServer(h *host, accepts func(context.Context, string) (bool, error)) *ht
 	}
 }
 
+// paths chooses by method and path, as they were sent: http.ServeMux would answer
+// a path such as // with a redirect.
+type paths struct {
+	own    map[string]http.Handler // :: method, space, path → handler; GET is HEAD, too
+	others http.Handler
+}
+
+func (p paths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	handler, ok := p.own[method+" "+r.URL.Path]
+	if !ok {
+		handler = p.others
+	}
+	handler.ServeHTTP(w, r)
+}
+
+// front is what a request may do.
+type front struct {
+	host    *host
+	webhook app.Webhook
+	origins *http.CrossOriginProtection // nil where a token says who may send
+}
+
+// elsewhere answers the refusal of a request that a browser sends for a page of
+// another origin; nil for any other. Without it every page that is open on this
+// machine could run the commands, because it reaches loopback as its user does.
+func (f front) elsewhere(r *http.Request) *app.Response {
+	if f.origins == nil || f.origins.Check(r) == nil {
+		return nil
+	}
+	return &app.Response{Status: http.StatusForbidden, Body: errorBody(
+		"a web page of another origin sent this, and no token says that it may: start amx serve with --token-file to accept whoever has one")}
+}
+
 // notify answers the webhook.
-func notify(w http.ResponseWriter, r *http.Request, webhook *app.Webhook) {
-	body, method := io.Reader(r.Body), r.Method
+func (f front) notify(w http.ResponseWriter, r *http.Request) {
+	// What decides now: the answer may be hours and reloads away.
+	cfg := f.host.current.Load()
+	in := &incoming{Reader: r.Body}
+	webhook := f.webhook
+	webhook.Observe = func(r app.Response, a runner.Answer) { f.host.metrics.observe(cfg, in.cut, r, a) }
+	if refusal := f.elsewhere(r); refusal != nil {
+		webhook.Observe(*refusal, runner.Answer{})
+		reply(w, *refusal)
+		return
+	}
+	body, method := io.Reader(in), r.Method
 	if method == http.MethodGet {
 		// prometheus-am-executor takes GET with a body, and its own example
 		// sends it. Without one it is somebody who looks.
-		if first := make([]byte, 1); readOne(r.Body, first) {
-			body = io.MultiReader(bytes.NewReader(first), r.Body)
+		if first := make([]byte, 1); readOne(in, first) {
+			body = io.MultiReader(bytes.NewReader(first), in)
 		} else {
 			method = "" // refused, as any other that sends no notification
 		}
@@ -55,18 +104,38 @@ func notify(w http.ResponseWriter, r *http.Request, webhook *app.Webhook) {
 	}))
 }
 
+// incoming is a body that knows whether its reading failed.
+type incoming struct {
+	io.Reader
+	cut bool
+}
+
+func (b *incoming) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.cut = b.cut || err != nil && !errors.Is(err, io.EOF)
+	return n, err
+}
+
 // reload reads the configuration again, for who may send notifications.
-func reload(w http.ResponseWriter, r *http.Request, h *host, webhook *app.Webhook) {
-	if refusal := webhook.Authenticate(r.Context(), r.Header.Get("Authorization")); refusal != nil {
+func (f front) reload(w http.ResponseWriter, r *http.Request) {
+	refusal := f.elsewhere(r)
+	if refusal == nil {
+		refusal = f.webhook.Authenticate(r.Context(), r.Header.Get("Authorization"))
+	}
+	if refusal != nil {
 		reply(w, *refusal)
 		return
 	}
-	if err := h.reloadNow(); err != nil {
-		text, _ := json.Marshal(map[string]string{"error": err.Error()})
-		reply(w, app.Response{Status: http.StatusInternalServerError, Body: append(text, '\n')})
+	if err := f.host.reloadNow(); err != nil {
+		reply(w, app.Response{Status: http.StatusInternalServerError, Body: errorBody(err.Error())})
 		return
 	}
 	reply(w, app.Response{Status: http.StatusOK, Body: []byte("{}\n")})
+}
+
+func errorBody(message string) []byte {
+	text, _ := json.Marshal(map[string]string{"error": message}) // a text always marshals
+	return append(text, '\n')
 }
 
 func reply(w http.ResponseWriter, a app.Response) {

@@ -30,6 +30,7 @@ type stdio struct {
 	out, err io.Writer
 	env      []string
 	hup      <-chan os.Signal // SIGHUP
+	hurry    <-chan struct{}  // closed once the process was told to stop twice
 }
 
 type cli struct {
@@ -49,11 +50,28 @@ const description = `amx runs commands when Prometheus alerts fire, and stops th
   amx explain -f amx.yaml p.json   # what would this notification run?`
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, hurry := untilStopped()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
-	os.Exit(run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, os.Environ(), hup}))
+	os.Exit(run(ctx, os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr, os.Environ(), hup, hurry}))
+}
+
+// untilStopped answers a context that ends with the first SIGINT or SIGTERM, and
+// a channel that is closed at the second. The third does what it does by
+// default.
+func untilStopped() (ctx context.Context, hurry <-chan struct{}) {
+	ctx, stop := context.WithCancel(context.Background())
+	again := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop()
+		<-signals
+		close(again)
+		signal.Stop(signals)
+	}()
+	return ctx, again
 }
 
 // errNo is a plain no: what there is to say has been said.

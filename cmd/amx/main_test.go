@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 // The test binary is amx itself where a test starts it as a process.
@@ -39,6 +41,8 @@ func TestTheCommandLine(t *testing.T) {
 	good := write(t, "good.yaml", "commands:\n- cmd: \"true\"\n")
 	none := write(t, "none.yaml", "verbose: true\n")
 	bad := write(t, "bad.yaml", "commands:\n- cmd: \"true\"\n  comand: x\n")
+	aws := write(t, "aws.yaml", "targets: [{key: 'tag:Role', values: [web]}]\ncommands:\n- cmd: \"true\"\n")
+	two := write(t, "two.yaml", "commands:\n- cmd: a\n- cmd: b\n  targets: [{key: 'tag:Role', values: [web]}]\n- cmd: c\n")
 	empty := write(t, "tokens", "\n")
 	tests := []struct {
 		name string
@@ -54,6 +58,20 @@ func TestTheCommandLine(t *testing.T) {
 		{"a good file", []string{"check", good}, 0, "good.yaml: ok, 1 command\n", ""},
 		{"a bad file", []string{"check", good, bad}, 1, "good.yaml: ok, 1 command\n", `bad.yaml:3: commands[0]: unknown key "comand"`},
 		{"a file that is not there", []string{"check", "nowhere.yaml"}, 1, "", "nowhere.yaml: no such file or directory"},
+		{"a file without commands", []string{"check", none}, 0, "none.yaml: ok, 0 commands\n", ""},
+		{"a file for the functions", []string{"check", "--lambda", aws}, 0, "aws.yaml: ok, 1 command\n", ""},
+		{
+			"a file without commands, for the functions",
+			[]string{"check", "--lambda", none},
+			1, "", "none.yaml: no command to run: add one under \"commands\"\n",
+		},
+		{
+			"a file without targets, for the functions",
+			[]string{"check", "--lambda", two},
+			1, "", `two.yaml:2: commands[0] "a": no targets: add "targets" to it, or to the file as the default
+` + two + `:5: commands[2] "c": no targets: add "targets" to it, or to the file as the default
+`,
+		},
 		{"serve with nothing to run", []string{"serve", "-f", none}, 2, "", "no command to run"},
 		{"serve without a file", []string{"serve"}, 2, "", "name a configuration with -f, or a script to run for every alert"},
 		{"serve with a bad file", []string{"serve", "-f", bad}, 1, "", `unknown key "comand"`},
@@ -67,6 +85,9 @@ func TestTheCommandLine(t *testing.T) {
 		{"a token file and no authentication", []string{"serve", "-f", good, "--token-file", empty, "--no-auth"}, 2, "", "can't be used together"},
 		{"a drain that is none", []string{"serve", "-f", good, "--drain=-3s"}, 2, "", "--drain=-3s: want 0s or more"},
 		{"a script behind --", []string{"serve", "--", "no-such-program-of-anybody"}, 2, "", `script "no-such-program-of-anybody" is neither`},
+		{"a script at a path where none is", []string{"serve", "./missing.sh"}, 2, "", `script "./missing.sh": no such file or directory` + "\n"},
+		{"a script that is not executable", []string{"serve", empty}, 2, "", `script "` + empty + `" is not executable: chmod +x ` + empty + "\n"},
+		{"a script that is a folder", []string{"serve", "./"}, 2, "", `script "./": is a directory` + "\n"},
 		{"a script that is nowhere", []string{"serve", "no-such-program-of-anybody"}, 2, "", "is neither in PATH nor in the working directory"},
 	}
 	for _, test := range tests {
@@ -76,6 +97,30 @@ func TestTheCommandLine(t *testing.T) {
 				t.Errorf("exit %d\nout: %s\nerr: %s\nwant exit %d, out %q, err %q", code, out, errs, test.code, test.out, test.err)
 			}
 		})
+	}
+}
+
+// Whoever relies on a flag finds it in the contract.
+func TestEveryFlagIsInTheContract(t *testing.T) {
+	text, err := os.ReadFile("../../docs/contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parser, err := kong.New(&cli{}, kong.Name("amx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(false) {
+		_, section, ok := strings.Cut(string(text), "\n### "+leaf.FullPath()+"\n")
+		if !ok {
+			t.Errorf("contract.md has no section %q", leaf.FullPath())
+		}
+		section, _, _ = strings.Cut(section, "\n##")
+		for _, flag := range leaf.Flags {
+			if !strings.Contains(section, "--"+flag.Name) && !strings.Contains(section, " -"+string(flag.Short)+" ") {
+				t.Errorf("contract.md does not have --%s under %q", flag.Name, leaf.FullPath())
+			}
+		}
 	}
 }
 

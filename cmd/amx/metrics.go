@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -19,7 +16,6 @@ import (
 	"github.com/amx-lambda/amx/internal/app"
 	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/runner"
-	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
 // metrics is what /metrics shows: prometheus-am-executor's, under their names
@@ -40,9 +36,9 @@ type metrics struct {
 	reloaded  prometheus.Gauge
 
 	mu      sync.Mutex
-	running map[string]time.Time // :: command ID → when it was sent
-	ended   map[string]bool      // that ended before SendCommand had answered
-	sending int
+	running map[string]running // :: command ID → of the runs, no others
+	ended   map[string]bool    // while held: those that ended and are not in running
+	held    int
 }
 
 func newMetrics() *metrics {
@@ -53,7 +49,7 @@ func newMetrics() *metrics {
 		return c
 	}
 	m := &metrics{
-		registry: r, running: map[string]time.Time{}, ended: map[string]bool{},
+		registry: r, running: map[string]running{}, ended: map[string]bool{},
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "am_executor_process_duration_seconds", Help: "Time that the commands ran.",
 			Buckets: []float64{1, 10, 60, 600, 900, 1800},
@@ -92,100 +88,54 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// observe counts an answer of the webhook.
-func (m *metrics) observe(cfg func() *amx.Config) func(app.Response, runner.Answer) {
-	return func(r app.Response, a runner.Answer) {
-		m.requests.WithLabelValues(strconv.Itoa(r.Status)).Inc()
-		switch r.Status {
-		case http.StatusBadRequest:
-			m.errors.WithLabelValues("unmarshal").Inc()
-		case http.StatusRequestEntityTooLarge:
-			m.errors.WithLabelValues("read").Inc()
-		case http.StatusInternalServerError:
-			m.errors.WithLabelValues("start").Inc()
-			m.unsettled.Inc()
-		}
-		if a.Results == nil {
-			return // not a message
-		}
-		met := map[string]bool{}
-		for _, r := range a.Results {
-			met[r.Command] = true
-			m.results.WithLabelValues(r.Command, r.Action).Inc()
-			if r.Action == runner.ActionSkip {
-				m.skips.WithLabelValues(r.Command, r.Reason).Inc()
-			}
-			if r.Reason == string(ledger.SkipMax) {
-				m.skipped.WithLabelValues("fingerover").Inc()
-			}
-		}
-		m.skipped.WithLabelValues("nomatch").Add(float64(len(cfg().Commands) - len(met)))
-	}
-}
-
-// counted is a client that counts the commands that it sends and cancels.
-type counted struct {
-	ssmexec.Client
-	m *metrics
-}
-
-func (c counted) SendCommand(ctx context.Context, in *ssm.SendCommandInput, opts ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
-	run := !strings.HasPrefix(aws.ToString(in.Comment), "amx-signal ")
-	begun := time.Now()
-	c.m.mu.Lock()
-	c.m.sending++
-	c.m.mu.Unlock()
-	out, err := c.Client.SendCommand(ctx, in, opts...)
+// observe counts an answer of the webhook to a notification that was decided by
+// cfg; cut says that its body did not come in whole.
+func (m *metrics) observe(cfg *amx.Config, cut bool, r app.Response, a runner.Answer) {
+	m.requests.WithLabelValues(strconv.Itoa(r.Status)).Inc()
 	switch {
-	case !run:
-		c.m.signalled.WithLabelValues(result(err)).Inc()
-	case err == nil:
-		c.m.sent(*out.Command.CommandId, begun)
+	case cut, r.Status == http.StatusRequestEntityTooLarge:
+		m.errors.WithLabelValues("read").Inc()
+	case r.Status == http.StatusBadRequest:
+		m.errors.WithLabelValues("unmarshal").Inc()
+	case r.Status == http.StatusInternalServerError:
+		m.errors.WithLabelValues("start").Inc()
+		m.unsettled.Inc()
 	}
-	c.m.mu.Lock()
-	defer c.m.mu.Unlock()
-	if c.m.sending--; c.m.sending == 0 {
-		clear(c.m.ended) // nobody is left who could ask for one
+	if a.Results == nil {
+		return // not a message
 	}
-	return out, err
-}
-
-func (c counted) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, opts ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error) {
-	out, err := c.Client.CancelCommand(ctx, in, opts...)
-	c.m.signalled.WithLabelValues(result(err)).Inc()
-	return out, err
-}
-
-func result(err error) string {
-	if err != nil {
-		return "fail"
-	}
-	return "ok"
-}
-
-func (m *metrics) sent(id string, begun time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.ended[id] {
-		m.duration.Observe(time.Since(begun).Seconds())
-		return
-	}
-	m.running[id] = begun
-	m.current.Inc()
-}
-
-// end counts a command that has ended, maybe before SendCommand has answered.
-func (m *metrics) end(id string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	begun, known := m.running[id]
-	if !known {
-		if m.sending > 0 {
-			m.ended[id] = true
+	for _, r := range a.Results {
+		m.results.WithLabelValues(r.Command, r.Action).Inc()
+		if r.Action == runner.ActionSkip {
+			m.skips.WithLabelValues(r.Command, r.Reason).Inc()
 		}
-		return
+		if r.Reason == string(ledger.SkipMax) {
+			m.skipped.WithLabelValues("fingerover").Inc()
+		}
 	}
-	delete(m.running, id)
-	m.current.Dec()
-	m.duration.Observe(time.Since(begun).Seconds())
+	m.skipped.WithLabelValues("nomatch").Add(float64(unmatched(cfg, a)))
+}
+
+// unmatched is how many commands of cfg match nothing of what was answered so: a
+// command that matches has a result, or an error that names it.
+func unmatched(cfg *amx.Config, a runner.Answer) (n int) {
+	met := map[string]bool{}
+	for _, r := range a.Results {
+		met[r.Command] = true
+	}
+	var all interface{ Unwrap() []error }
+	if errors.As(a.Err, &all) {
+		for _, err := range all.Unwrap() {
+			var name string
+			if _, err := fmt.Sscanf(err.Error(), "command %q:", &name); err == nil {
+				met[name] = true
+			}
+		}
+	}
+	for _, c := range cfg.Commands {
+		if !met[c.Name] {
+			n++
+		}
+	}
+	return n
 }

@@ -21,23 +21,32 @@ type names struct {
 	known  sync.Map // :: command ID → ssmexec.Token
 }
 
-// of is the token of a command: empty for one that is not amx's.
+// of is the token of the run that a command is or signals: empty for one that is
+// not amx's.
 func (n *names) of(commandID string) ssmexec.Token {
 	if t, ok := n.known.Load(commandID); ok {
 		return t.(ssmexec.Token)
 	}
-	t, _ := ssmexec.ParseToken(aws.ToString(n.find(commandID).Comment))
+	comment := aws.ToString(n.find(commandID).Comment)
+	t, ok := ssmexec.ParseToken(comment)
+	if !ok {
+		t, _, _ = ssmexec.ParseSignal(comment)
+	}
 	n.known.Store(commandID, t)
 	return t
 }
 
 // ended logs the end of a command, which may be hours after its notification
-// was answered.
+// was answered. That of one that signals a run is not the run's end.
 func (n *names) ended(commandID string) {
 	c := n.find(commandID)
-	t, _ := ssmexec.ParseToken(aws.ToString(c.Comment))
-	n.log.Info("ended", "command", t.Command, "run_id", t.Run, "command_id", commandID,
-		"status", strings.ReplaceAll(aws.ToString(c.StatusDetails), " ", ""))
+	status := strings.ReplaceAll(aws.ToString(c.StatusDetails), " ", "")
+	if t, signal, ok := ssmexec.ParseSignal(aws.ToString(c.Comment)); ok {
+		n.log.Info("signalled", "command", t.Command, "run_id", t.Run, "signal", signal, "command_id", commandID, "status", status)
+	} else {
+		t, _ := ssmexec.ParseToken(aws.ToString(c.Comment))
+		n.log.Info("ended", "command", t.Command, "run_id", t.Run, "command_id", commandID, "status", status)
+	}
 	n.known.Delete(commandID)
 }
 

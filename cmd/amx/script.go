@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -40,8 +41,17 @@ func scriptCommand(words []string, others []*amx.Command) (*amx.Command, error) 
 	return cfg.Commands[0], nil
 }
 
+// program is a path, or a name to be found in PATH when it is run. A path is
+// looked at now: a mistake would else only show when an alert fires.
 func program(name string) (string, error) {
 	if strings.ContainsRune(name, filepath.Separator) {
+		_, err := exec.LookPath(name)
+		if errors.Is(err, os.ErrPermission) {
+			return "", usageError{fmt.Errorf("script %q is not executable: chmod +x %s", name, name)}
+		}
+		if err != nil {
+			return "", usageError{fmt.Errorf("script %q: %w", name, innermost(err))}
+		}
 		return filepath.Abs(name)
 	}
 	if _, err := exec.LookPath(name); err == nil {
@@ -51,4 +61,13 @@ func program(name string) (string, error) {
 		return filepath.Abs(name)
 	}
 	return "", usageError{fmt.Errorf("script %q is neither in PATH nor in the working directory", name)}
+}
+
+// innermost is an error without what is wrapped around it: the operation, the
+// path.
+func innermost(err error) error {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err
 }

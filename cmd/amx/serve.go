@@ -83,7 +83,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	defer h.reloadOn(std.hup)()
 	server := newServer(h, accepts)
 	fmt.Fprintf(std.err, "listening on %s://%s\n", scheme, listener.Addr())
-	return serve(ctx, server, listener, h, c.Drain)
+	return serve(ctx, server, listener, h, c.Drain, std.hurry)
 }
 
 // listen listens, with TLS where the configuration names a certificate.
@@ -197,8 +197,8 @@ func acceptFile(file string) (func(context.Context, string) (bool, error), error
 }
 
 // serve answers requests until ctx ends; then it takes no more, lets what runs
-// go on for the time of the drain, and ends it.
-func serve(ctx context.Context, server *http.Server, listener net.Listener, h *host, drain time.Duration) error {
+// go on for the time of the drain, or until hurry is closed, and ends it.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, h *host, drain time.Duration, hurry <-chan struct{}) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -210,6 +210,13 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 	ctx = context.WithoutCancel(ctx)
 	wait, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
+	go func() {
+		select {
+		case <-hurry:
+			cancel()
+		case <-wait.Done():
+		}
+	}()
 	if server.Shutdown(wait) == nil && h.ssm.Wait(wait) == nil {
 		return nil
 	}
@@ -218,7 +225,10 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 	wait, cancel = context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if server.Shutdown(wait) != nil {
-		return errors.Join(errors.New("requests were cut off"), server.Close())
+		// Who was waiting for a command has been answered. What is left has
+		// most likely not sent its request, which anybody can do at any time.
+		h.log.WarnContext(ctx, "closing connections that have no answer yet")
+		_ = server.Close() // they are closed one way or the other
 	}
 	return nil
 }

@@ -60,6 +60,17 @@ func ParseToken(comment string) (Token, bool) {
 	return t, true
 }
 
+// ParseSignal reads the comment of a command that signals a run's process: whose
+// it is, and the signal's name; false where it is not one. The token's chunk is
+// not known.
+func ParseSignal(comment string) (t Token, signal string, ok bool) {
+	f := strings.SplitN(comment, " ", 5)
+	if len(f) < 5 || f[0] != "amx-signal" || len(f[1]) != 16 || len(f[2]) != ulid.EncodedSize {
+		return Token{}, "", false
+	}
+	return Token{Entry: ledger.ID(f[1]), Run: f[2], Command: f[4]}, f[3], true
+}
+
 // NewRunID makes a run's ID: a ULID, 26 characters that begin with the time. A
 // counter would not do: the guard of an old run on a node must never swallow a
 // new one.

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestTheCommandThatSignalsIsLoggedUnderItsRun(t *testing.T) {
+	m := newMachine(t, "commands: [{name: trap, cmd: sh, resolved_signal: SIGUSR1, wait: 0s, args: [-c, 'trap \"exit 0\" USR1; echo up >>@DIR@/up; while :; do sleep 0.02; done']}]")
+	run := m.post(notification("amx", firing("a", 0))).Results[0].RunID
+	m.eventually("it has its trap", func() bool { return len(m.lines("up")) == 1 })
+	m.post(notification("amx", resolved("a", 0, 60)))
+	ended := regexp.MustCompile(`level=INFO msg=ended command=trap run_id=` + run + ` command_id=\S+ status=Success\n`)
+	signalled := regexp.MustCompile(`level=INFO msg=signalled command=trap run_id=` + run + ` signal=SIGUSR1 command_id=\S+ status=Success\n`)
+	said := regexp.MustCompile(`level=INFO msg=output command=trap command_id=\S+ stream=stdout line="amx: sent SIGUSR1 to process \d+"\n`)
+	m.eventually("both are logged", func() bool {
+		return ended.MatchString(m.log.String()) && signalled.MatchString(m.log.String()) && said.MatchString(m.log.String())
+	})
+	if strings.Contains(m.log.String(), `run_id="" command_id`) {
+		t.Errorf("a command without its run:\n%s", m.log.String())
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestStoppingEndsWhatRuns(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			m := &machine{t: t, dir: dir}
+			p := startAMX(t, dir, longRun, "--drain", "50ms")
+			p.post(notification("amx", firing("a", 0)))
+			m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+			begun := time.Now()
+			if err := p.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.cmd.Wait(); err != nil {
+				t.Errorf("amx serve: %v", err)
+			}
+			m.eventually("the command is gone", func() bool { return len(sleepers(t, dir)) == 0 })
+			if took := time.Since(begun); took > 9*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+func TestACommandCutOffByAStopIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	m := &machine{t: t, dir: dir}
+	p := startAMX(t, dir, strings.Replace(longRun, "wait: 0s", "wait: 1m", 1), "--drain", "50ms")
+	var a answer
+	var wg sync.WaitGroup
+	wg.Go(func() { a = p.post(notification("amx", firing("a", 0))) })
+	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if a.Status != 500 || !strings.Contains(a.Error, "ended Cancelled") {
+		t.Errorf("%+v", a)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("amx serve: %v", err)
+	}
+}
+
+func TestASecondSignalEndsTheDrain(t *testing.T) {
+	for _, signal := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			m := &machine{t: t, dir: dir}
+			p := startAMX(t, dir, longRun, "--drain", "1h")
+			p.post(notification("amx", firing("a", 0)))
+			m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+			if err := p.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			m.eventually("it takes no more requests", func() bool {
+				conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+				if err == nil {
+					conn.Close()
+				}
+				return err != nil
+			})
+			if len(sleepers(t, dir)) != 1 {
+				t.Error("the first signal has ended the command")
+			}
+			if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- p.cmd.Wait() }()
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Errorf("amx serve: %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("10 s after the second signal it drains on")
+			}
+			m.eventually("the command is gone", func() bool { return len(sleepers(t, dir)) == 0 })
+		})
+	}
+}
+
+// A client that has not sent its request keeps nobody waiting, and is no failure.
+func TestStoppingWithUnfinishedConnections(t *testing.T) {
+	for name, sent := range map[string]string{"nothing": "", "half a header": "POST / HTTP/1.1\r\nHost: a", "half a body": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			m := &machine{t: t, dir: dir}
+			ctx, stop := context.WithCancel(context.Background())
+			defer stop()
+			ended := make(chan int, 1)
+			file := write(t, "amx.yaml", strings.ReplaceAll(strings.Replace(longRun, "wait: 0s", "wait: 1m", 1), "@DIR@", dir))
+			go func() {
+				ended <- run(ctx, []string{"serve", "-f", file, "-l", "127.0.0.1:0", "--ledger", dir + "/ledger.db", "--drain", "50ms"},
+					stdio{in: strings.NewReader(""), out: &m.log, err: &m.log, env: os.Environ()})
+			}()
+			m.eventually("it listens", func() bool { return strings.Contains(m.log.String(), "listening on http://") })
+			_, rest, _ := strings.Cut(m.log.String(), "listening on http://")
+			address, _, _ := strings.Cut(rest, "\n")
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, sent); err != nil {
+				t.Fatal(err)
+			}
+			p := &process{t: t, url: "http://" + address}
+			var a answer
+			var wg sync.WaitGroup
+			wg.Go(func() { a = p.post(notification("amx", firing("a", 0))) })
+			m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+			stop()
+			code := <-ended
+			wg.Wait()
+			if code != 0 || !strings.Contains(m.log.String(), `level=WARN msg="closing connections that have no answer yet"`) {
+				t.Errorf("exit %d\n%s", code, m.log.String())
+			}
+			if a.Status != 500 || !strings.Contains(a.Error, "ended Cancelled") {
+				t.Errorf("the request in hand: %+v", a)
+			}
+		})
+	}
+}
+
+func TestStoppingLetsWhatRunsFinish(t *testing.T) {
+	dir := t.TempDir()
+	m := &machine{t: t, dir: dir}
+	p := startAMX(t, dir, "commands:\n- {name: short, cmd: sh, args: [-c, 'echo run >>@DIR@/runs; sleep 0.3; echo end >>@DIR@/ends'], wait: 0s}\n")
+	p.post(notification("amx", firing("a", 0)))
+	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil || len(m.lines("ends")) != 1 {
+		t.Errorf("amx serve: %v; %d of 1 commands ended", err, len(m.lines("ends")))
+	}
+}
