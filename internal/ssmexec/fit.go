@@ -16,8 +16,9 @@ type language interface {
 	assign(vars amx.Pairs) (text string, readable bool, err error)
 	// longest is how many bytes a variable may have, with its name.
 	longest() int
-	// pack is text that evaluates text.
-	pack(text string) string
+	// pack is text that evaluates text, or fails and says that it cannot unpack
+	// what it is.
+	pack(what, text string) string
 	// execution is the part of a script that runs the command.
 	execution(c *amx.Command, args []string) (string, error)
 	// script is a whole script.
@@ -60,6 +61,8 @@ func (f fitter) fit() (text string, notes []string, err error) {
 	return text, f.notes, err
 }
 
+func (f *fitter) pack(text string) string { return f.in.pack("the variables", text) }
+
 func (f *fitter) prepare() (err error) {
 	d := f.job.Data
 	f.all, f.notes = amx.Variables(d, len(d.Alerts), f.job.Command.Name, f.job.Run)
@@ -76,7 +79,7 @@ func (f *fitter) prepare() (err error) {
 	for i := 1; i < len(f.through); i++ {
 		f.through[i] += f.through[i-1]
 	}
-	f.packed, err = f.size(f.in.pack(""))
+	f.packed, err = f.size(f.pack(""))
 	return err
 }
 
@@ -176,6 +179,6 @@ func (f *fitter) text(vars amx.Pairs) (text string, size int, err error) {
 			return plain, size, err
 		}
 	}
-	text = f.in.pack(plain)
-	return text, f.packed + len(text) - len(f.in.pack("")), nil
+	text = f.pack(plain)
+	return text, f.packed + len(text) - len(f.pack("")), nil
 }
