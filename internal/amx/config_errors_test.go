@@ -5,6 +5,8 @@ import (
 	"testing"
 )
 
+const shellsCode = `its parameters are a shell's code, in which nothing quotes a label: want "script" or "cmd", which quote them`
+
 // Each case is a file, and all that is wrong with it; in the wanted text every
 // line is an error.
 var refused = []struct{ name, yaml, want string }{
@@ -75,6 +77,18 @@ amx.yaml:5: commands[0]: parameters: ok[0]: "{{ nosuch }}": 1: function "nosuch"
 amx.yaml:5: commands[0]: parameters: one[0]: "{{ .Lables }}": 1:3: at <.Lables>: can't evaluate field Lables in type amx.Data
 amx.yaml:7: commands[1] "e": document: "d d d": want a document's name or ARN: 3 to 128 of the characters A-Z a-z 0-9 _ - . : /
 amx.yaml:8: commands[1] "e": document_version: "0": want a version's number, or one of "$LATEST" and "$DEFAULT"`},
+	{"a document whose parameters are a shell's code", `
+commands:
+  - {name: a, document: AWS-RunShellScript, parameters: {commands: 'echo {{ .CommonLabels.x }}'}}
+  - {name: b, document: AWS-RunPowerShellScript}
+  - {name: c, document: "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript"}
+  - {name: d, document: "arn:aws-cn:ssm:cn-north-1::document/aws-runpowershellscript"}
+  - {name: e, document: My-AWS-RunShellScript}
+  - {name: f, document: AWS-RunShellScript-2}
+`, `amx.yaml:3: commands[0] "a": document: "AWS-RunShellScript": ` + shellsCode + `
+amx.yaml:4: commands[1] "b": document: "AWS-RunPowerShellScript": ` + shellsCode + `
+amx.yaml:5: commands[2] "c": document: "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript": ` + shellsCode + `
+amx.yaml:6: commands[3] "d": document: "arn:aws-cn:ssm:cn-north-1::document/aws-runpowershellscript": ` + shellsCode},
 	{"what SSM would not take of an output", `
 commands:
   - {cmd: a, output: {s3_bucket: b, s3_prefix: "` + strings.Repeat("x", 501) + `"}}
