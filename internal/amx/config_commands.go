@@ -72,6 +72,9 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	if strings.HasPrefix(c.Cmd, "~") {
 		r.fail(lines["cmd"], at, "cmd: %q: want the whole path: no shell reads it", c.Cmd)
 	}
+	if c.Platform == "windows" && isBatch(c.Cmd) {
+		r.fail(lines["cmd"], at, "cmd: %q: a batch file's arguments go through cmd.exe, where nothing quotes them safely: want an .exe, or a \"script\"", c.Cmd)
+	}
 	goesWith := func(key string, kinds ...string) {
 		if lines[key] != 0 && !notYet[key] && !slices.Contains(kinds, kind) {
 			r.fail(lines[key], at, "%q goes with %s, not with %q", key, either(kinds), kind)
@@ -90,6 +93,14 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	if c.ResolvedSignal != SIGKILL && (kind == "document" || c.Platform == "windows") {
 		r.fail(lines["resolved_signal"], at, "resolved_signal: %q: want %s, which is SSM's cancellation: there is no process to signal otherwise", c.ResolvedSignal, SIGKILL)
 	}
+}
+
+// isBatch says that Windows would start cmd.exe for a program, which takes the
+// arguments apart by rules of its own: https://nvd.nist.gov/vuln/detail/CVE-2024-24576
+// Dots and blanks at a name's end do not count there, nor do quotes around it.
+func isBatch(cmd string) bool {
+	name := strings.ToLower(strings.TrimRight(cmd, ". \t\"'"))
+	return strings.HasSuffix(name, ".bat") || strings.HasSuffix(name, ".cmd")
 }
 
 // complete fills in what depends on the whole file: names and targets.

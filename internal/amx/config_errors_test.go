@@ -7,6 +7,8 @@ import (
 
 const shellsCode = `its parameters are a shell's code, in which nothing quotes a label: want "script" or "cmd", which quote them`
 
+const batchFile = `a batch file's arguments go through cmd.exe, where nothing quotes them safely: want an .exe, or a "script"`
+
 // Each case is a file, and all that is wrong with it; in the wanted text every
 // line is an error.
 var refused = []struct{ name, yaml, want string }{
@@ -61,6 +63,19 @@ commands:
 `, `amx.yaml:3: commands[0]: "shell" goes with platform "linux", not with "windows"
 amx.yaml:3: commands[0]: "user" goes with platform "linux", not with "windows"
 amx.yaml:3: commands[0]: resolved_signal: "SIGTERM": want SIGKILL, which is SSM's cancellation: there is no process to signal otherwise`},
+	{"a batch file on windows, by any name", `
+commands:
+  - {name: a, cmd: 'C:\fix.bat', platform: windows, args: ['{{ .CommonLabels.x }}']}
+  - {name: b, cmd: 'C:\Fix It.CMD', platform: windows}
+  - {name: c, cmd: 'fix.Bat. .', platform: windows}
+  - {name: d, cmd: '"C:\fix.cmd "', platform: windows}
+  - {name: e, cmd: 'C:\fix.bat.exe', platform: windows}
+  - {name: f, cmd: cmd, platform: windows}
+  - {name: g, cmd: /opt/fix.bat}
+`, `amx.yaml:3: commands[0] "a": cmd: "C:\\fix.bat": ` + batchFile + `
+amx.yaml:4: commands[1] "b": cmd: "C:\\Fix It.CMD": ` + batchFile + `
+amx.yaml:5: commands[2] "c": cmd: "fix.Bat. .": ` + batchFile + `
+amx.yaml:6: commands[3] "d": cmd: "\"C:\\fix.cmd \"": ` + batchFile},
 	{"what SSM would not take of a document", `
 commands:
   - document: d
