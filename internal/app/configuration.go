@@ -15,8 +15,9 @@ const (
 	// configLives is how long a configuration from Parameter Store counts before
 	// it is read again.
 	configLives = time.Minute
-	// configPatience bounds that reading, which keeps a notification waiting.
-	configPatience = 2 * time.Second
+	// readPatience bounds that reading, and the tokens', which keeps a
+	// notification waiting.
+	readPatience = 2 * time.Second
 )
 
 // configuration is the one that counts. One from a file stays as it is; one from
@@ -81,7 +82,7 @@ func (c *configuration) refresh(ctx context.Context) {
 		return
 	}
 	c.tried = now
-	text, err := readParameter(beforeTheEnd(ctx, configPatience), c.client, parameter)
+	text, err := readParameter(beforeTheEnd(ctx, readPatience), c.client, parameter)
 	if err != nil {
 		c.keep(ctx, now, "unreadable", err)
 		return
