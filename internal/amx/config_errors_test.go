@@ -104,6 +104,25 @@ commands:
 amx.yaml:4: commands[1] "b": document: "AWS-RunPowerShellScript": ` + shellsCode + `
 amx.yaml:5: commands[2] "c": document: "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript": ` + shellsCode + `
 amx.yaml:6: commands[3] "d": document: "arn:aws-cn:ssm:cn-north-1::document/aws-runpowershellscript": ` + shellsCode},
+	{"conditions that say nothing", `
+targets: # - key: tag:Role
+commands:
+  - cmd: a
+    match_labels: # env: prod
+    matchers:
+      # - severity="page"
+    targets:
+  - {cmd: b, match_labels: {}, matchers: [], targets: null}
+  - {cmd: c, match_labels: &none ~, matchers: *none, targets: []}
+`, `amx.yaml:2: targets: no value: give it a list, [] for none, or remove it
+amx.yaml:5: commands[0]: match_labels: no value: it would match every alert; give it one or remove it
+amx.yaml:6: commands[0]: matchers: no value: it would match every alert; give it one or remove it
+amx.yaml:8: commands[0]: targets: no value: give it a list, [] for none, or remove it
+amx.yaml:9: commands[1]: match_labels: no value: it would match every alert; give it one or remove it
+amx.yaml:9: commands[1]: matchers: no value: it would match every alert; give it one or remove it
+amx.yaml:9: commands[1]: targets: no value: give it a list, [] for none, or remove it
+amx.yaml:10: commands[2]: match_labels: no value: it would match every alert; give it one or remove it
+amx.yaml:10: commands[2]: matchers: no value: it would match every alert; give it one or remove it`},
 	{"what SSM would not take of an output", `
 commands:
   - {cmd: a, output: {s3_bucket: b, s3_prefix: "` + strings.Repeat("x", 501) + `"}}

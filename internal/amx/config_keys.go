@@ -43,8 +43,8 @@ var commandKeys = []key[Command]{
 	{"document_version", checked(func(c *Command) *string { return &c.DocumentVersion }, checkVersion)},
 	{"parameters", readParameters},
 	{"args", texts(func(c *Command) *[]string { return &c.Args }, checkTemplate[Data])},
-	{"match_labels", readMatchLabels},
-	{"matchers", texts(func(c *Command) *[]string { return &c.Matchers }, checkMatchers)},
+	{"match_labels", conditions(readMatchLabels)},
+	{"matchers", conditions(texts(func(c *Command) *[]string { return &c.Matchers }, checkMatchers))},
 	{"scope", choice(func(c *Command) *string { return (*string)(&c.Scope) }, string(ScopeNotification), string(ScopeAlert))},
 	{"targets", func(r *reader, path string, n *yaml.Node, c *Command) { c.Targets = readTargets(r, path, n) }},
 	{"max_targets", whole(1, func(c *Command) *int { return &c.MaxTargets })},
@@ -202,6 +202,18 @@ func readRepeatAfter(r *reader, path string, n *yaml.Node, c *Command) {
 		return
 	}
 	c.RepeatAfter = d
+}
+
+// conditions reads what says which alerts a command acts on. There, nothing said
+// is most likely something forgotten, and would be all alerts.
+func conditions(read read[Command]) read[Command] {
+	return func(r *reader, path string, n *yaml.Node, c *Command) {
+		if isNull(n) || n.Kind != yaml.ScalarNode && len(n.Content) == 0 {
+			r.fail(n.Line, path, "no value: it would match every alert; give it one or remove it")
+			return
+		}
+		read(r, path, n, c)
+	}
 }
 
 func readMatchLabels(r *reader, path string, n *yaml.Node, c *Command) {

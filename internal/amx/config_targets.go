@@ -75,6 +75,9 @@ func checkTargetValue(s string) error {
 // readTargets reads a list of targets, of a command or of the file.
 func readTargets(r *reader, path string, n *yaml.Node) []Target {
 	targets := []Target{}
+	if isNull(n) {
+		r.fail(n.Line, path, "no value: give it a list, [] for none, or remove it")
+	}
 	for i, element := range r.elements(path, n) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		var t Target
