@@ -53,11 +53,15 @@ func newConfiguration(ctx context.Context, env Getenv, source string, client par
 }
 
 // parseConfig reads and checks a configuration for Lambda. An error says which
-// it is.
+// it is. One without a command is most likely a parameter that somebody began to
+// write: it would answer every notification with 200.
 func parseConfig(name string, text []byte) (*amx.Config, error) {
 	config, err := amx.ParseConfig(name, text)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case len(config.Commands) == 0:
+		return nil, fmt.Errorf(`%s: no commands: want at least one under "commands"`, name)
 	}
 	return config, config.RequireTargets()
 }
