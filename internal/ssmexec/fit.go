@@ -11,6 +11,8 @@ import (
 
 // A language writes scripts for a kind of node.
 type language interface {
+	// variables are the AMX_* variables as such a node tells their names apart.
+	variables(d amx.Data, total int, command, run string) (vars amx.Pairs, notes []string)
 	// assign is the variables as text, and whether a person can read it. All
 	// of their values are quoted: alert text is data, never code.
 	assign(vars amx.Pairs) (text string, readable bool, err error)
@@ -65,7 +67,7 @@ func (f *fitter) pack(text string) string { return f.in.pack("the variables", te
 
 func (f *fitter) prepare() (err error) {
 	d := f.job.Data
-	f.all, f.notes = amx.Variables(d, len(d.Alerts), f.job.Command.Name, f.job.Run)
+	f.all, f.notes = f.in.variables(d, len(d.Alerts), f.job.Command.Name, f.job.Run)
 	f.through = make([]int, len(d.Alerts)+1)
 	f.all = slices.DeleteFunc(f.all, func(v amx.Pair) bool {
 		n := len(v.Name) + len(v.Value) + 2

@@ -24,6 +24,10 @@ var (
 // programs that it has started, because the agent ends no more than that.
 type powershell struct{}
 
+func (powershell) variables(d amx.Data, total int, command, run string) (vars amx.Pairs, notes []string) {
+	return amx.WindowsVariables(d, total, command, run)
+}
+
 // longest is what Windows takes as one variable, with the terminating NUL.
 func (powershell) longest() int { return 32767 }
 

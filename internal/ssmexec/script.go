@@ -48,6 +48,10 @@ func about(token Token) string {
 // sh is the shell of Linux nodes.
 type sh struct{}
 
+func (sh) variables(d amx.Data, total int, command, run string) (vars amx.Pairs, notes []string) {
+	return amx.Variables(d, total, command, run)
+}
+
 func (sh) longest() int { return maxVariable }
 
 // script is line 1 the shebang, line 2 the token, then the variables, the guard,
