@@ -58,6 +58,22 @@ func TestThePagerDutyShapedBlock(t *testing.T) {
 	}
 }
 
+func TestAnEmptySeverityDoesNotHideThatOfDetails(t *testing.T) {
+	for body, want := range map[string]string{
+		"severity: \ndetails: {severity: page}":         "page",
+		"severity: ''\ndetails: {severity: page}":       "page",
+		"severity: critical\ndetails: {severity: page}": "critical",
+		"severity: critical\ndetails: {severity: }":     "critical",
+		"severity: \ndetails: {a: b}":                   "",
+		"details: {severity: page}":                     "page",
+	} {
+		m, err := DecodeSNS(SNS{Subject: "[FIRING:1]", Body: "dedup_key: a\n" + body})
+		if err != nil || m.Alerts[0].Labels["severity"] != want || m.CommonLabels["severity"] != want {
+			t.Errorf("%q: got %+v, %v, want %q", body, m, err, want)
+		}
+	}
+}
+
 func TestBlocksThatAreRefused(t *testing.T) {
 	subject := func(s string) string {
 		return `its subject is ` + s + `: want one that begins with "[FIRING" or "[RESOLVED]", as Alertmanager's own does; nothing else says whether the alert fires`
