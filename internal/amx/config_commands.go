@@ -44,7 +44,7 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 		return
 	}
 	lines := readKeys(r, at, n, commandKeys, c)
-	c.compiled, _ = compileMatchers(c.Matchers) // checked above
+	c.compiled = compileMatchers(c.Matchers)
 	kinds := []string{"cmd", "script", "document"}
 	var given []string
 	for _, kind := range kinds {
@@ -76,7 +76,7 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 		r.fail(lines["cmd"], at, "cmd: %q: a batch file's arguments go through cmd.exe, where nothing quotes them safely: want an .exe, or a \"script\"", c.Cmd)
 	}
 	goesWith := func(key string, kinds ...string) {
-		if lines[key] != 0 && !notYet[key] && !slices.Contains(kinds, kind) {
+		if lines[key] != 0 && !slices.Contains(kinds, kind) {
 			r.fail(lines[key], at, "%q goes with %s, not with %q", key, either(kinds), kind)
 		}
 	}
