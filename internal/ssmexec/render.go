@@ -25,8 +25,6 @@ const (
 
 	platformWindows = "windows"
 
-	// maxInstances is how many InstanceIds one SendCommand takes.
-	maxInstances = 50
 	// maxParameters is the size, in bytes of JSON, that the parameters may
 	// have: SSM's limit of 64 KB is on them and the document together, and the
 	// document is under 4 KB. Of a document of somebody's own the size is not
@@ -35,7 +33,7 @@ const (
 	maxDocument   = 64 << 10
 
 	// KeyInstanceIDs is the key of a target that names nodes by their ID.
-	KeyInstanceIDs = "InstanceIds"
+	KeyInstanceIDs = amx.KeyInstanceIDs
 )
 
 // A Job is a run to be rendered.
@@ -67,7 +65,7 @@ func split(targets []ledger.Target) [][]ledger.Target {
 		return [][]ledger.Target{targets}
 	}
 	var chunks [][]ledger.Target
-	for ids := range slices.Chunk(targets[0].Values, maxInstances) {
+	for ids := range slices.Chunk(targets[0].Values, amx.MaxInstanceValues) {
 		chunks = append(chunks, []ledger.Target{{Key: KeyInstanceIDs, Values: ids}})
 	}
 	return chunks
