@@ -102,13 +102,6 @@ func under(path, name string) string {
 	return path + ": " + name
 }
 
-func checkAddress(s string) error {
-	if !strings.Contains(s, ":") {
-		return errors.New(`want HOST:PORT or :PORT, such as ":8080"`)
-	}
-	return nil
-}
-
 var explicitName = lazily(`^[A-Za-z0-9_.-]{1,64}$`)
 
 func checkName(s string) error {
