@@ -30,6 +30,8 @@ const (
 // SIGKILL is the default ResolvedSignal, the one that SSM's CancelCommand sends.
 const SIGKILL = "SIGKILL"
 
+const defaultShell = "sh"
+
 // Command is one configured command. Exactly one of Cmd, Script and Document is
 // set.
 type Command struct {
@@ -91,7 +93,7 @@ func newCommand() *Command {
 		MaxConcurrency:  "50",
 		MaxErrors:       "0",
 		Platform:        "linux",
-		Shell:           "sh",
+		Shell:           defaultShell,
 		Timeout:         time.Hour,
 		DeliveryTimeout: 10 * time.Minute,
 		NotifyOnFailure: true,

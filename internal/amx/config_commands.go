@@ -85,6 +85,9 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	goesWith("document_version", "document")
 	goesWith("user", "cmd", "script") // a document has it among its parameters, or not at all
 	goesWith("working_directory", "cmd", "script")
+	if c.Shell != defaultShell && c.Platform == "linux" { // to say the default does no harm
+		goesWith("shell", "script")
+	}
 	for _, key := range []string{"shell", "user"} {
 		if c.Platform == "windows" && lines[key] != 0 {
 			r.fail(lines[key], at, `%q goes with platform "linux", not with "windows"`, key)

@@ -57,6 +57,14 @@ amx.yaml:7: commands[0] "d": "working_directory" goes with "cmd" or "script", no
 amx.yaml:8: commands[0] "d": resolved_signal: "SIGTERM": want SIGKILL, which is SSM's cancellation: there is no process to signal otherwise
 amx.yaml:10: commands[1]: "parameters" goes with "document", not with "cmd"
 amx.yaml:11: commands[1]: "document_version" goes with "document", not with "cmd"`},
+	{"a shell where none reads anything", `
+commands:
+  - {cmd: a, shell: bash}
+  - {name: b, document: Acme, shell: bash}
+  - {cmd: c, shell: sh}
+  - {name: d, script: x, shell: bash}
+`, `amx.yaml:3: commands[0]: "shell" goes with "script", not with "cmd"
+amx.yaml:4: commands[1] "b": "shell" goes with "script", not with "document"`},
 	{"what does not go with windows", `
 commands:
   - {cmd: c, platform: windows, shell: bash, user: nobody, resolved_signal: TERM}
@@ -229,6 +237,19 @@ amx.yaml:6: commands[0]: args[2]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't
 amx.yaml:7: commands[0]: args[3]: "{{ .Labels.x }}": 1:10: at <.Labels.x>: can't evaluate field Labels in type amx.Data
 amx.yaml:10: commands[0]: targets[0]: values[1]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't evaluate field Lables in type amx.dueData`,
 	},
+	{"a template that nothing defines", `
+commands:
+  - cmd: a
+    args:
+      - '{{ template "x" }}'
+      - '{{ if .Alerts.Resolved }}{{ range .Alerts }}{{ with .Labels.x }}{{ else }}{{ template "y" . }}{{ end }}{{ end }}{{ end }}'
+      - "{{ define \"a\" }}\n{{ template \"z\" }}{{ end }}"
+      - '{{ define "w" }}{{ template "v" }}{{ end }}{{ define "v" }}{{ end }}{{ template "w" . }}'
+    targets: [{key: InstanceIds, values: ['{{ define "x" }}i-1{{ end }}{{ template "x" }}', '{{ template "" }}']}]
+`, `amx.yaml:5: commands[0]: args[0]: "{{ template \"x\" }}": 1: template "x" not defined: want its {{ define }} in the same value
+amx.yaml:6: commands[0]: args[1]: "{{ if .Alerts.Resolved }}{{ range .Alerts }}{{ with .Labels.x }}{{ else }}{{ template \"y\" . }}{{ end }}{{ end }}{{ end }}": 1: template "y" not defined: want its {{ define }} in the same value
+amx.yaml:7: commands[0]: args[2]: "{{ define \"a\" }}\n{{ template \"z\" }}{{ end }}": 2: template "z" not defined: want its {{ define }} in the same value
+amx.yaml:9: commands[0]: targets[0]: values[1]: "{{ template \"\" }}": 1: template "" not defined: want its {{ define }} in the same value`},
 	{"targets", `
 targets:
   - key: InstanceIds

@@ -28,7 +28,7 @@ func TestConfigHasWhatTheFileSays(t *testing.T) {
 		Matchers:    []string{`severity=~"page|critical"`, `team!="dba"`},
 		Scope:       ScopeAlert,
 		Targets:     []Target{{"InstanceIds", []string{"{{ .Labels.instance_id }}"}}},
-		MaxTargets:  3, MaxConcurrency: "10%", MaxErrors: "1", Platform: "linux", Shell: "bash",
+		MaxTargets:  3, MaxConcurrency: "10%", MaxErrors: "1", Platform: "linux", Shell: "sh",
 		WorkingDirectory: "/srv", Timeout: 150 * time.Minute, DeliveryTimeout: 24 * time.Hour, Wait: &wait,
 		Retries: 2, RepeatAfter: 4 * time.Hour, IgnoreResolved: true, ResolvedSignal: "SIGTERM",
 	}
@@ -37,7 +37,7 @@ func TestConfigHasWhatTheFileSays(t *testing.T) {
 	if !reflect.DeepEqual(&got, want) {
 		t.Errorf("parsed\n%+v\nwant\n%+v", &got, want)
 	}
-	if s := c.Commands[1]; s.Script != "set -e\necho \"$AMX_LABEL_instance\"\n" || s.Name != "cleanup" {
+	if s := c.Commands[1]; s.Script != "set -e\necho \"$AMX_LABEL_instance\"\n" || s.Name != "cleanup" || s.Shell != "bash" {
 		t.Errorf("the script is %+v", s)
 	}
 }

@@ -152,6 +152,9 @@ func eachDue(text string, d Data, due Alerts, add func(string)) error {
 // error at once, and not when the first alert fires.
 func checkTemplate[T Data | dueData](text string) error {
 	t, err := parseTemplate(text)
+	if err == nil {
+		err = checkCalls(t)
+	}
 	if err != nil {
 		return err
 	}
