@@ -152,7 +152,7 @@ func locateField(alert []byte, err error) error {
 func wrongType(err error) error {
 	wrong := (*json.UnmarshalTypeError)(nil)
 	if !errors.As(err, &wrong) {
-		return fmt.Errorf("%.120s", err)
+		return fmt.Errorf("%.120s", err.Error())
 	}
 	want := "a string"
 	switch wrong.Type.Kind() {
