@@ -112,16 +112,32 @@ func carried(d amx.Data) bool {
 func lines(kv amx.KV, end string) bool {
 	for name, value := range kv {
 		if strings.Contains(name, "\n") || strings.Index(name+" = ", " = ") != len(name) ||
-			strings.Contains(value, "\n"+end) || strings.Contains(value, "\n - ") {
+			strings.Contains(value, "\n"+end) || strings.Contains(value, "\n - ") || headed(value) {
 			return false
 		}
 	}
 	return true
 }
 
+// headed says whether a line of a value after its first is a heading of the
+// text, which refuses the message.
+func headed(value string) bool {
+	_, rest, _ := strings.Cut(value, "\n")
+	for line := range strings.SplitSeq(rest, "\n") {
+		switch strings.TrimSpace(line) {
+		case "Labels:", "Annotations:", "Alerts Firing:", "Alerts Resolved:":
+			return true
+		}
+		if strings.HasPrefix(line, "Source:") {
+			return true
+		}
+	}
+	return false
+}
+
 // tame takes away most of what the default text cannot carry.
 func tame(d amx.Data) amx.Data {
-	names, values := strings.NewReplacer("\n", "", " = ", "="), strings.NewReplacer("\n - ", "\n+ ", "\nAnnotations:", "\n", "\nSource:", "\n", "Alerts ", "")
+	names, values := strings.NewReplacer("\n", "", " = ", "="), strings.NewReplacer("\n - ", "\n+ ", "\nAnnotations:", "\n", "\nSource:", "\n", "\nLabels:", "\n", "Alerts ", "")
 	all := func(kv amx.KV) amx.KV {
 		tamed := amx.KV{}
 		for name, value := range kv {

@@ -231,3 +231,25 @@ func TestTheREADMEIsShort(t *testing.T) {
 		t.Errorf("README.md has %d lines, over 120", lines)
 	}
 }
+
+// Whoever follows the documents in a clone makes a secret there.
+func TestTheTokenIsNobodyElsesToRead(t *testing.T) {
+	made := 0
+	for _, file := range []string{"first-steps.md", "security.md", "../template.yaml"} {
+		for line := range strings.Lines(read(t, file)) {
+			if !strings.Contains(line, "openssl rand -hex 32 >") {
+				continue
+			}
+			made++
+			if !strings.Contains(line, "(umask 077; openssl rand -hex 32 >") {
+				t.Errorf("%s: %q makes a file that others may read", file, line)
+			}
+		}
+	}
+	if made != 3 {
+		t.Errorf("%d lines make a token, want 3", made)
+	}
+	if !strings.Contains(read(t, "../.gitignore"), "\n/amx-token\n") {
+		t.Error(".gitignore lacks /amx-token")
+	}
+}

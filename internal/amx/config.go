@@ -30,6 +30,8 @@ const (
 // SIGKILL is the default ResolvedSignal, the one that SSM's CancelCommand sends.
 const SIGKILL = "SIGKILL"
 
+const defaultShell = "sh"
+
 // Command is one configured command. Exactly one of Cmd, Script and Document is
 // set.
 type Command struct {
@@ -60,28 +62,19 @@ type Command struct {
 	NotifyOnFailure bool
 	Retries         int           // after a failure, if the source sends again
 	RepeatAfter     time.Duration // 0: never
-	Cooldown        time.Duration // 0: none
 	Max             int           // runs at once; 0 or less: no limit
-	RateLimit       []RateLimit
 	IgnoreResolved  bool
 	ResolvedSignal  string // a name such as "SIGTERM"
-	Mode            string // "run" or "observe"
 	Output          Output
 
 	line     int       // where the command begins in the file
-	compiled []matcher // of Matchers; nil if the Command was not made by ParseConfig
+	compiled []matcher // of Matchers
 }
 
 // Target selects nodes, in SSM's own form. The values are templates.
 type Target struct {
 	Key    string // InstanceIds, Address, tag:NAME or resource-groups:Name
 	Values []string
-}
-
-// RateLimit allows a number of runs in each window of time.
-type RateLimit struct {
-	Runs int
-	Per  time.Duration
 }
 
 // Output is where SSM keeps what a command writes, beside its own 24,000
@@ -100,12 +93,11 @@ func newCommand() *Command {
 		MaxConcurrency:  "50",
 		MaxErrors:       "0",
 		Platform:        "linux",
-		Shell:           "sh",
+		Shell:           defaultShell,
 		Timeout:         time.Hour,
 		DeliveryTimeout: 10 * time.Minute,
 		NotifyOnFailure: true,
 		ResolvedSignal:  SIGKILL,
-		Mode:            "run",
 	}
 }
 
@@ -146,31 +138,26 @@ func (c *Config) RequireTargets() error {
 // Matches reports whether the command acts on the alert: all of its
 // match_labels are among the alert's labels, and all of its matchers hold.
 // A label that the alert lacks is an empty one to a matcher, and never equal to
-// one of match_labels.
+// one of match_labels. A command with matchers has to come from ParseConfig, which
+// compiles them; else it acts on nothing.
 func (c *Command) Matches(a *Alert) bool {
 	for name, want := range c.MatchLabels {
 		if value, ok := a.Labels[name]; !ok || value != want {
 			return false
 		}
 	}
-	matchers := c.compiled
-	if matchers == nil && len(c.Matchers) > 0 {
-		var err error
-		if matchers, err = compileMatchers(c.Matchers); err != nil {
-			return false
-		}
+	if len(c.compiled) < len(c.Matchers) {
+		return false
 	}
-	return !slices.ContainsFunc(matchers, func(m matcher) bool { return !m.matches(a.Labels) })
+	return !slices.ContainsFunc(c.compiled, func(m matcher) bool { return !m.matches(a.Labels) })
 }
 
-func compileMatchers(texts []string) ([]matcher, error) {
-	all := []matcher{}
-	for i, text := range texts {
-		found, err := parseMatchers(text)
-		if err != nil {
-			return nil, fmt.Errorf("matchers[%d] %q: %w", i, text, err)
-		}
+// compileMatchers takes what checkMatchers has let pass.
+func compileMatchers(texts []string) []matcher {
+	var all []matcher
+	for _, text := range texts {
+		found, _ := parseMatchers(text)
 		all = append(all, found...)
 	}
-	return all, nil
+	return all
 }

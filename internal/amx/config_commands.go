@@ -44,7 +44,7 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 		return
 	}
 	lines := readKeys(r, at, n, commandKeys, c)
-	c.compiled, _ = compileMatchers(c.Matchers) // checked above
+	c.compiled = compileMatchers(c.Matchers)
 	kinds := []string{"cmd", "script", "document"}
 	var given []string
 	for _, kind := range kinds {
@@ -72,8 +72,11 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	if strings.HasPrefix(c.Cmd, "~") {
 		r.fail(lines["cmd"], at, "cmd: %q: want the whole path: no shell reads it", c.Cmd)
 	}
+	if c.Platform == "windows" && isBatch(c.Cmd) {
+		r.fail(lines["cmd"], at, "cmd: %q: a batch file's arguments go through cmd.exe, where nothing quotes them safely: want an .exe, or a \"script\"", c.Cmd)
+	}
 	goesWith := func(key string, kinds ...string) {
-		if lines[key] != 0 && !notYet[key] && !slices.Contains(kinds, kind) {
+		if lines[key] != 0 && !slices.Contains(kinds, kind) {
 			r.fail(lines[key], at, "%q goes with %s, not with %q", key, either(kinds), kind)
 		}
 	}
@@ -82,6 +85,9 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	goesWith("document_version", "document")
 	goesWith("user", "cmd", "script") // a document has it among its parameters, or not at all
 	goesWith("working_directory", "cmd", "script")
+	if c.Shell != defaultShell && c.Platform == "linux" { // to say the default does no harm
+		goesWith("shell", "script")
+	}
 	for _, key := range []string{"shell", "user"} {
 		if c.Platform == "windows" && lines[key] != 0 {
 			r.fail(lines[key], at, `%q goes with platform "linux", not with "windows"`, key)
@@ -90,6 +96,14 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	if c.ResolvedSignal != SIGKILL && (kind == "document" || c.Platform == "windows") {
 		r.fail(lines["resolved_signal"], at, "resolved_signal: %q: want %s, which is SSM's cancellation: there is no process to signal otherwise", c.ResolvedSignal, SIGKILL)
 	}
+}
+
+// isBatch says that Windows would start cmd.exe for a program, which takes the
+// arguments apart by rules of its own: https://nvd.nist.gov/vuln/detail/CVE-2024-24576
+// Dots and blanks at a name's end do not count there, nor do quotes around it.
+func isBatch(cmd string) bool {
+	name := strings.ToLower(strings.TrimRight(cmd, ". \t\"'"))
+	return strings.HasSuffix(name, ".bat") || strings.HasSuffix(name, ".cmd")
 }
 
 // complete fills in what depends on the whole file: names and targets.

@@ -5,6 +5,10 @@ import (
 	"testing"
 )
 
+const shellsCode = `its parameters are a shell's code, in which nothing quotes a label: want "script" or "cmd", which quote them`
+
+const batchFile = `a batch file's arguments go through cmd.exe, where nothing quotes them safely: want an .exe, or a "script"`
+
 // Each case is a file, and all that is wrong with it; in the wanted text every
 // line is an error.
 var refused = []struct{ name, yaml, want string }{
@@ -53,12 +57,33 @@ amx.yaml:7: commands[0] "d": "working_directory" goes with "cmd" or "script", no
 amx.yaml:8: commands[0] "d": resolved_signal: "SIGTERM": want SIGKILL, which is SSM's cancellation: there is no process to signal otherwise
 amx.yaml:10: commands[1]: "parameters" goes with "document", not with "cmd"
 amx.yaml:11: commands[1]: "document_version" goes with "document", not with "cmd"`},
+	{"a shell where none reads anything", `
+commands:
+  - {cmd: a, shell: bash}
+  - {name: b, document: Acme, shell: bash}
+  - {cmd: c, shell: sh}
+  - {name: d, script: x, shell: bash}
+`, `amx.yaml:3: commands[0]: "shell" goes with "script", not with "cmd"
+amx.yaml:4: commands[1] "b": "shell" goes with "script", not with "document"`},
 	{"what does not go with windows", `
 commands:
   - {cmd: c, platform: windows, shell: bash, user: nobody, resolved_signal: TERM}
 `, `amx.yaml:3: commands[0]: "shell" goes with platform "linux", not with "windows"
 amx.yaml:3: commands[0]: "user" goes with platform "linux", not with "windows"
 amx.yaml:3: commands[0]: resolved_signal: "SIGTERM": want SIGKILL, which is SSM's cancellation: there is no process to signal otherwise`},
+	{"a batch file on windows, by any name", `
+commands:
+  - {name: a, cmd: 'C:\fix.bat', platform: windows, args: ['{{ .CommonLabels.x }}']}
+  - {name: b, cmd: 'C:\Fix It.CMD', platform: windows}
+  - {name: c, cmd: 'fix.Bat. .', platform: windows}
+  - {name: d, cmd: '"C:\fix.cmd "', platform: windows}
+  - {name: e, cmd: 'C:\fix.bat.exe', platform: windows}
+  - {name: f, cmd: cmd, platform: windows}
+  - {name: g, cmd: /opt/fix.bat}
+`, `amx.yaml:3: commands[0] "a": cmd: "C:\\fix.bat": ` + batchFile + `
+amx.yaml:4: commands[1] "b": cmd: "C:\\Fix It.CMD": ` + batchFile + `
+amx.yaml:5: commands[2] "c": cmd: "fix.Bat. .": ` + batchFile + `
+amx.yaml:6: commands[3] "d": cmd: "\"C:\\fix.cmd \"": ` + batchFile},
 	{"what SSM would not take of a document", `
 commands:
   - document: d
@@ -75,6 +100,37 @@ amx.yaml:5: commands[0]: parameters: ok[0]: "{{ nosuch }}": 1: function "nosuch"
 amx.yaml:5: commands[0]: parameters: one[0]: "{{ .Lables }}": 1:3: at <.Lables>: can't evaluate field Lables in type amx.Data
 amx.yaml:7: commands[1] "e": document: "d d d": want a document's name or ARN: 3 to 128 of the characters A-Z a-z 0-9 _ - . : /
 amx.yaml:8: commands[1] "e": document_version: "0": want a version's number, or one of "$LATEST" and "$DEFAULT"`},
+	{"a document whose parameters are a shell's code", `
+commands:
+  - {name: a, document: AWS-RunShellScript, parameters: {commands: 'echo {{ .CommonLabels.x }}'}}
+  - {name: b, document: AWS-RunPowerShellScript}
+  - {name: c, document: "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript"}
+  - {name: d, document: "arn:aws-cn:ssm:cn-north-1::document/aws-runpowershellscript"}
+  - {name: e, document: My-AWS-RunShellScript}
+  - {name: f, document: AWS-RunShellScript-2}
+`, `amx.yaml:3: commands[0] "a": document: "AWS-RunShellScript": ` + shellsCode + `
+amx.yaml:4: commands[1] "b": document: "AWS-RunPowerShellScript": ` + shellsCode + `
+amx.yaml:5: commands[2] "c": document: "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript": ` + shellsCode + `
+amx.yaml:6: commands[3] "d": document: "arn:aws-cn:ssm:cn-north-1::document/aws-runpowershellscript": ` + shellsCode},
+	{"conditions that say nothing", `
+targets: # - key: tag:Role
+commands:
+  - cmd: a
+    match_labels: # env: prod
+    matchers:
+      # - severity="page"
+    targets:
+  - {cmd: b, match_labels: {}, matchers: [], targets: null}
+  - {cmd: c, match_labels: &none ~, matchers: *none, targets: []}
+`, `amx.yaml:2: targets: no value: give it a list, [] for none, or remove it
+amx.yaml:5: commands[0]: match_labels: no value: it would match every alert; give it one or remove it
+amx.yaml:6: commands[0]: matchers: no value: it would match every alert; give it one or remove it
+amx.yaml:8: commands[0]: targets: no value: give it a list, [] for none, or remove it
+amx.yaml:9: commands[1]: match_labels: no value: it would match every alert; give it one or remove it
+amx.yaml:9: commands[1]: matchers: no value: it would match every alert; give it one or remove it
+amx.yaml:9: commands[1]: targets: no value: give it a list, [] for none, or remove it
+amx.yaml:10: commands[2]: match_labels: no value: it would match every alert; give it one or remove it
+amx.yaml:10: commands[2]: matchers: no value: it would match every alert; give it one or remove it`},
 	{"what SSM would not take of an output", `
 commands:
   - {cmd: a, output: {s3_bucket: b, s3_prefix: "` + strings.Repeat("x", 501) + `"}}
@@ -181,6 +237,19 @@ amx.yaml:6: commands[0]: args[2]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't
 amx.yaml:7: commands[0]: args[3]: "{{ .Labels.x }}": 1:10: at <.Labels.x>: can't evaluate field Labels in type amx.Data
 amx.yaml:10: commands[0]: targets[0]: values[1]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't evaluate field Lables in type amx.dueData`,
 	},
+	{"a template that nothing defines", `
+commands:
+  - cmd: a
+    args:
+      - '{{ template "x" }}'
+      - '{{ if .Alerts.Resolved }}{{ range .Alerts }}{{ with .Labels.x }}{{ else }}{{ template "y" . }}{{ end }}{{ end }}{{ end }}'
+      - "{{ define \"a\" }}\n{{ template \"z\" }}{{ end }}"
+      - '{{ define "w" }}{{ template "v" }}{{ end }}{{ define "v" }}{{ end }}{{ template "w" . }}'
+    targets: [{key: InstanceIds, values: ['{{ define "x" }}i-1{{ end }}{{ template "x" }}', '{{ template "" }}']}]
+`, `amx.yaml:5: commands[0]: args[0]: "{{ template \"x\" }}": 1: template "x" not defined: want its {{ define }} in the same value
+amx.yaml:6: commands[0]: args[1]: "{{ if .Alerts.Resolved }}{{ range .Alerts }}{{ with .Labels.x }}{{ else }}{{ template \"y\" . }}{{ end }}{{ end }}{{ end }}": 1: template "y" not defined: want its {{ define }} in the same value
+amx.yaml:7: commands[0]: args[2]: "{{ define \"a\" }}\n{{ template \"z\" }}{{ end }}": 2: template "z" not defined: want its {{ define }} in the same value
+amx.yaml:9: commands[0]: targets[0]: values[1]: "{{ template \"\" }}": 1: template "" not defined: want its {{ define }} in the same value`},
 	{"targets", `
 targets:
   - key: InstanceIds

@@ -11,19 +11,12 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// key is one key of a mapping of the configuration.
+// key is one key of a mapping of the configuration. What the contract names and
+// this version cannot do has no read: it is refused, because to ignore it would
+// be to run a command in a way that nobody asked for.
 type key[T any] struct {
 	name string
 	read read[T]
-}
-
-// notYet has what the contract names and this version cannot do. A key in it is
-// refused, because to ignore it would be to run a command in a way that nobody
-// asked for.
-var notYet = map[string]bool{
-	"rate_limit": true,
-	"cooldown":   true,
-	"mode":       true,
 }
 
 var configKeys = []key[Config]{
@@ -43,8 +36,8 @@ var commandKeys = []key[Command]{
 	{"document_version", checked(func(c *Command) *string { return &c.DocumentVersion }, checkVersion)},
 	{"parameters", readParameters},
 	{"args", texts(func(c *Command) *[]string { return &c.Args }, checkTemplate[Data])},
-	{"match_labels", readMatchLabels},
-	{"matchers", texts(func(c *Command) *[]string { return &c.Matchers }, checkMatchers)},
+	{"match_labels", conditions(readMatchLabels)},
+	{"matchers", conditions(texts(func(c *Command) *[]string { return &c.Matchers }, checkMatchers))},
 	{"scope", choice(func(c *Command) *string { return (*string)(&c.Scope) }, string(ScopeNotification), string(ScopeAlert))},
 	{"targets", func(r *reader, path string, n *yaml.Node, c *Command) { c.Targets = readTargets(r, path, n) }},
 	{"max_targets", whole(1, func(c *Command) *int { return &c.MaxTargets })},
@@ -60,18 +53,13 @@ var commandKeys = []key[Command]{
 	{"notify_on_failure", boolean(func(c *Command) *bool { return &c.NotifyOnFailure })},
 	{"retries", whole(0, func(c *Command) *int { return &c.Retries })},
 	{"repeat_after", readRepeatAfter},
-	{"cooldown", duration(0, 0, 1, func(c *Command) *time.Duration { return &c.Cooldown })},
+	{name: "cooldown"},
 	{"max", whole(minInt, func(c *Command) *int { return &c.Max })},
-	{"rate_limit", readRateLimits},
+	{name: "rate_limit"},
 	{"ignore_resolved", boolean(func(c *Command) *bool { return &c.IgnoreResolved })},
 	{"resolved_signal", readSignal},
-	{"mode", choice(func(c *Command) *string { return &c.Mode }, "run", "observe")},
+	{name: "mode"},
 	{"output", readOutput},
-}
-
-var rateLimitKeys = []key[RateLimit]{
-	{"runs", whole(1, func(l *RateLimit) *int { return &l.Runs })},
-	{"per", duration(time.Second, 0, 1, func(l *RateLimit) *time.Duration { return &l.Per })},
 }
 
 const minInt = -1 << 31
@@ -86,7 +74,7 @@ func readKeys[T any](r *reader, path string, n *yaml.Node, table []key[T], into 
 		switch {
 		case i < 0:
 			r.fail(e.line, path, "unknown key %q: %s", e.name, remedy(e.name, supported(table)))
-		case notYet[e.name]:
+		case table[i].read == nil:
 			r.fail(e.line, path, "key %q: not supported yet: remove it", e.name)
 		default:
 			table[i].read(r, under(path, e.name), r.resolve(e.value), into)
@@ -95,17 +83,15 @@ func readKeys[T any](r *reader, path string, n *yaml.Node, table []key[T], into 
 	return lines
 }
 
-// supported is the names of a table's keys, without those of notYet.
+// supported is the names of the keys that this version reads.
 func supported[T any](table []key[T]) []string {
-	return slices.DeleteFunc(names(table), func(name string) bool { return notYet[name] })
-}
-
-func names[T any](table []key[T]) []string {
-	list := make([]string, len(table))
-	for i, k := range table {
-		list[i] = k.name
+	var names []string
+	for _, k := range table {
+		if k.read != nil {
+			names = append(names, k.name)
+		}
 	}
-	return list
+	return names
 }
 
 // under is the path of a key's value.
@@ -114,13 +100,6 @@ func under(path, name string) string {
 		return name
 	}
 	return path + ": " + name
-}
-
-func checkAddress(s string) error {
-	if !strings.Contains(s, ":") {
-		return errors.New(`want HOST:PORT or :PORT, such as ":8080"`)
-	}
-	return nil
 }
 
 var explicitName = lazily(`^[A-Za-z0-9_.-]{1,64}$`)
@@ -204,31 +183,23 @@ func readRepeatAfter(r *reader, path string, n *yaml.Node, c *Command) {
 	c.RepeatAfter = d
 }
 
+// conditions reads what says which alerts a command acts on. There, nothing said
+// is most likely something forgotten, and would be all alerts.
+func conditions(read read[Command]) read[Command] {
+	return func(r *reader, path string, n *yaml.Node, c *Command) {
+		if isNull(n) || n.Kind != yaml.ScalarNode && len(n.Content) == 0 {
+			r.fail(n.Line, path, "no value: it would match every alert; give it one or remove it")
+			return
+		}
+		read(r, path, n, c)
+	}
+}
+
 func readMatchLabels(r *reader, path string, n *yaml.Node, c *Command) {
 	c.MatchLabels = map[string]string{}
 	for _, e := range r.entries(path, n) {
 		if value, ok := r.scalar(under(path, e.name), r.resolve(e.value)); ok {
 			c.MatchLabels[e.name] = value
 		}
-	}
-}
-
-func readRateLimits(r *reader, path string, n *yaml.Node, c *Command) {
-	windows := []*yaml.Node{n}
-	if n.Kind == yaml.SequenceNode {
-		windows = r.elements(path, n)
-	}
-	for i, window := range windows {
-		at := path
-		if n.Kind == yaml.SequenceNode {
-			at = fmt.Sprintf("%s[%d]", path, i)
-		}
-		var limit RateLimit
-		lines := readKeys(r, at, window, rateLimitKeys, &limit)
-		if lines["runs"] == 0 || lines["per"] == 0 {
-			r.fail(window.Line, at, `want both "runs" and "per", such as {runs: 3, per: 1h}`)
-			continue
-		}
-		c.RateLimit = append(c.RateLimit, limit)
 	}
 }

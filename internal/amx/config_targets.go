@@ -13,23 +13,23 @@ import (
 
 // SendCommand's limits: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 const (
-	maxTargetKeys     = 5
-	maxTagValues      = 5
-	maxInstanceValues = 50
+	MaxTargetKeys     = 5
+	MaxTagValues      = 5
+	MaxInstanceValues = 50 // of one call; amx sends several
 )
 
 // everyNode is what SSM takes for all nodes in places.
 const everyNode = "*"
 
-// The keys that name nodes one by one. SSM knows the first; the nodes of the
-// second are found by amx.
+// The keys that name nodes one by one. SSM knows the first; values of the second
+// are IP addresses, host names or `instance` labels, of which amx finds the nodes.
 const (
-	instanceIDs = "InstanceIds"
-	addresses   = "Address"
+	KeyInstanceIDs = "InstanceIds"
+	KeyAddress     = "Address"
 )
 
 // byName says that a key names nodes one by one.
-func byName(key string) bool { return key == instanceIDs || key == addresses }
+func byName(key string) bool { return key == KeyInstanceIDs || key == KeyAddress }
 
 // maxTagName is the length, in characters, that EC2 allows a tag's name.
 const maxTagName = 128
@@ -39,7 +39,7 @@ const maxTagName = 128
 // function 4 ms and 5 MB.)
 func selectsNodes(key string) bool {
 	switch key {
-	case instanceIDs, addresses, "resource-groups:Name":
+	case KeyInstanceIDs, KeyAddress, "resource-groups:Name":
 		return true
 	}
 	name, ok := strings.CutPrefix(key, "tag:")
@@ -57,7 +57,7 @@ var targetKeys = []key[Target]{
 
 func checkTargetKey(s string) error {
 	if !selectsNodes(s) {
-		return errors.New("want InstanceIds, Address, tag:NAME or resource-groups:Name")
+		return errors.New("want " + KeyInstanceIDs + ", " + KeyAddress + ", tag:NAME or resource-groups:Name")
 	}
 	return nil
 }
@@ -75,6 +75,9 @@ func checkTargetValue(s string) error {
 // readTargets reads a list of targets, of a command or of the file.
 func readTargets(r *reader, path string, n *yaml.Node) []Target {
 	targets := []Target{}
+	if isNull(n) {
+		r.fail(n.Line, path, "no value: give it a list, [] for none, or remove it")
+	}
 	for i, element := range r.elements(path, n) {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		var t Target
@@ -89,9 +92,9 @@ func readTargets(r *reader, path string, n *yaml.Node) []Target {
 			r.fail(element.Line, at, "key %q is there already: give the first one all values", t.Key)
 			continue
 		}
-		most := maxTagValues
+		most := MaxTagValues
 		if byName(t.Key) {
-			most = maxInstanceValues
+			most = MaxInstanceValues
 		}
 		if len(t.Values) > most {
 			r.fail(element.Line, at, "%d values: SSM takes at most %d for %q", len(t.Values), most, t.Key)
@@ -101,8 +104,8 @@ func readTargets(r *reader, path string, n *yaml.Node) []Target {
 		}
 		targets = append(targets, t)
 	}
-	if len(targets) > maxTargetKeys {
-		r.fail(n.Line, path, "%d keys: SSM takes at most %d", len(targets), maxTargetKeys)
+	if len(targets) > MaxTargetKeys {
+		r.fail(n.Line, path, "%d keys: SSM takes at most %d", len(targets), MaxTargetKeys)
 	}
 	if i := slices.IndexFunc(targets, func(t Target) bool { return byName(t.Key) }); i >= 0 && len(targets) > 1 {
 		r.fail(n.Line, path, "%s together with another key: SSM takes a node only if all keys select it: keep one or the other", targets[i].Key)

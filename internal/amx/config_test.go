@@ -28,17 +28,24 @@ func TestConfigHasWhatTheFileSays(t *testing.T) {
 		Matchers:    []string{`severity=~"page|critical"`, `team!="dba"`},
 		Scope:       ScopeAlert,
 		Targets:     []Target{{"InstanceIds", []string{"{{ .Labels.instance_id }}"}}},
-		MaxTargets:  3, MaxConcurrency: "10%", MaxErrors: "1", Platform: "linux", Shell: "bash",
+		MaxTargets:  3, MaxConcurrency: "10%", MaxErrors: "1", Platform: "linux", Shell: "sh",
 		WorkingDirectory: "/srv", Timeout: 150 * time.Minute, DeliveryTimeout: 24 * time.Hour, Wait: &wait,
-		Retries: 2, RepeatAfter: 4 * time.Hour, IgnoreResolved: true, ResolvedSignal: "SIGTERM", Mode: "run",
+		Retries: 2, RepeatAfter: 4 * time.Hour, IgnoreResolved: true, ResolvedSignal: "SIGTERM",
 	}
 	got := *c.Commands[0]
 	got.line, got.compiled = 0, nil
 	if !reflect.DeepEqual(&got, want) {
 		t.Errorf("parsed\n%+v\nwant\n%+v", &got, want)
 	}
-	if s := c.Commands[1]; s.Script != "set -e\necho \"$AMX_LABEL_instance\"\n" || s.Name != "cleanup" {
+	if s := c.Commands[1]; s.Script != "set -e\necho \"$AMX_LABEL_instance\"\n" || s.Name != "cleanup" || s.Shell != "bash" {
 		t.Errorf("the script is %+v", s)
+	}
+}
+
+func TestTLSAndALimitBelowZero(t *testing.T) {
+	c := parse(t, "tls_key: certs/key.pem\ntls_crt: certs/cert.pem\ncommands: [{cmd: reboot, max: -1}]")
+	if c.TLSKey != "certs/key.pem" || c.TLSCrt != "certs/cert.pem" || c.Commands[0].Max != -1 {
+		t.Errorf("parsed %+v, %+v", c, c.Commands[0])
 	}
 }
 
@@ -47,7 +54,7 @@ func TestDefaults(t *testing.T) {
 	want := &Command{
 		Name: "true", Cmd: "/usr/bin/true", Scope: ScopeNotification, Targets: []Target{{"tag:Role", []string{"web"}}},
 		MaxTargets: 10, MaxConcurrency: "50", MaxErrors: "0", Platform: "linux", Shell: "sh", Timeout: time.Hour,
-		DeliveryTimeout: 10 * time.Minute, NotifyOnFailure: true, ResolvedSignal: SIGKILL, Mode: "run",
+		DeliveryTimeout: 10 * time.Minute, NotifyOnFailure: true, ResolvedSignal: SIGKILL,
 	}
 	got := *c.Commands[0]
 	got.line, got.compiled = 0, nil

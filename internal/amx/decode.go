@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -53,7 +56,7 @@ func decode(body []byte) (*Message, error) {
 		return nil, fmt.Errorf("%.20q: want a JSON object", body)
 	}
 	if w.Version != nil && *w.Version != webhookVersion {
-		return nil, fmt.Errorf("version %q: want %q", *w.Version, webhookVersion)
+		return nil, fmt.Errorf("version %.40q: want %q", *w.Version, webhookVersion)
 	}
 	if w.Alerts == nil {
 		if w.Version == nil {
@@ -86,7 +89,7 @@ func (w *webhook) message() (*Message, error) {
 		case a.Status == "":
 			return nil, fmt.Errorf("alerts[%d]: status is missing: want %q or %q", i, Firing, Resolved)
 		case a.Status != Firing && a.Status != Resolved:
-			return nil, fmt.Errorf("alerts[%d]: status %q: want %q or %q", i, a.Status, Firing, Resolved)
+			return nil, fmt.Errorf("alerts[%d]: status %.40q: want %q or %q", i, a.Status, Firing, Resolved)
 		}
 		a.Labels = orEmpty(a.Labels)
 		a.Annotations = orEmpty(a.Annotations)
@@ -135,19 +138,21 @@ func locateField(alert []byte, err error) error {
 	if json.Unmarshal(alert, &fields) != nil {
 		return fmt.Errorf("%.20q: want an object", alert)
 	}
-	for _, name := range []string{"startsAt", "endsAt"} {
-		if raw := fields[name]; raw != nil && json.Unmarshal(raw, new(time.Time)) != nil {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		isTime := strings.EqualFold(name, "startsAt") || strings.EqualFold(name, "endsAt") // as encoding/json has it
+		if raw := fields[name]; isTime && json.Unmarshal(raw, new(time.Time)) != nil {
 			return fmt.Errorf("%q is %.40s: want a time such as %q", name, raw, "2016-04-07T10:08:52Z")
 		}
 	}
 	return wrongType(err)
 }
 
-// wrongType puts encoding/json's type errors into the words of the message.
+// wrongType puts encoding/json's type errors into the words of the message. Its
+// errors may quote a value of any length.
 func wrongType(err error) error {
 	wrong := (*json.UnmarshalTypeError)(nil)
 	if !errors.As(err, &wrong) {
-		return err
+		return fmt.Errorf("%.120s", err.Error())
 	}
 	want := "a string"
 	switch wrong.Type.Kind() {
@@ -160,5 +165,5 @@ func wrongType(err error) error {
 	case reflect.Uint64:
 		want = "a whole number that is not negative"
 	}
-	return fmt.Errorf("%q is a JSON %s: want %s", wrong.Field, wrong.Value, want)
+	return fmt.Errorf("%.40q is a JSON %.40s: want %s", wrong.Field, wrong.Value, want)
 }

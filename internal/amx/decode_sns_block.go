@@ -39,7 +39,7 @@ func decodeBlock(root *yaml.Node, subject string) (*Message, error) {
 		return nil, errors.New("PagerDuty-shaped block: dedup_key is missing: it is what the firing and the resolve have in common")
 	}
 	for name, value := range details {
-		if _, taken := labels[name]; !taken {
+		if labels[name] == "" { // the template may have found no severity for the block
 			labels[name] = value
 		}
 	}

@@ -58,6 +58,22 @@ func TestThePagerDutyShapedBlock(t *testing.T) {
 	}
 }
 
+func TestAnEmptySeverityDoesNotHideThatOfDetails(t *testing.T) {
+	for body, want := range map[string]string{
+		"severity: \ndetails: {severity: page}":         "page",
+		"severity: ''\ndetails: {severity: page}":       "page",
+		"severity: critical\ndetails: {severity: page}": "critical",
+		"severity: critical\ndetails: {severity: }":     "critical",
+		"severity: \ndetails: {a: b}":                   "",
+		"details: {severity: page}":                     "page",
+	} {
+		m, err := DecodeSNS(SNS{Subject: "[FIRING:1]", Body: "dedup_key: a\n" + body})
+		if err != nil || m.Alerts[0].Labels["severity"] != want || m.CommonLabels["severity"] != want {
+			t.Errorf("%q: got %+v, %v, want %q", body, m, err, want)
+		}
+	}
+}
+
 func TestBlocksThatAreRefused(t *testing.T) {
 	subject := func(s string) string {
 		return `its subject is ` + s + `: want one that begins with "[FIRING" or "[RESOLVED]", as Alertmanager's own does; nothing else says whether the alert fires`
@@ -156,12 +172,33 @@ func TestDefaultTextsThatAreRefused(t *testing.T) {
 			"firing alerts in a resolve", "[RESOLVED] A", strings.TrimSuffix(forged, "Source: u\n"),
 			"read as 2 firing alerts, where the subject has 0: a value with line breaks may look like an alert",
 		},
+		{
+			"a label with a line that begins labels", "[FIRING:1] A", "Alerts Firing:\nLabels:\n - alertname = A\n - b = x\nLabels:\n - alertname = B\nAnnotations:\nSource: u\n",
+			`line 5: "Labels:" may be a line of the value before it, or one of the message: nobody can tell`,
+		},
+		{
+			"a label with a line that ends an alert", "[FIRING:1] A", "Alerts Firing:\nLabels:\n - alertname = A\n - b = x\nSource: u\nAnnotations:\nSource: u\n",
+			`line 5: "Source:" may be a line of the value before it, or one of the message: nobody can tell`,
+		},
+		{
+			"an annotation with a line that begins annotations", "", "Alerts Firing:\nLabels:\n - alertname = A\nAnnotations:\n - a = x\n  Annotations:\n - b = y\nSource: u\n",
+			`line 6: "Annotations:" may be a line of the value before it, or one of the message: nobody can tell`,
+		},
+		{
+			"an annotation with the heading of another list, of resolves that no subject counts", "[FIRING:1] A",
+			"Alerts Firing:\nLabels:\n - alertname = A\nAnnotations:\n - a = x\nAlerts Resolved: \r\nLabels:\n - alertname = B\nAnnotations:\nSource: u\n",
+			`line 6: "Alerts Resolved:" may be a line of the value before it, or one of the message: nobody can tell`,
+		},
+		{
+			"the same of alerts that fire", "", "Alerts Resolved:\nLabels:\n - alertname = A\nAnnotations:\n - a = x\n   Alerts Firing:\nSource: u\n",
+			`line 6: "Alerts Firing:" may be a line of the value before it, or one of the message: nobody can tell`,
+		},
 		{"a foot of the user's own", "", "Alerts Firing:\nLabels:\n - alertname = A\nAnnotations:\nSource: u\nBest regards\n", "line 6: something else than an alert"},
 		{"the headings the wrong way round", "", "Alerts Resolved:\nLabels:\nAnnotations:\nSource: u\nAlerts Firing:\nLabels:\n", "line 5: something else than an alert"},
 		{"no pair after Labels:", "", "Alerts Firing:\nLabels:\nalertname: A\n", `line 3: something else than "Annotations:" or a pair`},
 	} {
 		_, err := DecodeSNS(SNS{Subject: tt.subject, Body: tt.body})
-		if want := "decoding SNS message: default text, " + tt.want + "; rather send Data: a template for it is in docs/amp.md"; err == nil || err.Error() != want {
+		if want := "decoding SNS message: default text, " + tt.want + "; rather send Data, in the definition that `amx template amp` prints: docs/amp.md"; err == nil || err.Error() != want {
 			t.Errorf("%s: got  %v\nwant %s", tt.name, err, want)
 		}
 	}

@@ -25,7 +25,10 @@ import (
 //
 // It is made for people: it names no group, no times and no fingerprints, and it
 // quotes nothing, so that a value with line breaks can look like more of the
-// text. What cannot be: names are in order, and the subject counts the alerts.
+// text. Of that shows: a name out of order, a heading where the value before it
+// could go on, and alerts that fire beyond those that the subject counts. (The
+// subject of a message in which alerts fire does not count those that have
+// resolved.) What keeps to all of this passes for more of the text.
 type defaultText struct {
 	lines []string
 	next  int // index of the line to be read
@@ -38,6 +41,19 @@ var headings = map[string]string{"Alerts Firing:": Firing, "Alerts Resolved:": R
 func heading(line string) string { return headings[strings.TrimLeft(line, " ")] }
 
 func startsAlert(line string) bool { return strings.TrimLeft(line, " ") == "Labels:" }
+
+// headingIn is the heading that a line is, of alerts or of a part of one; "" for
+// a line that is none. The text has them without white space around, or nearly.
+func headingIn(line string) string {
+	switch text := strings.TrimSpace(line); {
+	case headings[text] != "", text == "Labels:", text == "Annotations:":
+		return text
+	}
+	if strings.HasPrefix(line, "Source:") {
+		return "Source:"
+	}
+	return ""
+}
 
 // findDefaultText begins at the first heading; nil: it has none.
 func findDefaultText(body string) *defaultText {
@@ -59,7 +75,7 @@ func (d *defaultText) decode(subject string) (*Message, error) {
 		err = countAlerts(alerts, subject)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("default text, %w; rather send Data: a template for it is in docs/amp.md", err)
+		return nil, fmt.Errorf("default text, %w; rather send Data, in the definition that `amx template amp` prints: docs/amp.md", err)
 	}
 	return &Message{
 		Data: Data{
@@ -112,7 +128,8 @@ func (d *defaultText) alert() (a Alert, err error) {
 }
 
 // set reads labels or annotations, up to the line that begins with end. A line
-// that is no pair, or a pair out of order, goes on with the value before it.
+// that is no pair, or a pair out of order, goes on with the value before it. A
+// heading does not: nobody can say whether the value has it, or the text.
 func (d *defaultText) set(end string) (KV, error) {
 	kv := KV{}
 	name, value := "", []string(nil)
@@ -130,6 +147,8 @@ func (d *defaultText) set(end string) (KV, error) {
 				kv[name] = strings.Join(value, "\n")
 			}
 			name, value = n, []string{v}
+		case headingIn(line) != "" && value != nil:
+			return nil, d.errorf("%q may be a line of the value before it, or one of the message: nobody can tell", headingIn(line))
 		case value != nil:
 			value = append(value, line)
 		default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,6 +99,28 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 		if m != nil {
 			t.Errorf("%s: a message comes with the error", c.name)
+		}
+	}
+}
+
+// The body is the sender's, and the error goes into an answer and a log.
+func TestErrorsQuoteLittleOfTheBody(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	for _, c := range []struct{ body, want string }{
+		{`{"version":"` + long + `","alerts":[]}`, `version "` + long[:40] + `": want "4"`},
+		{`{"alerts":[{"status":"` + long + `"}]}`, `alerts[0]: status "` + long[:40] + `": want "firing" or "resolved"`},
+		{`{"alerts":[{"startsAt":"` + long + `"}]}`, `alerts[0]: "startsAt" is "` + long[:39] + `: want a time such as "2016-04-07T10:08:52Z"`},
+		{`{"alerts":[{"STARTSAT":"` + long + `"}]}`, `alerts[0]: "STARTSAT" is "` + long[:39] + `: want a time such as "2016-04-07T10:08:52Z"`},
+		{`{"Alerts":[{"startsAt":"` + long + `"}]}`, `parsing time "` + long[:106]},
+		{
+			`{"alerts":[],"truncatedAlerts":` + strings.Repeat("1", 5000) + `}`,
+			`"truncatedAlerts" is a JSON number ` + strings.Repeat("1", 33) + `: want a whole number that is not negative`,
+		},
+		{`"` + long + `"`, `"\"` + long[:19] + `": want a JSON object`},
+	} {
+		_, err := Decode([]byte(c.body))
+		if want := "decoding Alertmanager message: " + c.want; err == nil || err.Error() != want {
+			t.Errorf("got %.200v\nwant %s", err, want)
 		}
 	}
 }

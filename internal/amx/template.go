@@ -117,9 +117,9 @@ func (c *Command) ExpandTargets(d Data, due Alerts) ([]Target, error) {
 		if len(union) == 0 {
 			return nil, fmt.Errorf("rendering targets[%d] %q of command %q: no value", i, target.Key, c.Name)
 		}
-		if !byName(target.Key) && len(union) > maxTagValues {
+		if !byName(target.Key) && len(union) > MaxTagValues {
 			return nil, fmt.Errorf("rendering targets[%d] %q of command %q: %d values: SSM takes at most %d",
-				i, target.Key, c.Name, len(union), maxTagValues)
+				i, target.Key, c.Name, len(union), MaxTagValues)
 		}
 		targets = append(targets, Target{Key: target.Key, Values: slices.Sorted(maps.Keys(union))})
 	}
@@ -152,6 +152,9 @@ func eachDue(text string, d Data, due Alerts, add func(string)) error {
 // error at once, and not when the first alert fires.
 func checkTemplate[T Data | dueData](text string) error {
 	t, err := parseTemplate(text)
+	if err == nil {
+		err = checkCalls(t)
+	}
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,19 @@ import (
 // in this way, the one that needed no change wins, or else the first in order;
 // collisions says, for the log, which was left out.
 func Variables(d Data, total int, command, runID string) (pairs Pairs, collisions []string) {
-	v := variables{known: make(map[string]variable, 16+16*len(d.Alerts))}
+	v := variables{}
+	return v.of(d, total, command, runID)
+}
+
+// WindowsVariables are the same for a node with Windows, where names that differ
+// in their case only are one: there they meet as well.
+func WindowsVariables(d Data, total int, command, runID string) (pairs Pairs, collisions []string) {
+	v := variables{folded: map[string]string{}}
+	return v.of(d, total, command, runID)
+}
+
+func (v *variables) of(d Data, total int, command, runID string) (pairs Pairs, collisions []string) {
+	v.known = make(map[string]variable, 16+16*len(d.Alerts))
 	v.set("AMX_RECEIVER", d.Receiver)
 	v.set("AMX_STATUS", d.Status)
 	v.set("AMX_EXTERNAL_URL", d.ExternalURL)
@@ -45,22 +57,42 @@ type variable struct{ value, from string }
 
 type variables struct {
 	known      map[string]variable // :: variable name → value
+	folded     map[string]string   // :: name in capitals → variable name; nil where case counts
 	collisions []string
 }
 
 func (v *variables) set(name, value string) { v.known[name] = variable{value, name} }
+
+// met is the name of the variable that name is one with on the node, if it is
+// known already.
+func (v *variables) met(name string) string {
+	if v.folded == nil {
+		return name
+	}
+	folded := strings.ToUpper(name)
+	if first, ok := v.folded[folded]; ok {
+		return first
+	}
+	v.folded[folded] = name
+	return name
+}
 
 // setAll sets one variable for each member of a set. No name of one prefix can
 // meet a name of another, so collisions are within the set.
 func (v *variables) setAll(prefix string, kv KV) {
 	for _, p := range kv.sortedExactFirst() {
 		name := prefix + variableName(p.Name)
-		if first, taken := v.known[name]; taken {
-			v.collisions = append(v.collisions,
-				fmt.Sprintf("%s carries %q: %q has the same variable name and is left out", name, first.from, p.Name))
+		at := v.met(name)
+		first, taken := v.known[at]
+		if !taken {
+			v.known[at] = variable{p.Value, p.Name}
 			continue
 		}
-		v.known[name] = variable{p.Value, p.Name}
+		same := "has the same variable name"
+		if at != name {
+			same += " on Windows"
+		}
+		v.collisions = append(v.collisions, fmt.Sprintf("%s carries %q: %q %s and is left out", at, first.from, p.Name, same))
 	}
 }
 

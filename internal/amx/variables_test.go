@@ -116,6 +116,38 @@ func TestWhereTwoNamesMeetTheExactOneWins(t *testing.T) {
 	}
 }
 
+func TestOnWindowsNamesMeetThatDifferInTheirCaseOnly(t *testing.T) {
+	d := Data{
+		CommonLabels: KV{"Env": "upper", "env": "lower", "ENV": "all", "Job-a": "dash", "job_a": "exact", "other": "x"},
+		Alerts:       Alerts{{Annotations: KV{"Summary": "S", "summary": "s"}}},
+	}
+	pairs, collisions := WindowsVariables(d, 1, "c", "r")
+	got := KV{}
+	for _, p := range pairs {
+		got[p.Name] = p.Value
+	}
+	for name, want := range map[string]string{"AMX_LABEL_ENV": "all", "AMX_LABEL_job_a": "exact", "AMX_LABEL_other": "x", "AMX_ALERT_1_ANNOTATION_Summary": "S"} {
+		if got[name] != want {
+			t.Errorf("%s = %q, want %q", name, got[name], want)
+		}
+	}
+	want := []string{
+		`AMX_LABEL_ENV carries "ENV": "Env" has the same variable name on Windows and is left out`,
+		`AMX_LABEL_ENV carries "ENV": "env" has the same variable name on Windows and is left out`,
+		`AMX_LABEL_job_a carries "job_a": "Job-a" has the same variable name on Windows and is left out`,
+		`AMX_ALERT_1_ANNOTATION_Summary carries "Summary": "summary" has the same variable name on Windows and is left out`,
+	}
+	if !slices.Equal(collisions, want) {
+		t.Errorf("collisions\n%s\nwant\n%s", strings.Join(collisions, "\n"), strings.Join(want, "\n"))
+	}
+	if len(pairs) != 7+3+5+1 {
+		t.Errorf("got\n%s", lines(pairs))
+	}
+	if pairs, collisions := Variables(d, 1, "c", "r"); len(pairs) != 7+6+5+2 || len(collisions) != 0 {
+		t.Errorf("elsewhere they are others: got\n%s\n%q", lines(pairs), collisions)
+	}
+}
+
 func lines(pairs Pairs) string {
 	all := make([]string, len(pairs))
 	for i, p := range pairs {

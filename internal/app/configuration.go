@@ -15,8 +15,9 @@ const (
 	// configLives is how long a configuration from Parameter Store counts before
 	// it is read again.
 	configLives = time.Minute
-	// configPatience bounds that reading, which keeps a notification waiting.
-	configPatience = 2 * time.Second
+	// readPatience bounds that reading, and the tokens', which keeps a
+	// notification waiting.
+	readPatience = 2 * time.Second
 )
 
 // configuration is the one that counts. One from a file stays as it is; one from
@@ -52,11 +53,15 @@ func newConfiguration(ctx context.Context, env Getenv, source string, client par
 }
 
 // parseConfig reads and checks a configuration for Lambda. An error says which
-// it is.
+// it is. One without a command is most likely a parameter that somebody began to
+// write: it would answer every notification with 200.
 func parseConfig(name string, text []byte) (*amx.Config, error) {
 	config, err := amx.ParseConfig(name, text)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case len(config.Commands) == 0:
+		return nil, fmt.Errorf(`%s: no commands: want at least one under "commands"`, name)
 	}
 	return config, config.RequireTargets()
 }
@@ -81,7 +86,7 @@ func (c *configuration) refresh(ctx context.Context) {
 		return
 	}
 	c.tried = now
-	text, err := readParameter(beforeTheEnd(ctx, configPatience), c.client, parameter)
+	text, err := readParameter(beforeTheEnd(ctx, readPatience), c.client, parameter)
 	if err != nil {
 		c.keep(ctx, now, "unreadable", err)
 		return

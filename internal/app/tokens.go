@@ -17,6 +17,9 @@ const (
 	// tokensPause is the least time between two readings of which the first
 	// failed.
 	tokensPause = time.Second
+	// firstPatience bounds the first reading where the invocation itself has no
+	// end.
+	firstPatience = 30 * time.Second
 )
 
 // tokenParameter is the accepted tokens, in Parameter Store. They are read at
@@ -70,17 +73,15 @@ func (p *tokenParameter) due(now time.Time) bool {
 }
 
 // refresh reads the tokens. Where SSM does not answer, those read before go on
-// counting; where it answers that there are none, none count.
+// counting, and are waited for no longer than a configuration is; without any
+// there is nothing else to do in the time that there is. Where SSM answers that
+// there are none, none count.
 func (p *tokenParameter) refresh(ctx context.Context, now time.Time) {
-	if deadline, ok := ctx.Deadline(); ok {
-		// It ends with the invocation's, and not when this returns: net/http may
-		// take that for the end of the request, and close the connection that the
-		// first SendCommand could use.
-		inTime, cancel := context.WithDeadline(ctx, deadline.Add(-callsEnd))
-		context.AfterFunc(ctx, cancel)
-		ctx = inTime
+	patience := readPatience
+	if len(p.tokens) == 0 {
+		patience = firstPatience
 	}
-	text, err := readParameter(ctx, p.client, p.name)
+	text, err := readParameter(beforeTheEnd(ctx, patience), p.client, p.name)
 	p.tried, p.failed = now, err
 	switch {
 	case err == nil:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -101,4 +102,62 @@ func (s *deadlineStub) GetParameter(ctx context.Context, _ *ssm.GetParameterInpu
 	s.deadline, _ = ctx.Deadline()
 	text := "x"
 	return &ssm.GetParameterOutput{Parameter: &types.Parameter{Value: &text}}, nil
+}
+
+// hangingStub answers nothing once it hangs, and its calls last as long as they
+// are let.
+type hangingStub struct {
+	tokenStub
+	hangs bool
+}
+
+func (s *hangingStub) GetParameter(ctx context.Context, in *ssm.GetParameterInput, options ...func(*ssm.Options)) (*ssm.GetParameterOutput, error) {
+	if s.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.tokenStub.GetParameter(ctx, in, options...)
+}
+
+func TestAParameterStoreThatHangsDoesNotTakeTheInvocation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &hangingStub{tokenStub: tokenStub{text: "old"}}
+		p := &tokenParameter{client: client, name: "/amx/tokens", log: slog.New(slog.DiscardHandler), now: time.Now}
+		// within is an invocation of 30 seconds: whether it takes the token, and
+		// how much of the time that needs.
+		within := func(token string, want bool, took time.Duration) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			begun := time.Now()
+			if got, err := p.accepts(ctx, token); got != want || err != nil || time.Since(begun) != took {
+				t.Errorf("%q: %v, %v after %v; want %v after %v", token, got, err, time.Since(begun), want, took)
+			}
+		}
+		within("old", true, 0)
+		client.hangs = true
+		time.Sleep(30 * time.Second)
+		within("old", true, 0)
+		within("wrong", false, 2*time.Second) // it forces a reading
+		time.Sleep(time.Minute)
+		within("old", true, 2*time.Second)
+		client.hangs = false
+		client.text = "new"
+		time.Sleep(time.Minute)
+		within("old", false, 0)
+		within("new", true, 0)
+	})
+}
+
+func TestTheFirstReadingOfTheTokensHasTheTimeThereIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &tokenParameter{client: &hangingStub{hangs: true}, name: "/amx/tokens", log: slog.New(slog.DiscardHandler), now: time.Now}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		begun := time.Now()
+		ok, err := p.accepts(ctx, "any")
+		if took := time.Since(begun); ok || err == nil || took != 10*time.Second-callsEnd {
+			t.Errorf("%v, %v after %v", ok, err, took)
+		}
+	})
 }

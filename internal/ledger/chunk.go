@@ -1,31 +1,27 @@
 package ledger
 
-import "slices"
+import (
+	"slices"
 
-const (
-	// KeyInstanceIDs is the key of a target that names nodes by their ID.
-	KeyInstanceIDs = "InstanceIds"
-	// maxInstances is how many instance IDs one SendCommand takes.
-	// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
-	maxInstances = 50
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// Chunks cuts targets into what one SendCommand takes: instance IDs by fifty;
-// other targets are one chunk.
+// Chunks cuts targets into what one SendCommand takes of instance IDs; other
+// targets are one chunk.
 func Chunks(targets []Target) [][]Target {
 	if !ByInstance(targets) {
 		return [][]Target{targets}
 	}
 	var chunks [][]Target
-	for ids := range slices.Chunk(targets[0].Values, maxInstances) {
-		chunks = append(chunks, []Target{{Key: KeyInstanceIDs, Values: ids}})
+	for ids := range slices.Chunk(targets[0].Values, amx.MaxInstanceValues) {
+		chunks = append(chunks, []Target{{Key: amx.KeyInstanceIDs, Values: ids}})
 	}
 	return chunks
 }
 
 // ByInstance says that the targets name their nodes.
 func ByInstance(targets []Target) bool {
-	return len(targets) == 1 && targets[0].Key == KeyInstanceIDs
+	return len(targets) == 1 && targets[0].Key == amx.KeyInstanceIDs
 }
 
 // Nodes is the nodes of a chunk, from 0; nil where only SSM knows them.

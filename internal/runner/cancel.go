@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
@@ -193,7 +194,7 @@ func signalled(r *ledger.Run, state *ssmexec.State) []ledger.Target {
 		return r.Targets
 	}
 	slices.Sort(nodes)
-	return []ledger.Target{{Key: ledger.KeyInstanceIDs, Values: slices.Compact(nodes)}}
+	return []ledger.Target{{Key: amx.KeyInstanceIDs, Values: slices.Compact(nodes)}}
 }
 
 // cancelled reports a run that is stopped: what SSM says of it by now, where the

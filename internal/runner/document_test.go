@@ -16,7 +16,7 @@ const document = `
 targets: [{key: InstanceIds, values: [mi-00000000000000000]}]
 commands:
   - name: fix
-    document: AWS-RunShellScript
+    document: Acme-Shell
     document_version: $DEFAULT
     parameters:
       commands:

@@ -214,7 +214,7 @@ func (t *task) stopFound(ctx context.Context, f ssmexec.Found) (how string, err 
 	}
 	r := &ledger.Run{ID: f.Token.Run, Chunks: []ledger.Chunk{{Commands: []ledger.SSMCommand{{ID: f.CommandID}}}}}
 	if len(f.Nodes) > 0 {
-		r.Targets = []ledger.Target{{Key: ledger.KeyInstanceIDs, Values: f.Nodes}}
+		r.Targets = []ledger.Target{{Key: amx.KeyInstanceIDs, Values: f.Nodes}}
 	}
 	return t.command.ResolvedSignal + " sent", t.signal(ctx, r)
 }

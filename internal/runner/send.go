@@ -131,7 +131,7 @@ func (t *task) targets(ctx context.Context, entry *ledger.Entry, d ledger.Due, d
 		return nil, err
 	}
 	for _, x := range targets {
-		if x.Key == ledger.KeyInstanceIDs && len(x.Values) > t.command.MaxTargets {
+		if x.Key == amx.KeyInstanceIDs && len(x.Values) > t.command.MaxTargets {
 			return nil, fmt.Errorf("%d targets, over max_targets: %d", len(x.Values), t.command.MaxTargets)
 		}
 	}
@@ -156,7 +156,7 @@ func remaining(o *ledger.Outcome, targets []ledger.Target) ([]ledger.Target, err
 	case len(nodes) == 0:
 		return targets, nil // it reached none
 	}
-	return []ledger.Target{{Key: ledger.KeyInstanceIDs, Values: nodes}}, nil
+	return []ledger.Target{{Key: amx.KeyInstanceIDs, Values: nodes}}, nil
 }
 
 func (t *task) inputs(run string, data amx.Data, targets []ledger.Target) ([]*ssm.SendCommandInput, error) {

@@ -44,6 +44,11 @@ func newNode(t *testing.T, config string, nodes ...ssmlocal.Node) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range cfg.Commands {
+		if c.Document == "Acme-Shell" {
+			c.Document = "AWS-RunShellScript" // which no configuration may name, and ssmlocal has no other
+		}
+	}
 	local, err := ssmlocal.New(ssmlocal.Options{
 		Dir: filepath.Join(n.dir, "commands"), StateDir: filepath.Join(n.dir, "state"), Env: []string{"PATH=" + os.Getenv("PATH")},
 		Nodes: nodes,

@@ -11,13 +11,16 @@ import (
 
 // A language writes scripts for a kind of node.
 type language interface {
+	// variables are the AMX_* variables as such a node tells their names apart.
+	variables(d amx.Data, total int, command, run string) (vars amx.Pairs, notes []string)
 	// assign is the variables as text, and whether a person can read it. All
 	// of their values are quoted: alert text is data, never code.
 	assign(vars amx.Pairs) (text string, readable bool, err error)
 	// longest is how many bytes a variable may have, with its name.
 	longest() int
-	// pack is text that evaluates text.
-	pack(text string) string
+	// pack is text that evaluates text, or fails and says that it cannot unpack
+	// what it is.
+	pack(what, text string) string
 	// execution is the part of a script that runs the command.
 	execution(c *amx.Command, args []string) (string, error)
 	// script is a whole script.
@@ -60,9 +63,11 @@ func (f fitter) fit() (text string, notes []string, err error) {
 	return text, f.notes, err
 }
 
+func (f *fitter) pack(text string) string { return f.in.pack("the variables", text) }
+
 func (f *fitter) prepare() (err error) {
 	d := f.job.Data
-	f.all, f.notes = amx.Variables(d, len(d.Alerts), f.job.Command.Name, f.job.Run)
+	f.all, f.notes = f.in.variables(d, len(d.Alerts), f.job.Command.Name, f.job.Run)
 	f.through = make([]int, len(d.Alerts)+1)
 	f.all = slices.DeleteFunc(f.all, func(v amx.Pair) bool {
 		n := len(v.Name) + len(v.Value) + 2
@@ -76,7 +81,7 @@ func (f *fitter) prepare() (err error) {
 	for i := 1; i < len(f.through); i++ {
 		f.through[i] += f.through[i-1]
 	}
-	f.packed, err = f.size(f.in.pack(""))
+	f.packed, err = f.size(f.pack(""))
 	return err
 }
 
@@ -176,6 +181,6 @@ func (f *fitter) text(vars amx.Pairs) (text string, size int, err error) {
 			return plain, size, err
 		}
 	}
-	text = f.in.pack(plain)
-	return text, f.packed + len(text) - len(f.in.pack("")), nil
+	text = f.pack(plain)
+	return text, f.packed + len(text) - len(f.pack("")), nil
 }

@@ -23,7 +23,7 @@ import (
 const (
 	// KeyAddress is the key of a target that names nodes by an IP address, a
 	// host name or an `instance` label, with or without a port.
-	KeyAddress = "Address"
+	KeyAddress = amx.KeyAddress
 
 	// nodesGood is for how long a list of the nodes is good; nodesFresh is the
 	// age under which an address that it lacks is not looked for again.

@@ -24,6 +24,10 @@ var (
 // programs that it has started, because the agent ends no more than that.
 type powershell struct{}
 
+func (powershell) variables(d amx.Data, total int, command, run string) (vars amx.Pairs, notes []string) {
+	return amx.WindowsVariables(d, total, command, run)
+}
+
 // longest is what Windows takes as one variable, with the terminating NUL.
 func (powershell) longest() int { return 32767 }
 
@@ -41,14 +45,15 @@ func (powershell) assign(vars amx.Pairs) (text string, readable bool, err error)
 	return b.String(), readable, nil
 }
 
-func (powershell) pack(text string) string {
+// pack throws where it cannot unpack.
+func (powershell) pack(_, text string) string {
 	return "# (gzipped, in base64)\nInvoke-Expression (New-Object IO.StreamReader((New-Object IO.Compression.GZipStream(" +
 		"(New-Object IO.MemoryStream(,[Convert]::FromBase64String('" + gzipped(text) + "'))), " +
 		"[IO.Compression.CompressionMode]::Decompress)), [Text.Encoding]::UTF8)).ReadToEnd()\n"
 }
 
 func (powershell) script(token Token, variables, execute string) string {
-	return "# " + about(token) + "\n# " + token.String() + "\n" + variables +
+	return "# " + about(token) + "\n# " + token.String() + "\n$ErrorActionPreference = 'Stop'\n" + variables +
 		"$amxRun = '" + token.Run + "'\n" + guardPowerShell + execute + endPowerShell
 }
 
@@ -77,7 +82,7 @@ func (l powershell) execution(c *amx.Command, args []string) (string, error) {
 	case strings.ContainsRune(text, 0):
 		return "", errNUL
 	case !printable(text) || len(text) > maxReadable:
-		return l.pack(text), nil
+		return l.pack("the command line", text), nil
 	}
 	return text, nil
 }

@@ -58,7 +58,7 @@ func wantBack(t *testing.T, all []string) {
 	for _, v := range vars {
 		fmt.Fprintf(&want, "%s=%s\x00", v.Name, v.Value)
 	}
-	for _, text := range []string{plain, sh{}.pack(plain)} {
+	for _, text := range []string{plain, sh{}.pack("the variables", plain)} {
 		if strings.Contains(text, "{{") {
 			t.Errorf("the script has {{: %q", text)
 		}

@@ -33,7 +33,7 @@ const (
 	maxDocument   = 64 << 10
 
 	// KeyInstanceIDs is the key of a target that names nodes by their ID.
-	KeyInstanceIDs = ledger.KeyInstanceIDs
+	KeyInstanceIDs = amx.KeyInstanceIDs
 )
 
 // A Job is a run to be rendered.

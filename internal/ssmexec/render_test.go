@@ -2,6 +2,7 @@ package ssmexec
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,6 +94,20 @@ func golden(t *testing.T, name, got string) {
 	}
 	if got != string(want) {
 		t.Errorf("%s is now (go test -update writes it):\n%s", file, got)
+	}
+}
+
+func TestOnlyOnWindowsDoVariablesMeetThatDifferInTheirCase(t *testing.T) {
+	for platform, want := range map[string]string{
+		"windows": `["AMX_LABEL_Env carries \"Env\": \"env\" has the same variable name on Windows and is left out"]`,
+		"linux":   `[]`,
+	} {
+		j := job(command(t, "cmd: fix.exe\nplatform: "+platform))
+		j.Data.CommonLabels = amx.KV{"Env": "a", "env": "b"}
+		_, notes, err := Render(j)
+		if got := fmt.Sprintf("%q", notes); err != nil || got != want {
+			t.Errorf("%s: noted %s, %v; want %s", platform, got, err, want)
+		}
 	}
 }
 

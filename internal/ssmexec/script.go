@@ -48,6 +48,10 @@ func about(token Token) string {
 // sh is the shell of Linux nodes.
 type sh struct{}
 
+func (sh) variables(d amx.Data, total int, command, run string) (vars amx.Pairs, notes []string) {
+	return amx.Variables(d, total, command, run)
+}
+
 func (sh) longest() int { return maxVariable }
 
 // script is line 1 the shebang, line 2 the token, then the variables, the guard,
@@ -89,7 +93,7 @@ func (sh) execution(c *amx.Command, args []string) (string, error) {
 		line = `exec "$@" ` + strings.Join(words, " ")
 	}
 	if !readable || len(line) > maxReadable {
-		return as + sh{}.pack(line), nil
+		return as + sh{}.pack("the command line", line), nil
 	}
 	return as + "  " + line + "\n", nil
 }
@@ -111,8 +115,15 @@ func (sh) assign(vars amx.Pairs) (text string, readable bool, err error) {
 	return b.String(), readable, nil
 }
 
-func (sh) pack(text string) string {
-	return "# (gzipped, in base64)\neval \"$(printf %s " + gzipped(text) + " | base64 -d | gzip -dc)\"\n"
+// pack unpacks before it evaluates: what cannot be unpacked whole must not run
+// in part, or pass for a text that is empty. Of a pipe the status is the last
+// program's, and gzip fails of itself at what base64 did not give it. Variables
+// are unpacked before the guard is taken, so that a later pass may still run; a
+// command line in the subshell, whose exit code is the run's.
+func (sh) pack(what, text string) string {
+	return "# (gzipped, in base64)\namx_text=$(printf %s " + gzipped(text) + " | base64 -d | gzip -dc) || {\n" +
+		"  echo 'amx: cannot unpack " + what + ": base64 and gzip are needed' >&2\n  exit 126\n}\n" +
+		"eval \"$amx_text\"\nunset amx_text\n"
 }
 
 // writers keeps gzip's tables, most of what packing costs.

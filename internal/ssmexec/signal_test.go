@@ -176,7 +176,7 @@ func TestAnotherUserWhoCannotBe(t *testing.T) {
 
 // programs are all that the scripts and these tests call.
 var programs = []string{
-	"sh", "id", "getent", "cut", "ln", "mkdir", "readlink", "touch", "rm", "mv", "find", "grep", "sleep", "true", "env",
+	"sh", "id", "getent", "cut", "ln", "mkdir", "readlink", "touch", "rm", "mv", "find", "grep", "sleep", "true", "env", "base64", "gzip",
 	"setpriv", "runuser", "sudo", "su",
 }
 

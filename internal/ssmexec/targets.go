@@ -6,15 +6,16 @@ import (
 	"sync"
 	"unicode/utf8"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// The limits of SendCommand's targets:
+// The limits of SendCommand's targets that the configuration does not know; how
+// many values a tag may have it has checked:
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 const (
-	maxTargets      = 5
 	maxTargetKey    = 163
-	maxTargetValues = 50 // of one key; 5 of a tag, which is the configuration's to check
+	maxTargetValues = 50 // of one key
 )
 
 var instanceID = sync.OnceValue(func() *regexp.Regexp {
@@ -27,8 +28,8 @@ func checkTargets(targets []ledger.Target) error {
 	switch {
 	case len(targets) == 0:
 		return fmt.Errorf("targets: none: want at least one")
-	case len(targets) > maxTargets:
-		return fmt.Errorf("targets: %d keys: SSM takes at most %d", len(targets), maxTargets)
+	case len(targets) > amx.MaxTargetKeys:
+		return fmt.Errorf("targets: %d keys: SSM takes at most %d", len(targets), amx.MaxTargetKeys)
 	}
 	for _, t := range targets {
 		switch n := utf8.RuneCountInString(t.Key); {
@@ -39,7 +40,7 @@ func checkTargets(targets []ledger.Target) error {
 		case t.Key == KeyInstanceIDs:
 			for _, id := range t.Values {
 				if !instanceID().MatchString(id) {
-					return fmt.Errorf("targets: InstanceIds: %q is no instance ID: want i- and 8 or 17 characters, or mi- and 17", id)
+					return fmt.Errorf("targets: %s: %q is no instance ID: want i- and 8 or 17 characters, or mi- and 17", t.Key, id)
 				}
 			}
 		case len(t.Values) > maxTargetValues:

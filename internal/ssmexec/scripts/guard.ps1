@@ -1,7 +1,6 @@
 # One pass per run and node. The file names who runs it, and who runs it keeps
 # it open; its exit code is kept beside it. A second pass reports what the first
 # one did.
-$ErrorActionPreference = 'Stop'
 $amxDir = if ($env:AMX_STATE_DIR) { $env:AMX_STATE_DIR } else { "$env:ProgramData\Amazon\SSM\amx" } # where only administrators write
 $env:AMX_STATE_DIR = $null
 $amxMe = if ($env:SSM_COMMAND_ID) { $env:SSM_COMMAND_ID } else { "$PID.$([DateTime]::UtcNow.Ticks)" }

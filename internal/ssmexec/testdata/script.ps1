@@ -1,5 +1,6 @@
 # amx runs its command "clean" for the alert below; the command itself is at the end.
 # amx 3f2a9c0d1e2b4a5c 01JD8Z5T3M6Q9W2X4Y7B0C1D2E 1/1 clean
+$ErrorActionPreference = 'Stop'
 $env:AMX_ALERT_1_ANNOTATION_summary = ('It''s at 97 % {' + '{full}}')
 $env:AMX_ALERT_1_END = '0'
 $env:AMX_ALERT_1_FINGERPRINT = 'a1b2c3d4e5f60718'
@@ -25,7 +26,6 @@ $amxRun = '01JD8Z5T3M6Q9W2X4Y7B0C1D2E'
 # One pass per run and node. The file names who runs it, and who runs it keeps
 # it open; its exit code is kept beside it. A second pass reports what the first
 # one did.
-$ErrorActionPreference = 'Stop'
 $amxDir = if ($env:AMX_STATE_DIR) { $env:AMX_STATE_DIR } else { "$env:ProgramData\Amazon\SSM\amx" } # where only administrators write
 $env:AMX_STATE_DIR = $null
 $amxMe = if ($env:SSM_COMMAND_ID) { $env:SSM_COMMAND_ID } else { "$PID.$([DateTime]::UtcNow.Ticks)" }
