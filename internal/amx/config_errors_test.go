@@ -5,8 +5,6 @@ import (
 	"testing"
 )
 
-const shellsCode = `its parameters are a shell's code, in which nothing quotes a label: want "script" or "cmd", which quote them`
-
 const batchFile = `a batch file's arguments go through cmd.exe, where nothing quotes them safely: want an .exe, or a "script"`
 
 // Each case is a file, and all that is wrong with it; in the wanted text every
@@ -100,37 +98,6 @@ amx.yaml:5: commands[0]: parameters: ok[0]: "{{ nosuch }}": 1: function "nosuch"
 amx.yaml:5: commands[0]: parameters: one[0]: "{{ .Lables }}": 1:3: at <.Lables>: can't evaluate field Lables in type amx.Data
 amx.yaml:7: commands[1] "e": document: "d d d": want a document's name or ARN: 3 to 128 of the characters A-Z a-z 0-9 _ - . : /
 amx.yaml:8: commands[1] "e": document_version: "0": want a version's number, or one of "$LATEST" and "$DEFAULT"`},
-	{"a document whose parameters are a shell's code", `
-commands:
-  - {name: a, document: AWS-RunShellScript, parameters: {commands: 'echo {{ .CommonLabels.x }}'}}
-  - {name: b, document: AWS-RunPowerShellScript}
-  - {name: c, document: "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript"}
-  - {name: d, document: "arn:aws-cn:ssm:cn-north-1::document/aws-runpowershellscript"}
-  - {name: e, document: My-AWS-RunShellScript}
-  - {name: f, document: AWS-RunShellScript-2}
-`, `amx.yaml:3: commands[0] "a": document: "AWS-RunShellScript": ` + shellsCode + `
-amx.yaml:4: commands[1] "b": document: "AWS-RunPowerShellScript": ` + shellsCode + `
-amx.yaml:5: commands[2] "c": document: "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript": ` + shellsCode + `
-amx.yaml:6: commands[3] "d": document: "arn:aws-cn:ssm:cn-north-1::document/aws-runpowershellscript": ` + shellsCode},
-	{"conditions that say nothing", `
-targets: # - key: tag:Role
-commands:
-  - cmd: a
-    match_labels: # env: prod
-    matchers:
-      # - severity="page"
-    targets:
-  - {cmd: b, match_labels: {}, matchers: [], targets: null}
-  - {cmd: c, match_labels: &none ~, matchers: *none, targets: []}
-`, `amx.yaml:2: targets: no value: give it a list, [] for none, or remove it
-amx.yaml:5: commands[0]: match_labels: no value: it would match every alert; give it one or remove it
-amx.yaml:6: commands[0]: matchers: no value: it would match every alert; give it one or remove it
-amx.yaml:8: commands[0]: targets: no value: give it a list, [] for none, or remove it
-amx.yaml:9: commands[1]: match_labels: no value: it would match every alert; give it one or remove it
-amx.yaml:9: commands[1]: matchers: no value: it would match every alert; give it one or remove it
-amx.yaml:9: commands[1]: targets: no value: give it a list, [] for none, or remove it
-amx.yaml:10: commands[2]: match_labels: no value: it would match every alert; give it one or remove it
-amx.yaml:10: commands[2]: matchers: no value: it would match every alert; give it one or remove it`},
 	{"what SSM would not take of an output", `
 commands:
   - {cmd: a, output: {s3_bucket: b, s3_prefix: "` + strings.Repeat("x", 501) + `"}}

@@ -3,8 +3,6 @@ package amx
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -21,16 +19,8 @@ func checkDocument(s string) error {
 	if !documentName().MatchString(s) {
 		return errors.New("want a document's name or ARN: 3 to 128 of the characters A-Z a-z 0-9 _ - . : /")
 	}
-	name := s[strings.LastIndexAny(s, ":/")+1:]
-	if slices.ContainsFunc(shellDocuments, func(d string) bool { return strings.EqualFold(d, name) }) {
-		return errors.New(`its parameters are a shell's code, in which nothing quotes a label: want "script" or "cmd", which quote them`)
-	}
 	return nil
 }
-
-// shellDocuments run their parameter as root's shell reads it. Others may do so
-// too, which only their authors know.
-var shellDocuments = []string{"AWS-RunShellScript", "AWS-RunPowerShellScript"}
 
 func checkVersion(s string) error {
 	if !documentVersion().MatchString(s) {

@@ -29,6 +29,9 @@ func render(t *template.Template, now time.Time, dot any) (string, error) {
 	var out bounded
 	t.Funcs(clock(now))
 	if err := t.Execute(&out, dot); err != nil {
+		if e, ok := errors.AsType[notPlainError](err); ok {
+			return "", e
+		}
 		return "", cleaned(err)
 	}
 	return out.String(), nil
@@ -70,14 +73,14 @@ func newDueData(d Data, a *Alert) dueData {
 }
 
 // ExpandArgs renders the command's arguments for a run over d.
-func (c *Command) ExpandArgs(d Data) ([]string, error) { return c.expand("args", c.Args, d) }
+func (c *Command) ExpandArgs(d Data) ([]string, error) { return c.expand("args", c.Args, d, false) }
 
 // ExpandParameters renders the parameters of the command's document for a run
-// over d.
+// over d. In those that are a shell's code a value that is not plain is an error.
 func (c *Command) ExpandParameters(d Data) (map[string][]string, error) {
 	parameters := make(map[string][]string, len(c.Parameters))
 	for _, name := range slices.Sorted(maps.Keys(c.Parameters)) {
-		values, err := c.expand("parameters: "+name, c.Parameters[name], d)
+		values, err := c.expand("parameters: "+name, c.Parameters[name], d, isShellDocument(c.Document))
 		if err != nil {
 			return nil, err
 		}
@@ -86,11 +89,14 @@ func (c *Command) ExpandParameters(d Data) (map[string][]string, error) {
 	return parameters, nil
 }
 
-func (c *Command) expand(key string, texts []string, d Data) ([]string, error) {
+func (c *Command) expand(key string, texts []string, d Data, plain bool) ([]string, error) {
 	values := make([]string, len(texts))
 	for i, text := range texts {
 		t, err := parseTemplate(text)
 		if err == nil {
+			if plain {
+				plainly(t)
+			}
 			values[i], err = render(t, d.now, d)
 		}
 		if err != nil {

@@ -18,26 +18,28 @@ func checkCalls(t *template.Template) error {
 		if defined.Tree == nil {
 			continue
 		}
-		if call := undefined(t, defined.Root); call != nil {
-			return fmt.Errorf("%d: template %q not defined: want its {{ define }} in the same value", call.Line, call.Name)
+		var missing *nodes.TemplateNode
+		each(defined.Root, func(node nodes.Node) {
+			if n, ok := node.(*nodes.TemplateNode); ok && missing == nil && t.Lookup(n.Name) == nil {
+				missing = n
+			}
+		})
+		if missing != nil {
+			return fmt.Errorf("%d: template %q not defined: want its {{ define }} in the same value", missing.Line, missing.Name)
 		}
 	}
 	return nil
 }
 
-// undefined is the first call in a list of nodes of what is not defined.
-func undefined(t *template.Template, list *nodes.ListNode) *nodes.TemplateNode {
+// each visits the nodes of a list, and of its branches.
+func each(list *nodes.ListNode, visit func(nodes.Node)) {
 	if list == nil {
-		return nil
+		return
 	}
 	for _, node := range list.Nodes {
+		visit(node)
 		var branch *nodes.BranchNode
 		switch n := node.(type) {
-		case *nodes.TemplateNode:
-			if t.Lookup(n.Name) == nil {
-				return n
-			}
-			continue
 		case *nodes.IfNode:
 			branch = &n.BranchNode
 		case *nodes.RangeNode:
@@ -47,11 +49,7 @@ func undefined(t *template.Template, list *nodes.ListNode) *nodes.TemplateNode {
 		default:
 			continue
 		}
-		for _, l := range []*nodes.ListNode{branch.List, branch.ElseList} {
-			if call := undefined(t, l); call != nil {
-				return call
-			}
-		}
+		each(branch.List, visit)
+		each(branch.ElseList, visit)
 	}
-	return nil
 }

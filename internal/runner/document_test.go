@@ -40,7 +40,7 @@ func TestADocumentIsGivenItsParameters(t *testing.T) {
 		Parameters                                                                    map[string][]string
 	}
 	n.wire.Calls("SendCommand")[0].Decode(t, &in)
-	if in.DocumentName != "AWS-RunShellScript" || in.DocumentVersion != "$DEFAULT" || !strings.HasSuffix(in.Comment, " 1/1 fix") ||
+	if in.DocumentName != "Acme-Shell" || in.DocumentVersion != "$DEFAULT" || !strings.HasSuffix(in.Comment, " 1/1 fix") ||
 		in.OutputS3BucketName != "logs" || in.OutputS3KeyPrefix != "amx" || fmt.Sprint(in.CloudWatchOutputConfig) != "map[CloudWatchLogGroupName:/amx/commands CloudWatchOutputEnabled:true]" {
 		t.Errorf("the request is %+v", in)
 	}
