@@ -210,7 +210,7 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 				continue
 			}
 			// Of the nodes of a run, some may be refused.
-			if r.Action == runner.ActionRefuse && (!strings.Contains(r.Reason, "node i-") || strings.Contains(r.Reason, nodeOf(fingerprint))) {
+			if r.Action == runner.ActionRefuse && (!strings.Contains(r.Reason, "node i-") || strings.Contains(r.Reason, nodeOf(fingerprint)) || strings.Contains(r.Reason, refusal)) {
 				return time.Time{}
 			}
 			told, full = true, full || r.Reason == string(ledger.SkipMax)
