@@ -54,7 +54,7 @@ func TestTheBuiltFunctionsUnderEveryFault(t *testing.T) {
 		shape  shape
 		alerts int // of a group
 	}{
-		{"by alert, with max", shape{perAlert: true, max: 8}, 1},
+		{"by alert, with max", shape{perAlert: true, max: 20}, 1},
 		{"by group, with retries", shape{retries: 1, wait: time.Second}, 5},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
