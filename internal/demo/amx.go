@@ -126,10 +126,12 @@ func (a *amx) find(ctx context.Context, match func(string) bool) (string, error)
 }
 
 // output is the lines that a run's command wrote. amx logs them before it logs
-// the run itself.
+// that the run is settled, and that it was sent before them.
 func (a *amx) output(ctx context.Context, r result) ([]string, error) {
 	decision := "run_id=" + r.RunID + " "
-	if _, err := a.find(ctx, func(line string) bool { return strings.Contains(line, decision) }); err != nil {
+	if _, err := a.find(ctx, func(line string) bool {
+		return strings.Contains(line, "msg=settled ") && strings.Contains(line, decision)
+	}); err != nil {
 		return nil, fmt.Errorf("waiting for the end of run %s: %w", r.RunID, err)
 	}
 	var lines []string
