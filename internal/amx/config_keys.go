@@ -183,11 +183,11 @@ func readRepeatAfter(r *reader, path string, n *yaml.Node, c *Command) {
 	c.RepeatAfter = d
 }
 
-// conditions reads what says which alerts a command acts on. There, nothing said
-// is most likely something forgotten, and would be all alerts.
+// conditions reads what says which alerts a command acts on. There, no value is
+// most likely one that is commented out, and would be all alerts; {} and [] say so.
 func conditions(read read[Command]) read[Command] {
 	return func(r *reader, path string, n *yaml.Node, c *Command) {
-		if isNull(n) || n.Kind != yaml.ScalarNode && len(n.Content) == 0 {
+		if isNull(n) {
 			r.fail(n.Line, path, "no value: it would match every alert; give it one or remove it")
 			return
 		}
