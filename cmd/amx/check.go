@@ -18,7 +18,7 @@ func (c *checkCmd) Run(io stdio) error {
 	for _, file := range c.Files {
 		cfg, err := loadConfig(file)
 		if err == nil && c.Lambda {
-			err = forLambda(file, cfg)
+			err = cfg.ForLambda()
 		}
 		if err != nil {
 			fmt.Fprintln(io.err, err)
@@ -31,14 +31,6 @@ func (c *checkCmd) Run(io stdio) error {
 		return errNo
 	}
 	return nil
-}
-
-// forLambda says what the functions would refuse, or could do nothing with.
-func forLambda(file string, cfg *amx.Config) error {
-	if len(cfg.Commands) == 0 {
-		return fmt.Errorf(`%s: no command to run: add one under "commands"`, file)
-	}
-	return cfg.RequireTargets()
 }
 
 func loadConfig(file string) (*amx.Config, error) {

@@ -63,7 +63,7 @@ func TestTheCommandLine(t *testing.T) {
 		{
 			"a file without commands, for the functions",
 			[]string{"check", "--lambda", none},
-			1, "", "none.yaml: no command to run: add one under \"commands\"\n",
+			1, "", "none.yaml: no commands: want a list under \"commands\"\n",
 		},
 		{
 			"a file without targets, for the functions",

@@ -1,10 +1,9 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -116,24 +115,10 @@ func (m *metrics) observe(cfg *amx.Config, cut bool, r app.Response, a runner.An
 	m.skipped.WithLabelValues("nomatch").Add(float64(unmatched(cfg, a)))
 }
 
-// unmatched is how many commands of cfg match nothing of what was answered so: a
-// command that matches has a result, or an error that names it.
+// unmatched is how many commands of cfg match nothing of what was answered so.
 func unmatched(cfg *amx.Config, a runner.Answer) (n int) {
-	met := map[string]bool{}
-	for _, r := range a.Results {
-		met[r.Command] = true
-	}
-	var all interface{ Unwrap() []error }
-	if errors.As(a.Err, &all) {
-		for _, err := range all.Unwrap() {
-			var name string
-			if _, err := fmt.Sscanf(err.Error(), "command %q:", &name); err == nil {
-				met[name] = true
-			}
-		}
-	}
 	for _, c := range cfg.Commands {
-		if !met[c.Name] {
+		if !slices.Contains(a.Matched, c.Name) {
 			n++
 		}
 	}

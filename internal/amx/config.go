@@ -30,8 +30,6 @@ const (
 // SIGKILL is the default ResolvedSignal, the one that SSM's CancelCommand sends.
 const SIGKILL = "SIGKILL"
 
-const defaultShell = "sh"
-
 // Command is one configured command. Exactly one of Cmd, Script and Document is
 // set.
 type Command struct {
@@ -93,7 +91,7 @@ func newCommand() *Command {
 		MaxConcurrency:  "50",
 		MaxErrors:       "0",
 		Platform:        "linux",
-		Shell:           defaultShell,
+		Shell:           "sh",
 		Timeout:         time.Hour,
 		DeliveryTimeout: 10 * time.Minute,
 		NotifyOnFailure: true,
@@ -122,9 +120,14 @@ func ParseConfig(name string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// RequireTargets returns an error for each command that has no targets, neither
-// its own nor the default. Only amx serve runs such a command, on its own host.
-func (c *Config) RequireTargets() error {
+// ForLambda returns what keeps a configuration from the functions: each command
+// that has no targets, neither its own nor the default, which only amx serve runs,
+// on its own host; and a file that says nothing of commands, which is most likely
+// one that somebody began to write, and would settle every notification.
+func (c *Config) ForLambda() error {
+	if c.Commands == nil {
+		return fmt.Errorf(`%s: no commands: want a list under "commands"`, c.file)
+	}
 	var errs []error
 	for i, cmd := range c.Commands {
 		if len(cmd.Targets) == 0 {

@@ -12,6 +12,9 @@ import (
 )
 
 func readCommands(r *reader, at string, n *yaml.Node, c *Config) {
+	if !isNull(n) {
+		c.Commands = []*Command{} // it says that there are none
+	}
 	for i, element := range r.elements(at, n) {
 		cmd := newCommand()
 		cmd.line = element.Line
@@ -85,9 +88,6 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	goesWith("document_version", "document")
 	goesWith("user", "cmd", "script") // a document has it among its parameters, or not at all
 	goesWith("working_directory", "cmd", "script")
-	if c.Shell != defaultShell && c.Platform == "linux" { // to say the default does no harm
-		goesWith("shell", "script")
-	}
 	for _, key := range []string{"shell", "user"} {
 		if c.Platform == "windows" && lines[key] != 0 {
 			r.fail(lines[key], at, `%q goes with platform "linux", not with "windows"`, key)

@@ -55,14 +55,6 @@ amx.yaml:7: commands[0] "d": "working_directory" goes with "cmd" or "script", no
 amx.yaml:8: commands[0] "d": resolved_signal: "SIGTERM": want SIGKILL, which is SSM's cancellation: there is no process to signal otherwise
 amx.yaml:10: commands[1]: "parameters" goes with "document", not with "cmd"
 amx.yaml:11: commands[1]: "document_version" goes with "document", not with "cmd"`},
-	{"a shell where none reads anything", `
-commands:
-  - {cmd: a, shell: bash}
-  - {name: b, document: Acme, shell: bash}
-  - {cmd: c, shell: sh}
-  - {name: d, script: x, shell: bash}
-`, `amx.yaml:3: commands[0]: "shell" goes with "script", not with "cmd"
-amx.yaml:4: commands[1] "b": "shell" goes with "script", not with "document"`},
 	{"what does not go with windows", `
 commands:
   - {cmd: c, platform: windows, shell: bash, user: nobody, resolved_signal: TERM}

@@ -1,6 +1,7 @@
 package amx
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -28,7 +29,7 @@ func TestConfigHasWhatTheFileSays(t *testing.T) {
 		Matchers:    []string{`severity=~"page|critical"`, `team!="dba"`},
 		Scope:       ScopeAlert,
 		Targets:     []Target{{"InstanceIds", []string{"{{ .Labels.instance_id }}"}}},
-		MaxTargets:  3, MaxConcurrency: "10%", MaxErrors: "1", Platform: "linux", Shell: "sh",
+		MaxTargets:  3, MaxConcurrency: "10%", MaxErrors: "1", Platform: "linux", Shell: "bash",
 		WorkingDirectory: "/srv", Timeout: 150 * time.Minute, DeliveryTimeout: 24 * time.Hour, Wait: &wait,
 		Retries: 2, RepeatAfter: 4 * time.Hour, IgnoreResolved: true, ResolvedSignal: "SIGTERM",
 	}
@@ -37,7 +38,7 @@ func TestConfigHasWhatTheFileSays(t *testing.T) {
 	if !reflect.DeepEqual(&got, want) {
 		t.Errorf("parsed\n%+v\nwant\n%+v", &got, want)
 	}
-	if s := c.Commands[1]; s.Script != "set -e\necho \"$AMX_LABEL_instance\"\n" || s.Name != "cleanup" || s.Shell != "bash" {
+	if s := c.Commands[1]; s.Script != "set -e\necho \"$AMX_LABEL_instance\"\n" || s.Name != "cleanup" {
 		t.Errorf("the script is %+v", s)
 	}
 }
@@ -125,15 +126,24 @@ commands:
 	}
 }
 
-func TestRequireTargets(t *testing.T) {
+func TestForLambda(t *testing.T) {
 	c := parse(t, "commands:\n  - cmd: echo\n  - name: two\n    cmd: echo\n    targets: [{key: tag:a, values: [b]}]\n  - cmd: ls\n")
 	want := `amx.yaml:2: commands[0] "echo": no targets: add "targets" to it, or to the file as the default
 amx.yaml:6: commands[2] "ls": no targets: add "targets" to it, or to the file as the default`
-	if err := c.RequireTargets(); err == nil || err.Error() != want {
+	if err := c.ForLambda(); err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
-	if err := parse(t, "targets: [{key: tag:a, values: [b]}]\ncommands: [{cmd: ls}]").RequireTargets(); err != nil {
+	if err := parse(t, "targets: [{key: tag:a, values: [b]}]\ncommands: [{cmd: ls}]").ForLambda(); err != nil {
 		t.Errorf("with a default: %v", err)
+	}
+	for text, want := range map[string]string{
+		"# commands:\n":  `amx.yaml: no commands: want a list under "commands"`,
+		"verbose: true":  `amx.yaml: no commands: want a list under "commands"`,
+		"commands: []\n": "<nil>",
+	} {
+		if err := parse(t, text).ForLambda(); fmt.Sprint(err) != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
 	}
 }
 

@@ -53,17 +53,13 @@ func newConfiguration(ctx context.Context, env Getenv, source string, client par
 }
 
 // parseConfig reads and checks a configuration for Lambda. An error says which
-// it is. One without a command is most likely a parameter that somebody began to
-// write: it would answer every notification with 200.
+// it is.
 func parseConfig(name string, text []byte) (*amx.Config, error) {
 	config, err := amx.ParseConfig(name, text)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case len(config.Commands) == 0:
-		return nil, fmt.Errorf(`%s: no commands: want at least one under "commands"`, name)
 	}
-	return config, config.RequireTargets()
+	return config, config.ForLambda()
 }
 
 func (c *configuration) current() *amx.Config {

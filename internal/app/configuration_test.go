@@ -83,7 +83,7 @@ func TestAConfigurationInParameterStoreIsReadAgainAfterAMinute(t *testing.T) {
 	after(time.Minute, 1, "second", `no targets`, "wrong")
 
 	client.text = "# commands: later\n"
-	after(time.Minute, 1, "second", `"error":"ssm:/amx/s/config: no commands: want at least one under \"commands\""`, "wrong")
+	after(time.Minute, 1, "second", `"error":"ssm:/amx/s/config: no commands: want a list under \"commands\""`, "wrong")
 
 	client.err = errors.New("connection reset")
 	after(time.Minute, 1, "second", `GetParameter \"/amx/s/config\": connection reset`, "unreadable")
@@ -95,7 +95,7 @@ func TestAConfigurationInParameterStoreIsReadAgainAfterAMinute(t *testing.T) {
 func TestAFunctionDoesNotBeginWithoutACommand(t *testing.T) {
 	for _, text := range []string{"", "# nothing yet\n", "commands: []", "targets: []"} {
 		_, err := newConfiguration(t.Context(), func(string) string { return "" }, "ssm:/amx/s/config", &configStub{text: text}, nil, nil)
-		if want := `ssm:/amx/s/config: no commands: want at least one under "commands"`; err == nil || err.Error() != want {
+		if want := `ssm:/amx/s/config: no commands: want a list under "commands"`; err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", text, err, want)
 		}
 	}

@@ -62,6 +62,8 @@ func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, o
 		Log:    log,
 		Window: s.listLag,
 		Wait:   webhookWait,
+
+		MaxEntry: dynamo.MaxEntry,
 	}
 	return c, nil
 }

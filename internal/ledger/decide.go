@@ -237,13 +237,13 @@ func step(steps *[]Step, reason Reason, run string, a *amx.Alert) {
 	(*steps)[i].Alerts = append((*steps)[i].Alerts, *a)
 }
 
-// Holds says that the entry takes the run that is due, and does not grow past
-// [MaxSize] with it.
-func (e *Entry) Holds(d Due, r Run, now time.Time) bool {
+// Holds says that the entry takes the run that is due, and does not grow past a
+// size with it: that of its encoding, in bytes.
+func (e *Entry) Holds(d Due, r Run, now time.Time, size int) bool {
 	with := Entry{Episodes: slices.Clone(e.Episodes), Resolves: slices.Clone(e.Resolves), Runs: slices.Clone(e.Runs)}
 	with.Claim(d, r, now)
 	value, _ := with.Encode()
-	return len(value) <= MaxSize
+	return len(value) <= size
 }
 
 // Claim enters a run for the alerts that are due, before it is sent.

@@ -11,12 +11,6 @@ import (
 // while its run may not have: far longer than any queue holds back a delivery.
 const Keep = 7 * 24 * time.Hour
 
-// MaxSize is the size, in bytes of its encoding, up to which an entry takes new
-// runs. What ends them is written past it too: an episode's end and its resolve
-// are about as long as the episode, so that an entry at this size still fits into
-// DynamoDB's 400 KB, gzipped to a quarter, when all of its alerts have resolved.
-const MaxSize = 700 << 10
-
 // KeepOpen is how long an episode whose resolve never comes is kept after the
 // last firing of it that was seen. Alertmanager repeats a firing group every
 // repeat_interval, 4 h unless it is set.

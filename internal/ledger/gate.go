@@ -15,7 +15,8 @@ type Gate struct {
 
 // A Slot is taken before the run is claimed, so that whoever finds a claim in an
 // entry and sends it finds its slot taken too. It is free when the run is over,
-// or when its lease has ended and the entry has no such run. A cancellation that
+// or when its lease has ended and the entry has no such run, or has of it only
+// what is still to be sent, for which a slot is taken again. A cancellation that
 // was accepted frees nothing: the end does.
 type Slot struct {
 	Run    string    `json:"run"`
@@ -52,9 +53,11 @@ func (g *Gate) Encode() (value []byte, expires time.Time) {
 }
 
 // Take takes a slot, and says whether there was one. A run that has one keeps
-// it.
+// it, under the lease of who asks.
 func (g *Gate) Take(s Slot, limit int) bool {
-	if slices.ContainsFunc(g.Slots, func(o Slot) bool { return o.Run == s.Run }) {
+	if i := slices.IndexFunc(g.Slots, func(o Slot) bool { return o.Run == s.Run }); i >= 0 {
+		s.Lease = later(s.Lease, g.Slots[i].Lease)
+		g.Slots[i] = s
 		return true
 	}
 	if len(g.Slots) >= limit {
@@ -64,6 +67,11 @@ func (g *Gate) Take(s Slot, limit int) bool {
 	return true
 }
 
+// Has says that the run has a slot.
+func (g *Gate) Has(run string) bool {
+	return slices.ContainsFunc(g.Slots, func(s Slot) bool { return s.Run == run })
+}
+
 // Free gives up the slots of these runs.
 func (g *Gate) Free(runs ...string) {
 	g.Slots = slices.DeleteFunc(g.Slots, func(s Slot) bool { return slices.Contains(runs, s.Run) })
@@ -71,8 +79,12 @@ func (g *Gate) Free(runs ...string) {
 
 // Free says that the slot is free, by what the run's entry has of it.
 func (s *Slot) Free(e *Entry, now time.Time, process string) bool {
-	if r := e.Run(s.Run); r != nil {
-		return r.Over()
+	switch r := e.Run(s.Run); {
+	case r == nil:
+	case r.Over():
+		return true
+	case !r.idle(now, process):
+		return false
 	}
 	return now.After(s.Lease) || process != "" && !ownedBy(s.Holder, process)
 }

@@ -11,6 +11,12 @@ func (r *Run) toStop() bool {
 	return r.CancelAsked && !r.Over() && (r.Unsure || r.NeedsLook() || len(r.Uncancelled()) > 0)
 }
 
+// idle says that nothing of the run goes on or can come, but for a part that is
+// still to be sent.
+func (r *Run) idle(now time.Time, process string) bool {
+	return !r.CancelAsked && !r.live(now, process) && !r.Unsure && !r.NeedsLook() && len(r.Uncancelled()) == 0
+}
+
 // Over says that the run has ended, and that nothing of it can still come.
 func (r *Run) Over() bool { return r.Outcome != nil && !r.Unsure }
 
@@ -166,23 +172,6 @@ func (e *Entry) Merge(id string, chunk int, command Found) {
 	}
 }
 
-// GiveUp ends the wanting of what was never sent of a run that nobody is sending
-// and whose time is up: it would else never be over.
-func (e *Entry) GiveUp(id string, now time.Time, process string) {
-	r := e.Run(id)
-	if r == nil || r.live(now, process) || r.Unsure || !now.After(r.Until) {
-		return
-	}
-	for _, i := range r.Missing() {
-		c := &r.Chunks[i]
-		if rest, _ := r.Rest(i); c.Unsent && rest != nil {
-			c.Without = append(c.Without, rest...)
-		} else if c.Unsent {
-			c.Refused = true
-		}
-	}
-}
-
 // dropUnsent takes a run of which nothing was sent out of the entry: no attempt
 // is used, and its episodes are again what they were before it.
 func (e *Entry) dropUnsent(r *Run) *Run {
@@ -203,14 +192,15 @@ func (e *Entry) dropUnsent(r *Run) *Run {
 // Renew claims a run whose sender is gone, so that its missing chunks can be
 // sent. It must be written on the version that was read before the look, so
 // that a cancel asked meanwhile is not missed. A chunk that may have been sent
-// makes the run unsure in the same write.
-func (e *Entry) Renew(id, holder string, lease, now time.Time, process string) bool {
+// makes the run unsure in the same write. What is sent now may run until the time
+// given.
+func (e *Entry) Renew(id, holder string, lease, until, now time.Time, process string) bool {
 	r := e.Run(id)
 	if r == nil || r.CancelAsked || r.live(now, process) && r.Holder != holder {
 		return false
 	}
 	r.Unsure = r.Unsure || r.NeedsLook()
-	r.Holder, r.Lease = holder, later(r.Lease, lease)
+	r.Holder, r.Lease, r.Until = holder, later(r.Lease, lease), later(r.Until, until)
 	for _, i := range r.Missing() {
 		r.Chunks[i].Unsent = false
 	}

@@ -117,7 +117,7 @@ func TestUnsureRuns(t *testing.T) {
 		{"a claim is not renewed while it is live", []line{
 			{renews("r1", 2*m), "r1 claimed unsure ?"},
 			{func(s *teller) string {
-				if s.entry.Renew("r1", "/another", at(5*m), at(2*m+lease), "") {
+				if s.entry.Renew("r1", "/another", at(5*m), at(d), at(2*m+lease), "") {
 					return "renewed"
 				}
 				return "no"

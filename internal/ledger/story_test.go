@@ -181,7 +181,7 @@ func looks(run string, d time.Duration, found ...string) event {
 func renews(run string, d time.Duration) event {
 	return func(s *teller) string {
 		s.now = d
-		if !s.entry.Renew(run, s.process+"/renewer of "+run, at(d+lease), at(d), s.process) {
+		if !s.entry.Renew(run, s.process+"/renewer of "+run, at(d+lease), at(d+time.Hour), at(d), s.process) {
 			return "no"
 		}
 		return describe(s.entry.Run(run))

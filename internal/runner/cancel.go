@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -15,6 +16,9 @@ import (
 // pollLedger is the pause between two reads of an entry that another delivery
 // is about to write.
 const pollLedger = 100 * time.Millisecond
+
+// cancelsFirst is how long the sends of a message wait for its cancellations.
+const cancelsFirst = 2 * time.Second
 
 // settleCancel is how long a cancellation's caller waits to hear that the
 // command is gone, and not only asked to go.
@@ -45,11 +49,16 @@ func (t *task) cancel(ctx context.Context, step ledger.Step, alerts []string) {
 		case err != nil:
 			t.unsettled(t.command.Name, fmt.Errorf("cancelling run %s: %w", step.Run, err))
 			return
-		case again && t.now().After(patience):
+		case !again && r == nil:
+			t.skip(ledger.SkipWasCancelled, step.Run, alerts)
+			return
+		case !again && t.cancelled(ctx, r, step.Reason, alerts):
+			return
+		case t.now().After(patience):
 			t.unsettled(t.command.Name, fmt.Errorf("cancelling run %s: it is being sent by another delivery", step.Run))
 			return
-		case again:
-			err := sleep(ctx, pollLedger)
+		default:
+			err := sleep(ctx, pollLedger, nil)
 			if err == nil {
 				t.updates.Lock()
 				err = t.reread(ctx, 0)
@@ -59,12 +68,6 @@ func (t *task) cancel(ctx context.Context, step ledger.Step, alerts []string) {
 				t.unsettled(t.command.Name, fmt.Errorf("cancelling run %s: %w", step.Run, err))
 				return
 			}
-		case r == nil:
-			t.skip(ledger.SkipWasCancelled, step.Run, alerts)
-			return
-		default:
-			t.cancelled(ctx, r, step.Reason, alerts)
-			return
 		}
 	}
 }
@@ -83,19 +86,14 @@ func (t *task) tryCancel(ctx context.Context, run string) (r *ledger.Run, again 
 			return nil, false, err
 		}
 	}
-	if t.command.ResolvedSignal != sigkill && !r.Unsure && !r.NeedsLook() && len(r.Uncancelled()) > 0 {
-		// What is over is not signalled: its node may be gone.
-		if state, err := t.state(ctx, r, ask(r)); err != nil {
-			return nil, false, err
-		} else if state.Over {
-			known, err := t.finish(ctx, r, state, true)
-			if err == nil {
-				r, err = t.run(run)
-			}
-			return r, !known, err
+	done, over, err := t.stop(ctx, r)
+	if over != nil {
+		known, err := t.finish(ctx, r, over, true)
+		if err == nil {
+			r, err = t.run(run)
 		}
+		return r, !known, err
 	}
-	done, err := t.stop(ctx, r)
 	entry, recordErr := t.update(ctx, func(e *ledger.Entry) { e.Done(run, done) })
 	if err = errors.Join(err, recordErr); err != nil {
 		return nil, false, err
@@ -126,17 +124,26 @@ func (t *task) run(id string) (*ledger.Run, error) {
 }
 
 // stop cancels or signals what is known of the run, and answers the commands
-// for which that was accepted.
-func (t *task) stop(ctx context.Context, r *ledger.Run) (done []string, err error) {
+// for which that was accepted; or its state, where it turns out to be over and is
+// not signalled, because its node may be gone.
+func (t *task) stop(ctx context.Context, r *ledger.Run) (done []string, over *ssmexec.State, err error) {
 	ids := r.Uncancelled()
 	if len(ids) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if t.command.ResolvedSignal != sigkill {
-		if err := t.signal(ctx, r); err != nil {
-			return nil, err
+		state, err := t.state(ctx, r, ask(r))
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case !state.Over:
+			if err := t.signal(ctx, r, state); err != nil {
+				return nil, nil, err
+			}
+		case !r.Unsure && !r.NeedsLook():
+			return nil, state, nil
 		}
-		return ids, nil
+		return ids, nil, nil
 	}
 	for _, id := range ids {
 		if cancelErr := t.Exec.Cancel(ctx, id); cancelErr != nil {
@@ -149,39 +156,51 @@ func (t *task) stop(ctx context.Context, r *ledger.Run) (done []string, err erro
 		}
 		done = append(done, id)
 	}
-	return done, err
+	return done, nil, err
 }
 
 // signal signals a run's process wherever it may still run or begin. SSM sends
 // nothing to a node that it has lost; there the run's commands are cancelled, for
 // when it comes back.
-func (t *task) signal(ctx context.Context, r *ledger.Run) error {
-	state, err := t.state(ctx, r, ask(r))
-	if err != nil || state.Over {
-		return err
-	}
+func (t *task) signal(ctx context.Context, r *ledger.Run, state *ssmexec.State) error {
 	targets := signalled(r, state)
 	if len(targets) == 0 {
 		return errors.New("SSM does not say yet where it runs")
 	}
 	refused, err := t.Exec.Signal(ctx, ssmexec.Signal{Command: t.command, Entry: t.entry, Run: r.ID, Targets: targets})
-	for _, id := range r.Commands() {
-		nodes := slices.DeleteFunc(slices.Clone(refused), func(node string) bool {
-			return !slices.ContainsFunc(state.Invocations, func(i ssmexec.Invocation) bool { return i.CommandID == id && i.Node == node })
-		})
-		if len(nodes) > 0 {
-			err = errors.Join(err, t.Exec.Cancel(ctx, id, nodes...))
+	if len(refused) == 0 {
+		return err
+	}
+	// A command is cancelled as a whole where it has no other node that goes on.
+	for _, id := range r.Uncancelled() {
+		var goesOn []string
+		for _, i := range state.Invocations {
+			if i.CommandID == id && !ssmexec.Terminal(i.Status) {
+				goesOn = append(goesOn, i.Node)
+			}
 		}
+		lost := slices.DeleteFunc(slices.Clone(goesOn), func(node string) bool { return !slices.Contains(refused, node) })
+		switch {
+		case len(lost) == 0:
+		case len(lost) == len(goesOn):
+			err = errors.Join(err, t.Exec.Cancel(ctx, id))
+		default:
+			err = errors.Join(err, t.Exec.Cancel(ctx, id, lost...))
+		}
+		refused = slices.DeleteFunc(refused, func(node string) bool { return slices.Contains(lost, node) })
+	}
+	if len(refused) > 0 {
+		err = errors.Join(err, fmt.Errorf("SSM has lost node %s, and lists nothing there to cancel", strings.Join(refused, ", node ")))
 	}
 	return err
 }
 
-// signalled is the recorded nodes of a run, or those that SSM lists for its
-// commands where they are not named, without those on which it is over.
+// signalled is the nodes that a run's commands were sent to, or those that SSM
+// lists for them where they are not named, without those on which it is over.
 func signalled(r *ledger.Run, state *ssmexec.State) []ledger.Target {
 	var nodes []string
-	for i := range r.Chunks {
-		nodes = append(nodes, r.Nodes(i)...)
+	for _, a := range ask(r) {
+		nodes = append(nodes, a.Nodes...)
 	}
 	over := map[string]bool{}
 	for _, i := range state.Invocations {
@@ -198,15 +217,16 @@ func signalled(r *ledger.Run, state *ssmexec.State) []ledger.Target {
 }
 
 // cancelled reports a run that is stopped: what SSM says of it by now, where the
-// caller waits to hear it.
-func (t *task) cancelled(ctx context.Context, r *ledger.Run, reason ledger.Reason, alerts []string) {
+// caller waits to hear it. It is false where another command turns out to run in
+// the place of one, and is to be stopped too.
+func (t *task) cancelled(ctx context.Context, r *ledger.Run, reason ledger.Reason, alerts []string) bool {
 	result := Result{
 		Command: t.command.Name, Action: ActionCancel, RunID: r.ID, CommandIDs: r.Commands(), Alerts: alerts,
 	}
 	if r.Over() {
 		result.Action, result.Reason, result.Status = ActionSkip, string(ledger.SkipEnded), r.Outcome.Status
 		t.settle(result)
-		return
+		return true
 	}
 	state := &ssmexec.State{}
 	if t.waits {
@@ -218,8 +238,12 @@ func (t *task) cancelled(ctx context.Context, r *ledger.Run, reason ledger.Reaso
 	}
 	if state.Over && state.Status != "Cancelled" {
 		// It had ended by itself, or in its own way after a signal.
-		if _, err := t.finish(ctx, r, state, true); err != nil {
+		known, err := t.finish(ctx, r, state, true)
+		switch {
+		case err != nil:
 			t.Log.WarnContext(ctx, "the outcome is not recorded", "command", t.command.Name, "run_id", r.ID, "error", err.Error())
+		case !known:
+			return false
 		}
 	}
 	result.Status = state.Status
@@ -234,4 +258,5 @@ func (t *task) cancelled(ctx context.Context, r *ledger.Run, reason ledger.Reaso
 		result.Reason = fmt.Sprintf("%s: cancel requested", reason)
 	}
 	t.settle(result)
+	return true
 }

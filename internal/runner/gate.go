@@ -32,17 +32,14 @@ func (g *gates) lock(command string) (unlock func()) {
 	return l.Unlock
 }
 
-// take takes a slot of the command's gate for a run that is about to be
-// claimed. A full gate is first asked whether all who hold it still run; then
-// the answer is no, for all runs of the delivery.
+// take takes a slot of the command's gate for a run that is about to be claimed,
+// or claimed again. A full gate is first asked whether all who hold it still run;
+// then the answer is no, for all runs of the delivery.
 func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 	if t.command.Max <= 0 {
 		return true, nil
 	}
 	defer t.gates.lock(t.command.Name)()
-	if t.isFull() {
-		return false, nil
-	}
 	record := t.gate
 	slot := ledger.Slot{Run: run, Entry: t.entry, Holder: t.holder, Lease: t.lease}
 	refreshed := false
@@ -52,6 +49,8 @@ func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 			return false, err
 		}
 		switch {
+		case t.isFull() && !gate.Has(run):
+			return false, nil
 		case gate.Take(slot, t.command.Max):
 			err = t.Store.Put(ctx, t.encodeGate(*record, gate))
 			if err == nil {
@@ -62,7 +61,7 @@ func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 			if conflicts++; !errors.Is(err, ledger.ErrConflict) || conflicts > tries {
 				return false, fmt.Errorf("writing the gate of max: %w", err)
 			}
-			if err := sleep(ctx, t.jitter(time.Duration(conflicts)*20*time.Millisecond)); err != nil {
+			if err := sleep(ctx, t.jitter(time.Duration(conflicts)*20*time.Millisecond), nil); err != nil {
 				return false, fmt.Errorf("writing the gate of max: %w", err)
 			}
 		case refreshed:

@@ -42,8 +42,8 @@ func (t *task) report(ctx context.Context, s *sending) {
 	t.settle(result)
 }
 
-// cancelAsked says that a run was ended by its resolve, and not by itself, by somebody
-// in SSM's console, or because amx serve was stopped. It is not run again either
+// cancelAsked says that a run's resolve has come: it was ended by that, and not by
+// somebody in SSM's console, or because amx serve was stopped. It is not run again either
 // way; but in the other case whoever sent the alert must hear that it had no
 // effect.
 func (t *task) cancelAsked(ctx context.Context, run string) bool {
@@ -216,5 +216,9 @@ func (t *task) stopFound(ctx context.Context, f ssmexec.Found) (how string, err 
 	if len(f.Nodes) > 0 {
 		r.Targets = []ledger.Target{{Key: amx.KeyInstanceIDs, Values: f.Nodes}}
 	}
-	return t.command.ResolvedSignal + " sent", t.signal(ctx, r)
+	state, err := t.Exec.State(ctx, ask(r))
+	if err != nil || state.Over {
+		return "its run is over", err
+	}
+	return t.command.ResolvedSignal + " sent", t.signal(ctx, r, state)
 }

@@ -99,10 +99,15 @@ func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error
 				return false, err
 			}
 		}
-		switch {
+		switch taken, err := t.take(ctx, s.run); {
+		case err != nil:
+			return false, err
+		case !taken:
+			t.skip(ledger.SkipMax, s.run, fingerprints(s.alerts))
+			return false, nil
 		case t.now().After(t.claims):
 			return false, errNoTime
-		case !entry.Renew(s.run, t.holder, t.lease, t.now(), t.Process):
+		case !entry.Renew(s.run, t.holder, t.lease, t.until(), t.now(), t.Process):
 			return true, nil
 		}
 	}
@@ -136,7 +141,7 @@ func (t *task) waitFor(ctx context.Context, steps []ledger.Step, patience time.T
 	if len(steps) == 0 {
 		return nil
 	}
-	if t.now().After(patience) || sleep(ctx, pollLedger) != nil {
+	if t.now().After(patience) || sleep(ctx, pollLedger, nil) != nil {
 		t.unsettled(t.command.Name, fmt.Errorf("run %s is being sent by another delivery", steps[0].Run))
 		return nil
 	}
@@ -167,19 +172,16 @@ func (t *task) refresh(ctx context.Context, r *ledger.Run) (err error) {
 			return err
 		}
 	}
-	if len(r.Missing()) > 0 {
-		entry, err := t.update(ctx, func(e *ledger.Entry) { e.GiveUp(r.ID, t.now(), t.Process) })
-		if err != nil {
-			return err
-		}
-		if r = entry.Run(r.ID); r == nil || len(r.Missing()) > 0 {
-			return nil // it is not over: the rest of it is still to be sent
-		}
-	}
 	state, err := t.state(ctx, r, ask(r))
-	if err == nil && state.Over {
-		_, err = t.finish(ctx, r, state, true)
+	if err != nil || !state.Over {
+		return err
 	}
+	if len(r.Missing()) > 0 && len(unknownOwners(r, state)) == 0 {
+		// What was sent is over; the rest is still to be sent.
+		_, err = t.update(ctx, func(e *ledger.Entry) { e.Done(r.ID, r.Commands()) })
+		return err
+	}
+	_, err = t.finish(ctx, r, state, true)
 	return err
 }
 

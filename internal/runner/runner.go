@@ -44,15 +44,16 @@ const (
 
 // A Runner handles deliveries. All fields but the marked ones are required.
 type Runner struct {
-	Config  func() *amx.Config // as it is now
-	Store   ledger.Store
-	Exec    *ssmexec.Executor
-	Log     *slog.Logger
-	Process string           // optional: owns the ledger alone under this name (amx serve)
-	Window  time.Duration    // by how much SSM's list of commands may lag a send
-	Wait    time.Duration    // for commands without `wait`: how long a caller waits; negative: to the command's end
-	Now     func() time.Time // optional: time.Now
-	Random  io.Reader        // optional: crypto/rand.Reader
+	Config   func() *amx.Config // as it is now
+	Store    ledger.Store
+	Exec     *ssmexec.Executor
+	Log      *slog.Logger
+	Process  string           // optional: owns the ledger alone under this name (amx serve)
+	Window   time.Duration    // by how much SSM's list of commands may lag a send
+	Wait     time.Duration    // for commands without `wait`: how long a caller waits; negative: to the command's end
+	MaxEntry int              // optional: the size up to which an entry of the ledger takes new runs
+	Now      func() time.Time // optional: time.Now
+	Random   io.Reader        // optional: crypto/rand.Reader
 
 	gates gates
 }
@@ -60,6 +61,7 @@ type Runner struct {
 // An Answer is what became of a delivery.
 type Answer struct {
 	Results []Result
+	Matched []string // the commands that match an alert of the message, in the order of the configuration
 	// Err is not nil where at least one action is unsettled and sending again
 	// is right.
 	Err error
@@ -126,6 +128,10 @@ func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer 
 		r.Log.InfoContext(ctx, "no command matches", "receiver", m.Receiver, "alerts", len(m.Alerts))
 		return Answer{Results: []Result{}}
 	}
+	matched := make([]string, len(tasks))
+	for i, t := range tasks {
+		matched[i] = t.command.Name
+	}
 	if err := d.read(acts, tasks); err != nil {
 		parallel(tasks, func(t *task) { t.withoutLedger(acts, t.alerts, err) })
 	} else {
@@ -142,7 +148,9 @@ func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer 
 		runs = append(runs, t.sent...)
 	}
 	parallel(runs, func(s *sending) { s.task.report(outcomes, s) })
-	return d.answer(ctx)
+	a := d.answer(ctx)
+	a.Matched = slices.Compact(matched)
+	return a
 }
 
 // read gets the entries of all tasks, and their commands' gates, in one trip.

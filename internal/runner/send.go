@@ -58,7 +58,7 @@ func (t *task) claim(ctx context.Context, entry *ledger.Entry, due []ledger.Due)
 				Command: t.command.Name, Action: ActionRefuse, Reason: err.Error(), Alerts: fingerprints(d.Alerts),
 			})
 			continue
-		case !entry.Holds(d, run, t.now()):
+		case t.MaxEntry > 0 && !entry.Holds(d, run, t.now(), t.MaxEntry):
 			t.unused = append(t.unused, s.run)
 			c.errs = append(c.errs, errFull)
 			continue
@@ -101,10 +101,13 @@ func (t *task) render(ctx context.Context, entry *ledger.Entry, d ledger.Due) (*
 	}
 	run := ledger.Run{
 		ID: id, Holder: t.holder, Lease: t.lease, Targets: targets, Chunks: make([]ledger.Chunk, len(inputs)),
-		Until: now.Add(t.command.DeliveryTimeout + t.command.Timeout), Slot: t.command.Max > 0,
+		Until: t.until(), Slot: t.command.Max > 0,
 	}
 	return &sending{task: t, run: id, reason: d.Reason, alerts: d.Alerts, inputs: inputs}, run, nil
 }
+
+// until is when what is sent now is over at the latest, as far as SSM can tell.
+func (t *task) until() time.Time { return t.now().Add(t.command.DeliveryTimeout + t.command.Timeout) }
 
 // runID makes a run ID, or takes one that has its slot of the gate already.
 func (t *task) runID(now time.Time) (string, error) {

@@ -108,14 +108,16 @@ func (t *task) act(ctx context.Context) {
 		for _, s := range plan.Skips {
 			t.skip(s.Reason, s.Run, s.Alerts)
 		}
-		var acts []func()
-		for _, s := range plan.Cancels {
-			acts = append(acts, func() { t.cancel(ctx, s, fingerprints(s.Alerts)) })
-		}
-		for _, s := range claimed {
-			acts = append(acts, func() { t.send(ctx, s) })
-		}
-		parallel(acts, func(act func()) { act() })
+		cancelled := make(chan struct{})
+		go func() {
+			defer close(cancelled)
+			parallel(plan.Cancels, func(s ledger.Step) { t.cancel(ctx, s, fingerprints(s.Alerts)) })
+		}()
+		// What is resolved ends before what fires begins; but a cancellation that
+		// hangs does not keep a claim from being sent.
+		_ = sleep(ctx, cancelsFirst, cancelled)
+		parallel(claimed, func(s *sending) { t.send(ctx, s) })
+		<-cancelled
 		pending = t.waitFor(ctx, plan.Waits, patience)
 		for _, s := range plan.Adopts {
 			pending = append(pending, t.adopt(ctx, entry, s)...)
@@ -218,7 +220,7 @@ func (t *task) write(ctx context.Context, r ledger.Record, e *ledger.Entry) (led
 // conflicts and is jittered, so that two deliveries do not keep meeting.
 func (t *task) reread(ctx context.Context, conflicts int) error {
 	if conflicts > 0 {
-		if err := sleep(ctx, t.jitter(time.Duration(conflicts)*20*time.Millisecond)); err != nil {
+		if err := sleep(ctx, t.jitter(time.Duration(conflicts)*20*time.Millisecond), nil); err != nil {
 			return fmt.Errorf("reading the ledger again: %w", err)
 		}
 	}
@@ -287,11 +289,14 @@ func newTurn() turn    { return make(turn, 1) }
 func (t turn) Lock()   { t <- struct{}{} }
 func (t turn) Unlock() { <-t }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// sleep waits, or says that ctx ended first. What is closed on wake ends it early.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return nil
+	case <-wake:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -21,6 +21,7 @@ import (
 type cloud struct {
 	lag    time.Duration                                      // by how much SSM's lists lag a send
 	lags   func(c *command) time.Duration                     // the same for each command by itself
+	shows  func(c *command) time.Duration                     // by how much the list of invocations lags it; nil: not
 	reach  func(c *command) time.Duration                     // from a send to its nodes; nil: a moment
 	lasts  func(c *command, node string) (time.Duration, int) // how long a command runs, and its exit code; nil: a second, and well
 	obeys  func(c *command) time.Duration                     // from an accepted cancellation to the nodes; nil: a moment

@@ -158,18 +158,61 @@ func TestARunThatWasNeverWholeGivesUpItsSlot(t *testing.T) {
 				}
 			})
 		})
-		t.Run(tt.name+", and its alerts never come again", func(t *testing.T) {
+		t.Run(tt.name+", and its alerts fire on", func(t *testing.T) {
 			in(t, chunked()+"    max: 1\n", func(w *world) {
-				w.sandbox("A", map[string]fate{"SendCommand of chunk 1": tt.fate}).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+				w.cloud.lasts = func(*command, string) (time.Duration, int) { return 10 * time.Minute, 0 }
+				first := message(w.fires("a", 0), w.fires("b", 0))
+				w.sandbox("A", map[string]fate{"SendCommand of chunk 1": tt.fate}).deliver(w.T, first)
+				w.until(5 * time.Minute) // what was sent still runs
+				w.expect(w.sandbox("X", nil), other(w, 5*time.Minute), "skip x y: max: as many runs as may be are running")
 				w.until(time.Hour)
-				w.expect(w.sandbox("X", nil), other(w, time.Hour), "skip x y: max: as many runs as may be are running")
-				w.until(24 * time.Hour)
-				if got := says(w.sandbox("Y", nil).deliver(w.T, other(w, 24*time.Hour))); !strings.HasPrefix(got, "run x y: firing c") {
+				if got := says(w.sandbox("Y", nil).deliver(w.T, other(w, time.Hour))); !strings.HasPrefix(got, "run x y: firing c") {
 					w.Errorf("the other group was answered %s", got)
 				}
+				// The part takes a slot again, and is not lost.
+				w.expect(w.sandbox("B", nil), first, "skip a b: max: as many runs as may be are running")
+				w.until(4 * time.Hour)
+				if got := says(w.sandbox("C", nil).deliver(w.T, first)); !strings.HasPrefix(got, "run a b: claimed before and not sent c") {
+					w.Errorf("the part that was left was answered %s", got)
+				}
+				time.Sleep(time.Minute)
+				w.ran(51 + 51)
 			})
 		})
 	}
+}
+
+// What is sent late has its time from then on: it is not taken for forgotten.
+func TestAPartThatIsSentLateIsNotForgotten(t *testing.T) {
+	in(t, chunked(), func(w *world) {
+		w.cloud.lasts = forHours
+		both := message(w.fires("a", 0), w.fires("b", 0))
+		w.sandbox("A", map[string]fate{"SendCommand of chunk 1": {err: apiError("AccessDeniedException")}}).deliver(w.T, both)
+		w.until(2 * time.Hour)
+		w.cloud.lag, w.cloud.shows = 100*time.Second, func(*command) time.Duration { return 100 * time.Second }
+		w.expect(w.sandbox("B", nil), both, "run a b: claimed before and not sent c0 c1")
+		time.Sleep(10 * time.Second)
+		end := message(w.resolves("a", 0, 2*time.Hour), w.resolves("b", 0, 2*time.Hour))
+		w.expect(w.sandbox("R", map[string]fate{"CancelCommand": {err: apiError("ThrottlingException")}}), end, "500")
+		time.Sleep(10 * time.Minute)
+		w.sandbox("R2", nil).deliver(w.T, end)
+		time.Sleep(time.Second)
+		w.nothingRuns()
+	})
+}
+
+// What is resolved ends before what fires begins, where one message says both.
+func TestInOneMessageResolvesGoFirst(t *testing.T) {
+	in(t, strings.Replace(group, "{{ .Labels.node }}", "i-00000001", 1), func(w *world) {
+		w.cloud.lasts = forHours
+		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+		w.until(time.Minute)
+		w.sandbox("B", map[string]fate{"CancelCommand": {takes: 800 * time.Millisecond}}).deliver(w.T, message(w.resolves("a", 0, 30*time.Second), w.fires("b", 40*time.Second)))
+		time.Sleep(time.Second)
+		if p := w.cloud.passes; len(p) != 2 || p[0].ended.IsZero() || p[1].started.Before(p[0].ended) {
+			w.Errorf("the second began before the first had ended: %v", p)
+		}
+	})
 }
 
 // The caller that waits for a run hears 200 when the run's resolve ended it, by

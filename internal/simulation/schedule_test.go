@@ -170,6 +170,13 @@ func (s *schedule) surroundings() {
 		}
 		return between(r, 0, window-10*time.Second)
 	}
+	s.cloud.shows = func(c *command) time.Duration {
+		r := s.draw("shows", c.id)
+		if s.shape.serve || r.IntN(4) > 0 {
+			return 0
+		}
+		return between(r, 0, window-10*time.Second)
+	}
 	s.cloud.reach = func(c *command) time.Duration {
 		r := s.draw("reach", c.id)
 		if r.IntN(6) == 0 && !s.shape.term {
@@ -256,6 +263,8 @@ func (s *schedule) fate(c call) fate {
 		fault, f.err = "refused", apiError(refusal)
 	case n < 20 && c.op == "Put":
 		fault, f.lost = "meets itself", ledger.ErrConflict
+	case n < 22 && c.op == "SendCommand":
+		fault, f.err = "denied", apiError("AccessDeniedException")
 	case n < 22 && c.op != "SendCommand" && c.op != "Put":
 		fault, f.err = "error", context.DeadlineExceeded
 	default:

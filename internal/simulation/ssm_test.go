@@ -38,7 +38,8 @@ type command struct {
 	id          string
 	comment     string
 	sent        time.Time
-	listed      time.Time // from then on the lists have it
+	listed      time.Time // from then on ListCommands has it
+	shown       time.Time // and ListCommandInvocations
 	invocations []*invocation
 	cancelled   bool
 	cancelledBy string
@@ -124,6 +125,9 @@ func (c *cloud) send(r *request, comment, by string) string {
 	}
 	if c.lags != nil {
 		cmd.listed = now.Add(c.lags(cmd))
+	}
+	if c.shows != nil {
+		cmd.shown = now.Add(c.shows(cmd))
 	}
 	c.commands = append(c.commands, cmd)
 	reach := time.Millisecond
@@ -324,8 +328,8 @@ func (a agent) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandIn
 	err := a.do(ctx, "ListCommandInvocations", *in.CommandId, func() error {
 		out = &ssm.ListCommandInvocationsOutput{}
 		cmd := a.cloud.find(*in.CommandId)
-		if cmd == nil {
-			return apiError("InvalidCommandId")
+		if cmd == nil || time.Now().Before(cmd.shown) { // this list may lag too
+			return nil
 		}
 		for _, i := range cmd.invocations {
 			out.CommandInvocations = append(out.CommandInvocations, types.CommandInvocation{

@@ -276,6 +276,9 @@ func (x *Executor) tryAwait(ctx context.Context, commands []Asked, wait time.Dur
 	if err != nil || s.Over {
 		return s, err
 	}
+	if len(commands) == 0 {
+		wake = make([]<-chan struct{}, 1)
+	}
 	_ = sleep(ctx, wait, wake[s.running])
 	return s, nil
 }

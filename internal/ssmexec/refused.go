@@ -24,8 +24,7 @@ const invalidNode = "InvalidInstanceId"
 
 // SendToAll sends a request as [Executor.Send] does. Where SSM refuses it for
 // one of its nodes, which costs the call for all of them, that node is found,
-// and the request sent to the rest: the answer is then a Sent for each part,
-// those first of which most is known.
+// and the request sent to the rest: the answer is then a Sent for each part.
 func (x *Executor) SendToAll(ctx context.Context, in *ssm.SendCommandInput) []Sent {
 	id, err := x.Send(ctx, in)
 	if err == nil || len(in.InstanceIds) == 0 || errorCode(err) != invalidNode {

@@ -41,6 +41,12 @@ const (
 	longestPause = time.Second
 )
 
+// MaxEntry is the size, in bytes of its encoding, up to which an entry may take
+// new runs. What ends them is written past it too: an episode's end and its
+// resolve are about as long as the episode, so that an entry of this size still
+// fits into an item, gzipped to a quarter, when all of its alerts have resolved.
+const MaxEntry = 700 << 10
+
 // Client is the part of DynamoDB that the ledger uses, in the SDK's own shape.
 // The SDK may retry both calls: a write that meets its own earlier attempt is a
 // conflict, and whoever is told so compares what is stored.

@@ -28,7 +28,7 @@ func TestAFullEntryFitsWhenAllHasResolved(t *testing.T) {
 				if len(due) != 1 {
 					t.Fatalf("%d runs are due", len(due))
 				}
-				if full = !e.Holds(due[0], run, noon); full {
+				if full = !e.Holds(due[0], run, noon, MaxEntry); full {
 					break
 				}
 				e.Claim(due[0], run, noon)
