@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -85,6 +86,18 @@ func TestBadRequests(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(m.dir, "ran")); err == nil {
 		t.Error("a command ran")
+	}
+}
+
+// What DynamoDB could not hold, a file can.
+func TestAGroupOfTenThousandAlerts(t *testing.T) {
+	m := newMachine(t, "commands:\n- {name: c, cmd: 'true'}\n")
+	var alerts []alert
+	for i := range 10_000 {
+		alerts = append(alerts, firing(strconv.Itoa(i), 0))
+	}
+	if a := m.post(notification("amx", alerts...)); a.Status != 200 || len(a.Results) != 1 || len(a.Results[0].Alerts) != 10_000 {
+		t.Errorf("answered %d %.300s", a.Status, a.Error)
 	}
 }
 
