@@ -172,6 +172,7 @@ func (t *task) signal(ctx context.Context, r *ledger.Run, state *ssmexec.State) 
 		return err
 	}
 	// A command is cancelled as a whole where it has no other node that goes on.
+	left := slices.Clone(refused)
 	for _, id := range r.Uncancelled() {
 		var goesOn []string
 		for _, i := range state.Invocations {
@@ -187,10 +188,10 @@ func (t *task) signal(ctx context.Context, r *ledger.Run, state *ssmexec.State) 
 		default:
 			err = errors.Join(err, t.Exec.Cancel(ctx, id, lost...))
 		}
-		refused = slices.DeleteFunc(refused, func(node string) bool { return slices.Contains(lost, node) })
+		left = slices.DeleteFunc(left, func(node string) bool { return slices.Contains(lost, node) })
 	}
-	if len(refused) > 0 {
-		err = errors.Join(err, fmt.Errorf("SSM has lost node %s, and lists nothing there to cancel", strings.Join(refused, ", node ")))
+	if len(left) > 0 {
+		err = errors.Join(err, fmt.Errorf("SSM has lost node %s, and lists nothing there to cancel", strings.Join(left, ", node ")))
 	}
 	return err
 }
