@@ -92,8 +92,8 @@ func TestAConfigurationInParameterStoreIsReadAgainAfterAMinute(t *testing.T) {
 	after(time.Minute, 1, "fourth", `a new configuration counts`, "")
 }
 
-func TestAFunctionDoesNotBeginWithoutACommand(t *testing.T) {
-	for _, text := range []string{"", "# nothing yet\n", "commands: []", "targets: []"} {
+func TestAFunctionDoesNotBeginWithAFileThatSaysNothingOfCommands(t *testing.T) {
+	for _, text := range []string{"", "# nothing yet\n", "targets: []"} {
 		_, err := newConfiguration(t.Context(), func(string) string { return "" }, "ssm:/amx/s/config", &configStub{text: text}, nil, nil)
 		if want := `ssm:/amx/s/config: no commands: want a list under "commands"`; err == nil || err.Error() != want {
 			t.Errorf("%q: got %v, want %s", text, err, want)
