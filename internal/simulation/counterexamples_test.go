@@ -136,6 +136,8 @@ func TestCounterexample02NeverSentNeedsAWindow(t *testing.T) {
 			a.deliver(w.T, message(w.fires("a", 0)))
 			w.until(time.Minute)
 			w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
+			w.until(timeout + time.Second + window)
+			w.expect(w.sandbox("B2", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
 			w.until(timeout + 3*time.Second + window)
 			w.expect(w.sandbox("C", nil), message(w.resolves("a", 0, 30*time.Second)), "skip a: resolved before it was sent")
 			w.ran(0)

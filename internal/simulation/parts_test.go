@@ -209,6 +209,8 @@ func TestInOneMessageResolvesGoFirst(t *testing.T) {
 		w.until(time.Minute)
 		w.sandbox("B", map[string]fate{"CancelCommand": {takes: 800 * time.Millisecond}}).deliver(w.T, message(w.resolves("a", 0, 30*time.Second), w.fires("b", 40*time.Second)))
 		time.Sleep(time.Second)
+		w.cloud.mu.Lock()
+		defer w.cloud.mu.Unlock()
 		if p := w.cloud.passes; len(p) != 2 || p[0].ended.IsZero() || p[1].started.Before(p[0].ended) {
 			w.Errorf("the second began before the first had ended: %v", p)
 		}

@@ -48,7 +48,7 @@ func TestASecondPassGivesWayToTheOneThatRuns(t *testing.T) {
 	})
 }
 
-func TestAPassThatWasCutOffIsNotRepeated(t *testing.T) {
+func TestCounterexample11APassThatWasCutOffIsNotRepeated(t *testing.T) {
 	eachShell(t, func(t *testing.T, n *node) {
 		for _, owner := range []string{cmd0, ""} {
 			n := newNode(t, n.shell)
