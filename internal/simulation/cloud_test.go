@@ -148,7 +148,8 @@ func (p *process) suffer(ctx context.Context, c call, f fate, effect func() erro
 	}
 	if f.hangs {
 		err := p.wait(ctx, -1)
-		if f.lands > 0 {
+		// A read that comes late reads for nobody.
+		if changes := c.op == "Put" || c.op == "SendCommand" || c.op == "CancelCommand"; changes && f.lands > 0 {
 			go func() {
 				time.Sleep(f.lands)
 				_ = land()
