@@ -209,6 +209,7 @@ func TestWhatSSMStillListsIsNotForgotten(t *testing.T) {
 	})
 }
 
+// The answer of c0 was lost, and c0 never reaches its node; c1 does, and goes well.
 func TestATwinThatIsNeverDeliveredDoesNotFailTheRun(t *testing.T) {
 	in(t, retried, func(w *world) {
 		w.cloud.lag = 100 * time.Second
@@ -238,6 +239,7 @@ func TestATwinThatIsNeverDeliveredDoesNotFailTheRun(t *testing.T) {
 	})
 }
 
+// Asking who holds the gate took the time that a claim needs.
 func TestNoClaimIsMadeAfterTheGateTookTheTimeAndItsSlotIsFree(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
 		w.cloud.lasts = func(*command, string) (time.Duration, int) { return time.Minute, 0 }
@@ -247,6 +249,7 @@ func TestNoClaimIsMadeAfterTheGateTookTheTimeAndItsSlotIsFree(t *testing.T) {
 		if n := len(w.cloud.claimed); n != 1 {
 			t.Errorf("%d runs were claimed", n)
 		}
+		w.expect(w.sandbox("R", nil), message(w.resolves("b", 9*time.Minute, 11*time.Minute)), "skip b: resolved: no run of this alert is known")
 		w.expect(w.sandbox("C", nil), message(w.fires("c", 10*time.Minute)), "run c: firing c1")
 	})
 }

@@ -320,34 +320,6 @@ func TestAResolveActsThoughTheLedgerCannotBeWritten(t *testing.T) {
 	}
 }
 
-// The answer of c0 was lost, and c0 never reaches its node; c1 does, and goes well.
-func TestATwinThatIsNeverDeliveredIsNoFailure(t *testing.T) {
-	in(t, strings.Replace(retried, "wait: 0s", "wait: 0s", 1), func(w *world) {
-		w.cloud.lag = 100 * time.Second
-		w.cloud.reach = func(c *command) time.Duration {
-			if c.id == "c0" {
-				return time.Hour
-			}
-			return time.Second
-		}
-		w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}).deliver(w.T, message(w.fires("a", 0)))
-		w.until(20 * time.Minute)
-		w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
-		w.ran(1)
-	})
-}
-
-// Asking who holds the gate took the time that a claim needs.
-func TestNoClaimIsMadeAfterTheGateTookTheTime(t *testing.T) {
-	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = func(*command, string) (time.Duration, int) { return time.Minute, 0 }
-		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
-		w.until(10 * time.Minute)
-		w.expect(w.sandbox("B", map[string]fate{"ListCommandInvocations 1": {takes: timeout - time.Second}}), message(w.fires("b", 9*time.Minute)), "500")
-		w.expect(w.sandbox("R", nil), message(w.resolves("b", 9*time.Minute, 11*time.Minute)), "skip b: resolved: no run of this alert is known")
-	})
-}
-
 // Two hundred alerts meet a full gate, whose holders are asked once.
 func TestAFullGateIsAskedOnce(t *testing.T) {
 	in(t, one+"    max: 5\n", func(w *world) {
