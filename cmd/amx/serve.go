@@ -222,9 +222,9 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 	}
 	h.log.InfoContext(ctx, "cancelling what still runs")
 	h.stopCommands(ctx)
-	wait, cancel = context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	if server.Shutdown(wait) != nil {
+	last, cancelLast := context.WithTimeout(ctx, time.Second)
+	defer cancelLast()
+	if server.Shutdown(last) != nil {
 		// Who was waiting for a command has been answered. What is left has
 		// most likely not sent its request, which anybody can do at any time.
 		h.log.WarnContext(ctx, "closing connections that have no answer yet")
