@@ -185,9 +185,11 @@ func (t *task) withoutLedger(ctx context.Context, alerts amx.Alerts, down error)
 		return
 	}
 	for _, a := range alerts.Resolved() {
-		ends := a.EndsAt
-		if ends.IsZero() {
-			ends = t.sentAt()
+		// A run that was claimed after the resolve was sent is of a later
+		// episode, whatever a clock that runs ahead says of the end.
+		ends := t.sentAt()
+		if !a.EndsAt.IsZero() && a.EndsAt.Before(ends) {
+			ends = a.EndsAt
 		}
 		found, err := t.Exec.LookAll(ctx, t.entry, ends, t.command.DeliveryTimeout+t.command.Timeout)
 		if err != nil {

@@ -31,7 +31,7 @@ func (s *schedule) bring(name string, n news, delay time.Duration, sns bool) {
 func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 	if s.shape.serve {
 		p := s.serving()
-		a := &attempt{name: name, alerts: m.Alerts, begun: time.Now()}
+		a := &attempt{name: name, process: p.name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
 		a.answer = p.Handle(context.Background(), m, true)
 		a.ended, a.acknowledged = time.Now(), a.answer.Err == nil && !p.isDead()
 		s.note(a, p.process)
@@ -42,7 +42,7 @@ func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 	run := s.newRunner(p)
 	skew := between(s.draw("skew", name), -500*time.Millisecond, 500*time.Millisecond)
 	run.Now = func() time.Time { return time.Now().Add(skew) }
-	a := &attempt{name: name, alerts: m.Alerts, begun: time.Now()}
+	a := &attempt{name: name, process: p.name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
 	limit := 30 * time.Second
 	if sns {
 		limit = timeout

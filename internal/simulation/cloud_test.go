@@ -28,7 +28,8 @@ type cloud struct {
 	fails  func(node string) bool                             // the command fails there
 	refuse func(r *request) error                             // what SSM will not have
 
-	ids string // the form of SSM's command IDs, which are all of one length
+	ids  string // the form of SSM's command IDs, which are all of one length
+	page int    // how many commands a list has on a page
 
 	mu       sync.Mutex
 	records  map[string]ledger.Record
@@ -44,7 +45,7 @@ type cloud struct {
 }
 
 func newCloud() *cloud {
-	return &cloud{ids: "c%d", records: map[string]ledger.Record{}, guards: map[string]*pass{}, covers: map[string][]alertOf{}, before: map[string]string{}, claimed: map[string]time.Time{}, refused: map[string]bool{}, gone: make(chan struct{})}
+	return &cloud{ids: "c%d", page: 3, records: map[string]ledger.Record{}, guards: map[string]*pass{}, covers: map[string][]alertOf{}, before: map[string]string{}, claimed: map[string]time.Time{}, refused: map[string]bool{}, gone: make(chan struct{})}
 }
 
 // A call is one request of a process to the cloud.

@@ -324,6 +324,22 @@ func TestCounterexample07CancelsWhileTheLedgerIsDown(t *testing.T) {
 			}
 		})
 	})
+	t.Run("the refire's run goes on, by a clock that is ahead", func(t *testing.T) {
+		in(t, one, func(w *world) {
+			const ahead = 50 * time.Second
+			w.cloud.lasts = forHours
+			w.expect(w.sandbox("A", nil), message(w.fires("a", ahead)), "run a: firing c0")
+			late := message(w.resolves("a", ahead, 8*time.Minute+ahead))
+			late.SentAt = w.at(8*time.Minute + time.Second)
+			w.until(8*time.Minute + 20*time.Second)
+			w.expect(w.sandbox("B", nil), message(w.fires("a", 8*time.Minute+10*time.Second+ahead)), "run a: firing c1")
+			w.expect(w.sandbox("C", down), late, "cancel a: resolved, while the ledger is unavailable: cancel requested c0; 500")
+			time.Sleep(time.Second)
+			if ids := w.cloud.running(); len(ids) != 1 || ids[0] != "c1" {
+				t.Errorf("the nodes run %v", ids)
+			}
+		})
+	})
 	t.Run("a group's run goes on", func(t *testing.T) {
 		in(t, group, func(w *world) {
 			w.cloud.lasts = forHours

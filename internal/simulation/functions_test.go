@@ -43,6 +43,7 @@ func TestTheBuiltFunctionsUnderEveryFault(t *testing.T) {
 		shape  shape
 		alerts int // of a group
 	}{
+		{"by alert", shape{perAlert: true}, 1},
 		{"by alert, with max", shape{perAlert: true, max: 20}, 1},
 		{"by group, with retries", shape{retries: 1, wait: time.Second}, 5},
 	} {
@@ -105,7 +106,7 @@ func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 		q.front.CloseClientConnections()
 		q.front.Close()
 	})
-	s.cloud.ids = "%08d-0000-4000-8000-000000000000"
+	s.cloud.ids, s.cloud.page = "%08d-0000-4000-8000-000000000000", 50
 	s.cloud.lags = func(c *command) time.Duration {
 		return between(s.draw("lag", c.id), 0, quickWindow-200*time.Millisecond)
 	}
@@ -273,7 +274,7 @@ func (q *quick) invoke(f *quickFunction, name string, m *amx.Message) bool {
 	f.free <- struct{}{}
 	defer func() { <-f.free }()
 	p := q.process(f)
-	a := &attempt{name: name, alerts: m.Alerts, begun: time.Now(), silent: f.sns}
+	a := &attempt{name: name, process: p.name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now(), silent: f.sns}
 	event := urlEvent(m)
 	if f.sns {
 		event = snsEvent(name, m)
@@ -322,7 +323,46 @@ func (q *quick) report(episodes int) {
 	for _, f := range slices.Sorted(maps.Keys(q.faults)) {
 		faults += fmt.Sprintf(" %s %d", f, q.faults[f])
 	}
-	q.Logf("%d episodes of %d alerts: %d invocations, %d acknowledged, %d killed; %d processes; %d calls; faults:%s; %d runs, %d commands, %d cancelled, %d passes on nodes; %d violations",
-		episodes, len(q.alerts), len(q.attempts), acknowledged, q.killed.Load(), begun, q.calls.Load(), faults,
+	fates := map[string]int{}
+	for _, h := range q.alerts {
+		for _, e := range h.episodes {
+			fates[q.became(h, e)]++
+		}
+	}
+	became := ""
+	for _, f := range slices.Sorted(maps.Keys(fates)) {
+		became += fmt.Sprintf(", %d %s", fates[f], f)
+	}
+	q.Logf("%d episodes of %d alerts%s: %d invocations, %d acknowledged, %d killed; %d processes; %d calls; faults:%s; %d runs, %d commands, %d cancelled, %d passes on nodes; %d violations",
+		episodes, len(q.alerts), became, len(q.attempts), acknowledged, q.killed.Load(), begun, q.calls.Load(), faults,
 		len(q.runs()), len(q.cloud.commands), cancelled, len(q.cloud.passes), len(q.violations))
+}
+
+// became is what became of an episode.
+func (q *quick) became(h *history, e episode) string {
+	start := q.origin.Add(e.start + h.skew)
+	acknowledged := false
+	for _, a := range q.attempts {
+		acknowledged = acknowledged || a.acknowledged && slices.ContainsFunc(a.alerts, func(f amx.Alert) bool {
+			return f.Status == amx.Firing && f.Fingerprint == h.name && f.StartsAt.Equal(start)
+		})
+	}
+	became := "answered with errors until resolved"
+	if acknowledged {
+		became = "resolved, or max reached, before it was sent"
+	}
+	for _, r := range q.runs() {
+		for _, a := range r.alerts {
+			switch own := a.at().Equal(start.Truncate(time.Second)); {
+			case a.fingerprint != h.name || start.Before(a.at()) || start.After(q.serves(r, a)):
+			case own && len(r.passes) > 0:
+				return "ran"
+			case own:
+				became = "cancelled before a node began"
+			case acknowledged && len(r.passes) > 0:
+				became = "served by the run of an episode before"
+			}
+		}
+	}
+	return became
 }

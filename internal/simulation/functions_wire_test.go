@@ -50,7 +50,10 @@ func (q *quick) serve(out http.ResponseWriter, in *http.Request) {
 		} else if !errors.Is(err, ledger.ErrConflict) {
 			panic(http.ErrAbortHandler) // net/http drops the connection
 		}
-		status, answer = http.StatusBadRequest, map[string]string{"__type": code, "message": err.Error()}
+		if status = http.StatusBadRequest; code == "InternalServerError" {
+			status = http.StatusInternalServerError // which the SDK tries again, as it does on AWS
+		}
+		answer = map[string]string{"__type": code, "message": err.Error()}
 	}
 	text, err := json.Marshal(answer)
 	if err != nil {

@@ -261,8 +261,8 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 }
 
 // cancelledByToken says that a resolve could not read or write the ledger, and
-// cancelled the run by its token. A later firing may have joined that run: nobody can know
-// while the ledger is down.
+// cancelled the run by its token. A later firing may have joined that run: nobody
+// can know while the ledger is down. But it was there when the resolve was sent.
 func (s *schedule) cancelledByToken(r *run) bool {
 	by := map[string]bool{}
 	for _, c := range s.cloud.commands {
@@ -273,9 +273,17 @@ func (s *schedule) cancelledByToken(r *run) bool {
 			by[c.cancelledBy] = true
 		}
 	}
+	made, _ := ssmexec.RunTime(r.id)
 	return slices.ContainsFunc(s.attempts, func(a *attempt) bool {
-		// The process may have died after it, and then has no answer.
-		return by[a.name] && (a.answer.Err == nil || strings.Contains(a.answer.Err.Error(), "ing the ledger"))
+		sent := a.sent
+		if sent.IsZero() {
+			sent = a.begun
+		}
+		// Its function's clock and the claimant's may differ. The process may
+		// have died after it, and then has no answer.
+		return by[a.process] && !made.After(sent.Add(time.Second)) && slices.ContainsFunc(a.alerts, func(f amx.Alert) bool {
+			return f.Status == amx.Resolved && slices.ContainsFunc(r.alerts, func(c alertOf) bool { return c.fingerprint == f.Fingerprint })
+		}) && (a.answer.Err == nil || strings.Contains(a.answer.Err.Error(), "ing the ledger"))
 	})
 }
 

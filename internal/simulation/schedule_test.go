@@ -73,6 +73,8 @@ type episode struct{ start, end time.Duration }
 // An attempt is one delivery of a message, answered or not.
 type attempt struct {
 	name         string
+	process      string
+	sent         time.Time // by SNS; zero: not said
 	alerts       amx.Alerts
 	begun, ended time.Time
 	answer       runner.Answer

@@ -289,9 +289,6 @@ func (a agent) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ 
 	return &ssm.CancelCommandOutput{}, err
 }
 
-// page is how many commands a list has on a page, so that there are several.
-const page = 3
-
 func (a agent) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
 	after, about := time.Time{}, aws.ToString(in.CommandId)
 	for _, f := range in.Filters {
@@ -313,7 +310,7 @@ func (a agent) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ..
 			out.Commands = append(out.Commands, types.Command{
 				CommandId: aws.String(cmd.id), Comment: aws.String(cmd.comment), StatusDetails: aws.String(cmd.status()), InstanceIds: cmd.nodes,
 			})
-			if n++; n == page {
+			if n++; n == a.cloud.page {
 				out.NextToken = aws.String(fmt.Sprint(from))
 				break
 			}
