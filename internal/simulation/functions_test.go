@@ -38,6 +38,7 @@ func TestTheBuiltFunctionsUnderEveryFault(t *testing.T) {
 	processors := runtime.GOMAXPROCS(runtime.NumCPU()) // time is real, and nothing is to be replayed
 	t.Cleanup(func() { runtime.GOMAXPROCS(processors) })
 	episodes := int(number(t, "EPISODES", 24))
+	var all sync.WaitGroup // and not t.Parallel: they wait more than they work
 	for _, tt := range []struct {
 		name   string
 		shape  shape
@@ -47,20 +48,18 @@ func TestTheBuiltFunctionsUnderEveryFault(t *testing.T) {
 		{"by alert, with max", shape{perAlert: true, max: 20}, 1},
 		{"by group, with retries", shape{retries: 1, wait: time.Second}, 5},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			q := newQuick(t, tt.shape, episodes, tt.alerts)
-			q.play()
-			for _, v := range q.check() {
-				t.Error(v)
-			}
-			q.report(episodes)
-			if t.Failed() {
-				name := filepath.Join(os.TempDir(), "amx-simulation-trace.txt")
-				t.Log("what happened is in ", name, os.WriteFile(name, []byte(strings.Join(q.cloud.trace, "\n")), 0o600))
-			}
+		all.Go(func() {
+			t.Run(tt.name, func(t *testing.T) {
+				q := newQuick(t, tt.shape, episodes, tt.alerts)
+				q.play()
+				for _, v := range q.check() {
+					t.Error(v)
+				}
+				q.report(episodes)
+			})
 		})
 	}
+	all.Wait()
 }
 
 // A quick is a schedule in real time, played by built functions.
@@ -90,6 +89,15 @@ type quickFunction struct {
 	begun           int
 }
 
+// A logger keeps what the functions wrote in the trace: of a thousand processes it
+// would bury what failed.
+type logger struct {
+	*testing.T
+	cloud *cloud
+}
+
+func (l logger) Logf(format string, args ...any) { l.cloud.note(format, args...) }
+
 type quickProcess struct {
 	*process
 	*lambdatest.Function
@@ -101,6 +109,12 @@ func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 		faults: map[string]int{}, soon: 2 * time.Second, shape: sh,
 	}
 	q := &quick{T: t, schedule: s, alive: map[string]*quickProcess{}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			name := filepath.Join(os.TempDir(), "amx-simulation-trace.txt")
+			t.Log("what happened is in ", name, os.WriteFile(name, []byte(strings.Join(q.cloud.trace, "\n")), 0o600))
+		}
+	})
 	q.front = httptest.NewServer(http.HandlerFunc(q.serve))
 	t.Cleanup(func() {
 		q.front.CloseClientConnections()
@@ -120,7 +134,7 @@ func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 		r := s.draw("lasts", c.id, node)
 		return []time.Duration{100 * time.Millisecond, 3 * time.Second, time.Hour}[r.IntN(3)], max(0, r.IntN(3)-1)
 	}
-	alerts := min(50, max(together, episodes/3))
+	alerts := min(50, max(together, episodes/2))
 	r := s.draw("episodes")
 	for i := range alerts {
 		h := &history{name: fmt.Sprintf("%04d", i), group: fmt.Sprint(i / together), skew: between(r, -time.Minute, time.Minute).Round(time.Second)}
@@ -171,7 +185,7 @@ func (q *quick) process(f *quickFunction) *quickProcess {
 	p := &quickProcess{process: q.cloud.process(name, q.fate)}
 	q.alive[name] = p
 	p.Function = lambdatest.Start(
-		q, f.bootstrap, "AMX_CONFIG=file:"+filepath.Join(filepath.Dir(filepath.Dir(f.bootstrap)), "amx.yaml"), "AMX_TABLE=amx", "AMX_AUTH=iam",
+		logger{q.T, q.cloud}, f.bootstrap, "AMX_CONFIG=file:"+filepath.Join(filepath.Dir(filepath.Dir(f.bootstrap)), "amx.yaml"), "AMX_TABLE=amx", "AMX_AUTH=iam",
 		"AMX_TOPIC_ARNS="+quickTopic, "AMX_LIST_LAG="+quickWindow.String(),
 		"AWS_ENDPOINT_URL_SSM="+q.front.URL+"/"+name, "AWS_ENDPOINT_URL_DYNAMODB="+q.front.URL+"/"+name,
 	)
