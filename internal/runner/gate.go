@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,9 @@ func (g *gates) lock(command string) (unlock func()) {
 
 // take takes a slot of the command's gate for a run that is about to be claimed,
 // or claimed again. A full gate is first asked whether all who hold it still run;
-// then the answer is no, for all runs of the delivery.
+// then the answer is no, for all runs of the delivery. It is an error where that
+// could not be told of all who hold it: the source is to send again, and not when
+// its repeat_interval has passed.
 func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 	if t.command.Max <= 0 {
 		return true, nil
@@ -43,14 +46,16 @@ func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 	record := t.gate
 	slot := ledger.Slot{Run: run, Entry: t.entry, Holder: t.holder, Lease: t.lease}
 	refreshed := false
+	var unknown error
 	for conflicts := 0; ; {
 		gate, err := ledger.DecodeGate(record.Value)
 		if err != nil {
 			return false, err
 		}
+		if full, why := t.isFull(); full && !gate.Has(run) {
+			return false, why
+		}
 		switch {
-		case t.isFull() && !gate.Has(run):
-			return false, nil
 		case gate.Take(slot, t.command.Max):
 			err = t.Store.Put(ctx, t.encodeGate(*record, gate))
 			if err == nil {
@@ -65,8 +70,8 @@ func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 				return false, fmt.Errorf("writing the gate of max: %w", err)
 			}
 		case refreshed:
-			t.setFull()
-			return false, nil
+			t.setFull(unknown)
+			return false, unknown
 		}
 		if err := t.readGate(ctx, record); err != nil {
 			return false, err
@@ -76,8 +81,8 @@ func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 		}
 		if len(gate.Slots) >= t.command.Max {
 			refreshed = true
-			free, err := t.freeSlots(ctx, gate)
-			if err != nil {
+			var free []string
+			if free, unknown, err = t.freeSlots(ctx, gate); err != nil {
 				return false, err
 			}
 			gate.Free(free...)
@@ -86,19 +91,22 @@ func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
 	}
 }
 
-func (t *task) isFull() bool {
+// isFull says that the gate was full before in this delivery, and what kept that
+// from being known for sure.
+func (t *task) isFull() (full bool, unknown error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.full[t.command.Name]
+	unknown, full = t.full[t.command.Name]
+	return full, unknown
 }
 
-func (t *task) setFull() {
+func (t *task) setFull(unknown error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.full == nil {
-		t.full = map[string]bool{}
+		t.full = map[string]error{}
 	}
-	t.full[t.command.Name] = true
+	t.full[t.command.Name] = unknown
 }
 
 func (t *task) encodeGate(r ledger.Record, g *ledger.Gate) ledger.Record {
@@ -118,25 +126,26 @@ func (t *task) readGate(ctx context.Context, record *ledger.Record) error {
 }
 
 // freeSlots asks for each run that holds a slot whether it is over, and answers
-// those whose slot is free.
-func (t *task) freeSlots(ctx context.Context, gate *ledger.Gate) (free []string, err error) {
+// those whose slot is free. It takes half of the time that is left for claims:
+// one that SSM is slow to tell of keeps nobody from the slots of the others.
+func (t *task) freeSlots(ctx context.Context, gate *ledger.Gate) (free []string, unknown, err error) {
 	keys := make([]string, len(gate.Slots))
 	for i, s := range gate.Slots {
 		keys[i] = ledger.EntryKey(t.command.Name, s.Entry)
 	}
 	records, err := t.Store.Get(ctx, keys...)
 	if err != nil {
-		return nil, fmt.Errorf("reading the runs that count against max: %w", err)
+		return nil, nil, fmt.Errorf("reading the runs that count against max: %w", err)
 	}
-	is := make([]bool, len(gate.Slots))
+	ctx, cancel := context.WithTimeout(ctx, t.claims.Sub(t.now())/2)
+	defer cancel()
+	is, errs := make([]bool, len(gate.Slots)), make([]error, len(gate.Slots))
 	var asks []func()
 	for i, s := range gate.Slots {
 		holder := &task{delivery: t.delivery, command: t.command, entry: s.Entry, updates: newTurn(), record: records[i]}
 		asks = append(asks, func() {
-			var err error
-			if is[i], err = holder.slotFree(ctx, s); err != nil {
-				// It counts until somebody can say otherwise.
-				t.Log.WarnContext(ctx, "asking for a run that counts against max", "command", t.command.Name, "run_id", s.Run, "error", err.Error())
+			if is[i], errs[i] = holder.slotFree(ctx, s); errs[i] != nil {
+				errs[i] = fmt.Errorf("asking whether run %s still counts against max: %w", s.Run, errs[i])
 			}
 		})
 	}
@@ -146,7 +155,7 @@ func (t *task) freeSlots(ctx context.Context, gate *ledger.Gate) (free []string,
 			free = append(free, s.Run)
 		}
 	}
-	return free, nil
+	return free, cmp.Or(errs...), nil // all of them may be too much to read
 }
 
 func (t *task) slotFree(ctx context.Context, s ledger.Slot) (bool, error) {

@@ -101,7 +101,7 @@ type delivery struct {
 	mu      sync.Mutex
 	results []Result
 	errs    []error
-	full    map[string]bool // :: command → its gate was full when all who hold it had been asked
+	full    map[string]error // :: command whose gate was full when all who hold it had been asked → who could not be told of
 }
 
 // Handle acts on a message, and answers once every call that it made has

@@ -343,6 +343,34 @@ func TestAFullGateIsAskedOnce(t *testing.T) {
 	})
 }
 
+// One who holds a full gate cannot be told of: a slot that another has left is
+// taken all the same, and if there is none the answer is an error, so that the
+// source sends again before its repeat_interval.
+func TestWhoHoldsAFullGateIsNotKnown(t *testing.T) {
+	for name, f := range map[string]fate{"SSM fails": {err: apiError("InternalServerError")}, "SSM hangs": {hangs: true}} {
+		t.Run(name, func(t *testing.T) {
+			in(t, one+"    max: 2\n", func(w *world) {
+				w.cloud.lasts = func(_ *command, node string) (time.Duration, int) {
+					if node == nodeOf("b") {
+						return 10 * time.Second, 0
+					}
+					return time.Hour, 0
+				}
+				w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+				w.sandbox("B", nil).deliver(w.T, message(w.fires("b", 0)))
+				w.until(time.Minute)
+				w.expect(w.sandbox("C", map[string]fate{"ListCommandInvocations c0": f}), message(w.fires("c", time.Minute)), "run c: firing c2")
+				d := w.sandbox("D", map[string]fate{"ListCommandInvocations c0": f})
+				w.expect(d, message(w.fires("d", time.Minute), w.fires("e", time.Minute)), "500")
+				if n := d.counts["ListCommandInvocations"]; n != 2 {
+					w.Errorf("asked %d times", n)
+				}
+				w.expect(w.sandbox("E", nil), message(w.fires("d", time.Minute)), "skip d: max: as many runs as may be are running")
+			})
+		})
+	}
+}
+
 // A cancellation that hangs does not keep another alert's run from being sent.
 func TestSendsDoNotWaitForCancellations(t *testing.T) {
 	in(t, group, func(w *world) {

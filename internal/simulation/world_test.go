@@ -41,7 +41,7 @@ type sandbox struct {
 	*process
 	*runner.Runner
 	origin time.Time
-	fates  map[string]fate // :: "SendCommand 1" (its first) → what becomes of it
+	fates  map[string]fate // :: "SendCommand 1" (its first), "CancelCommand c0" (about it) → what becomes of it
 	counts map[string]int
 	lock   sync.Mutex
 }
@@ -62,7 +62,7 @@ func in(t *testing.T, config string, play func(w *world)) {
 }
 
 // sandbox begins a process; the fates are of its calls of each operation, by
-// their number.
+// their number or what they are about.
 func (w *world) sandbox(name string, fates map[string]fate) *sandbox {
 	b := &sandbox{origin: w.origin, fates: fates, counts: map[string]int{}}
 	b.process = w.cloud.process(name, func(c call) fate {
@@ -70,6 +70,9 @@ func (w *world) sandbox(name string, fates map[string]fate) *sandbox {
 		defer b.lock.Unlock()
 		b.counts[c.op]++
 		f, ok := fates[fmt.Sprintf("%s %d", c.op, b.counts[c.op])]
+		if !ok {
+			f, ok = fates[c.op+" "+c.about]
+		}
 		if !ok {
 			f, ok = fates[c.op]
 		}
