@@ -137,19 +137,23 @@ func (s *SSM) list(body []byte) (any, *apiError) {
 	if err := json.Unmarshal(body, &in); err != nil {
 		return nil, &apiError{"SerializationException", err.Error()}
 	}
-	var after time.Time
+	after, before := time.Time{}, time.Now()
 	for _, f := range in.Filters {
-		if f.Key != "InvokedAfter" {
+		at, err := time.Parse(time.RFC3339, f.Value)
+		switch {
+		case err != nil || !strings.HasSuffix(f.Value, "Z"):
+			return nil, &apiError{"ValidationException", f.Key + " is not a UTC time: " + f.Value}
+		case f.Key == "InvokedAfter":
+			after = at
+		case f.Key == "InvokedBefore":
+			before = at
+		default:
 			return nil, &apiError{"InvalidFilterKey", f.Key}
-		}
-		var err error
-		if after, err = time.Parse(time.RFC3339, f.Value); err != nil || !strings.HasSuffix(f.Value, "Z") {
-			return nil, &apiError{"ValidationException", "InvokedAfter is not a UTC time: " + f.Value}
 		}
 	}
 	found := []any{}
 	for _, c := range s.commands {
-		if (in.CommandId == "" || c.ID == in.CommandId) && !c.sent.Before(after) && time.Since(c.sent) >= s.Lag {
+		if (in.CommandId == "" || c.ID == in.CommandId) && !c.sent.Before(after) && !c.sent.After(before) && time.Since(c.sent) >= s.Lag {
 			found = append(found, c.answer())
 		}
 	}

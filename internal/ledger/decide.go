@@ -199,7 +199,7 @@ func (r *Run) repeats(in *Input) bool {
 // mustAsk says that the decision depends on whether the run is over, which the
 // entry does not know. No run is over by the clock alone.
 func (r *Run) mustAsk(in *Input) bool {
-	return in.Policy.Retries > 0 || r.repeats(in) || in.Now.After(r.Until)
+	return r.Unsure && len(r.Commands()) == 0 || in.Policy.Retries > 0 || r.repeats(in) || in.Now.After(r.Until)
 }
 
 // due adds the alert to the run that it shares with others: alerts without a

@@ -169,12 +169,17 @@ func (p *Episode) keptUntil() time.Time {
 // to tell those who repeat the resolve: an alert that flaps would else fill its
 // entry.
 func (e *Entry) prune(now time.Time) {
+	latest := map[string]time.Time{} // :: fingerprint → start of its latest episode
+	for _, p := range e.Episodes {
+		latest[p.Fingerprint] = later(latest[p.Fingerprint], p.StartsAt)
+	}
 	e.Episodes = slices.DeleteFunc(e.Episodes, func(p Episode) bool {
 		r := e.Run(p.Run)
 		over := r == nil || r.Over()
 		past := over || r.Until.Before(now) && !r.toStop()
 		settled := over || !r.Slot && (past || r.CancelAsked && !r.toStop())
-		ended := !p.EndsAt.IsZero() && later(p.EndsAt, p.Seen).Add(Late).Before(now)
+		// One that another follows has ended too, though nobody said so.
+		ended := (!p.EndsAt.IsZero() || p.StartsAt.Before(latest[p.Fingerprint])) && later(p.EndsAt, p.Seen).Add(Late).Before(now)
 		return ended && settled || past && p.keptUntil().Before(now)
 	})
 	e.Resolves = slices.DeleteFunc(e.Resolves, func(r Resolve) bool {
@@ -185,7 +190,7 @@ func (e *Entry) prune(now time.Time) {
 		used[p.Run] = true
 		// A retry that turns out never to have been sent gives the episode back
 		// to the run before it.
-		if r := e.Run(p.Run); r != nil && !r.complete() {
+		if r := e.Run(p.Run); r != nil && (!r.complete() || len(r.Commands()) == 0) {
 			used[r.Prev] = true
 		}
 	}

@@ -40,6 +40,10 @@ func DecodeGate(value []byte) (*Gate, error) {
 	return g, nil
 }
 
+// keepSlot is how long a slot is kept after its lease: SSM delivers a command for
+// up to 30 days, and lets it run for up to two.
+const keepSlot = KeepOpen + 48*time.Hour
+
 // Encode is the value that a store keeps of g, and when it may forget it.
 func (g *Gate) Encode() (value []byte, expires time.Time) {
 	value, err := json.Marshal(g)
@@ -47,7 +51,7 @@ func (g *Gate) Encode() (value []byte, expires time.Time) {
 		panic("ledger: encoding a gate: " + err.Error()) // strings and times of this millennium
 	}
 	for _, s := range g.Slots {
-		expires = later(expires, s.Lease.Add(KeepOpen)) // SSM delivers a command for up to 30 days
+		expires = later(expires, s.Lease.Add(keepSlot))
 	}
 	return value, expires
 }

@@ -54,3 +54,11 @@ func TestTakingASlot(t *testing.T) {
 		t.Errorf("a slot that was given up is another's: %v", g.Slots)
 	}
 }
+
+// SSM delivers a command for up to 30 days, and lets it run for up to two.
+func TestASlotOutlivesItsRun(t *testing.T) {
+	g := Gate{Slots: []Slot{{Run: "r1", Lease: at(0)}}}
+	if _, expires := g.Encode(); expires.Before(at(32 * 24 * time.Hour)) {
+		t.Errorf("the store may forget it at %v", expires)
+	}
+}

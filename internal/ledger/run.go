@@ -102,9 +102,6 @@ func (e *Entry) Record(id, holder string, sent []Sent) *Run {
 		c := &r.Chunks[s.Chunk]
 		switch all := len(s.Nodes) == 0 || len(s.Nodes) == len(r.Nodes(s.Chunk)); {
 		case s.Command != "":
-		case s.Refused && r.Unsure && len(r.Commands()) == 0:
-			// A refusal says nothing of an unknown send before it: the run is
-			// wanted until a look proves that there was none.
 		case s.Refused && all && len(c.Commands) == 0:
 			c.Refused = true
 		case s.Refused:

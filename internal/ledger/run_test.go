@@ -103,8 +103,8 @@ func TestUnsureRuns(t *testing.T) {
 		}},
 		{"a refusal after an unknown send does not make the run never sent", []line{
 			{renews("r1", 2*m), "r1 claimed unsure ?"},
-			{answers("r1", "refused"), "r1 unsure unsent"},
-			{comes(3*m, fires("a", 0)), "adopt r1 for a: claimed before and not sent"},
+			{answers("r1", "refused"), "r1 unsure refused"},
+			{comes(3*m, fires("a", 0)), "ask for r1 for a: already running for this alert"},
 			{looks("r1", 2*m+lease+window), "gone"},
 		}},
 		{"neither does throttling", []line{

@@ -81,9 +81,16 @@ func (t *task) tryCancel(ctx context.Context, run string) (r *ledger.Run, again 
 	if r.Live(t.now(), t.Process, t.holder) {
 		return r, true, nil
 	}
+	var unseen error // and what is known is stopped all the same
 	if r.NeedsLook() || r.Unsure {
-		if r, err = t.look(ctx, run, r.Claimed); err != nil || r == nil {
-			return nil, false, err
+		looked, err := t.look(ctx, r)
+		switch {
+		case err != nil:
+			unseen = err
+		case looked == nil:
+			return nil, false, nil
+		default:
+			r = looked
 		}
 	}
 	done, over, err := t.stop(ctx, r)
@@ -95,7 +102,7 @@ func (t *task) tryCancel(ctx context.Context, run string) (r *ledger.Run, again 
 		return r, !known, err
 	}
 	entry, recordErr := t.update(ctx, func(e *ledger.Entry) { e.Done(run, done) })
-	if err = errors.Join(err, recordErr); err != nil {
+	if err = errors.Join(unseen, err, recordErr); err != nil {
 		return nil, false, err
 	}
 	switch r = entry.Run(run); {
@@ -167,7 +174,17 @@ func (t *task) signal(ctx context.Context, r *ledger.Run, state *ssmexec.State) 
 	if len(targets) == 0 {
 		return errors.New("SSM does not say yet where it runs")
 	}
-	refused, err := t.Exec.Signal(ctx, ssmexec.Signal{Command: t.command, Entry: t.entry, Run: r.ID, Targets: targets})
+	send := func(targets []ledger.Target) ([]string, error) {
+		return t.Exec.Signal(ctx, ssmexec.Signal{Command: t.command, Entry: t.entry, Run: r.ID, Targets: targets})
+	}
+	refused, err := send(targets)
+	if len(r.Targets) > 0 && r.Targets[0].Key != amx.KeyInstanceIDs && targets[0].Key == amx.KeyInstanceIDs {
+		// Of a tag's nodes SSM lists those that max_concurrency has let begin;
+		// the others are not to begin.
+		if _, tagErr := send(r.Targets); tagErr != nil && ssmexec.Judge(tagErr) != ssmexec.Refused {
+			err = errors.Join(err, tagErr)
+		}
+	}
 	if len(refused) == 0 {
 		return err
 	}
@@ -206,6 +223,9 @@ func signalled(r *ledger.Run, state *ssmexec.State) []ledger.Target {
 	over := map[string]bool{}
 	for _, i := range state.Invocations {
 		nodes = append(nodes, i.Node)
+		if i.Owner != "" {
+			continue // another command runs there
+		}
 		seen, known := over[i.Node]
 		over[i.Node] = (seen || !known) && ssmexec.Terminal(i.Status)
 	}

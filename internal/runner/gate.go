@@ -164,7 +164,7 @@ func (t *task) slotFree(ctx context.Context, s ledger.Slot) (bool, error) {
 		return false, err
 	}
 	if r != nil && !r.Over() && !r.Live(t.now(), t.Process, "") {
-		if err := t.refresh(ctx, r); err != nil {
+		if err := t.refresh(ctx, r); err != nil && !errors.Is(err, errMaybeSent) {
 			return false, err
 		}
 	}

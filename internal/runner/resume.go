@@ -79,7 +79,7 @@ func (t *task) tryResume(ctx context.Context, s *sending) (again bool, err error
 		return false, nil
 	}
 	begun := t.now()
-	found, err := t.Exec.Look(ctx, t.entry, s.run, run.Claimed)
+	found, err := t.Exec.Look(ctx, t.entry, run)
 	if err != nil {
 		return false, err
 	}
@@ -168,8 +168,11 @@ func (t *task) ask(ctx context.Context, run string) bool {
 // where some may be unknown, and its outcome, if it is over.
 func (t *task) refresh(ctx context.Context, r *ledger.Run) (err error) {
 	if r.Unsure || r.NeedsLook() {
-		if r, err = t.look(ctx, r.ID, r.Claimed); err != nil || r == nil {
+		if r, err = t.look(ctx, r); err != nil || r == nil {
 			return err
+		}
+		if len(r.Commands()) == 0 {
+			return errMaybeSent
 		}
 	}
 	state, err := t.state(ctx, r, ask(r))
@@ -205,9 +208,9 @@ func (t *task) state(ctx context.Context, r *ledger.Run, commands []ssmexec.Aske
 
 // look reads SSM's list for the run and enters what it shows, on the entry as it
 // is after the look. The answer is nil where the run was never sent.
-func (t *task) look(ctx context.Context, run string, claimed time.Time) (*ledger.Run, error) {
+func (t *task) look(ctx context.Context, r *ledger.Run) (*ledger.Run, error) {
 	begun := t.now()
-	found, err := t.Exec.Look(ctx, t.entry, run, claimed)
+	found, err := t.Exec.Look(ctx, t.entry, r)
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +220,7 @@ func (t *task) look(ctx context.Context, run string, claimed time.Time) (*ledger
 	if err != nil {
 		return nil, err
 	}
-	var r *ledger.Run
+	run := r.ID
 	_, err = t.update(ctx, func(e *ledger.Entry) { r = e.Looked(run, found, begun, t.Window, t.Process) })
 	return r, err
 }

@@ -107,7 +107,7 @@ func (t *task) render(ctx context.Context, entry *ledger.Entry, d ledger.Due) (*
 }
 
 // until is when what is sent now is over at the latest, as far as SSM can tell.
-func (t *task) until() time.Time { return t.now().Add(t.command.DeliveryTimeout + t.command.Timeout) }
+func (t *task) until() time.Time { return t.sends.Add(t.command.DeliveryTimeout + t.command.Timeout) }
 
 // runID makes a run ID, or takes one that has its slot of the gate already.
 func (t *task) runID(now time.Time) (string, error) {
@@ -268,13 +268,14 @@ func (t *task) recorded(ctx context.Context, s *sending, entry *ledger.Entry, ru
 	case run.NeedsLook():
 		return run
 	}
+	if len(run.Commands()) == 0 { // SSM refuses it by now, and an unknown send before that may show yet
+		t.unsettled(t.command.Name, errors.Join(errMaybeSent, failed))
+		return run
+	}
 	if failed != nil {
 		t.Log.WarnContext(ctx, "part of the run was not sent", "command", t.command.Name, "run_id", s.run, "error", failed.Error())
 		if len(run.Missing()) > 0 {
 			t.unsettled(t.command.Name, failed)
-		}
-		if len(run.Commands()) == 0 {
-			return run // there is nothing that could be reported as run
 		}
 	}
 	if reason := partly(s, run); reason != "" {

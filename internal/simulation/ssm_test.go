@@ -290,11 +290,13 @@ func (a agent) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ 
 }
 
 func (a agent) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
-	after, about := time.Time{}, aws.ToString(in.CommandId)
+	times := map[types.CommandFilterKey]time.Time{}
+	about := aws.ToString(in.CommandId)
 	for _, f := range in.Filters {
-		after, _ = time.Parse(time.RFC3339, aws.ToString(f.Value))
-		about = aws.ToString(f.Value)
+		times[f.Key], _ = time.Parse(time.RFC3339, aws.ToString(f.Value))
+		about += aws.ToString(f.Value)
 	}
+	after, before := times[types.CommandFilterKeyInvokedAfter], times[types.CommandFilterKeyInvokedBefore]
 	out := &ssm.ListCommandsOutput{}
 	err := a.do(ctx, "ListCommands", about+" "+aws.ToString(in.NextToken), func() error {
 		out = &ssm.ListCommandsOutput{}
@@ -304,7 +306,7 @@ func (a agent) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ..
 		}
 		for _, cmd := range a.cloud.commands[from:] {
 			from++
-			if time.Now().Before(cmd.listed) || cmd.sent.Before(after) || in.CommandId != nil && *in.CommandId != cmd.id {
+			if time.Now().Before(cmd.listed) || cmd.sent.Before(after) || !before.IsZero() && cmd.sent.After(before) || in.CommandId != nil && *in.CommandId != cmd.id {
 				continue
 			}
 			out.Commands = append(out.Commands, types.Command{

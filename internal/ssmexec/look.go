@@ -12,9 +12,9 @@ import (
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// lookBack is how far before a run's first claim a look begins: SSM's clock and
-// ours may differ.
-const lookBack = 2 * time.Minute
+// margin is how long before a run's first claim, and after the end of its last
+// lease, a look still looks: SSM's clock and ours may differ.
+const margin = 2 * time.Minute
 
 // A Found is a command that carries a token of amx.
 type Found struct {
@@ -25,12 +25,13 @@ type Found struct {
 }
 
 // Look finds the commands of a run in SSM's list, by chunk. The list may lag a
-// send, and its order is not promised: every page is read.
-func (x *Executor) Look(ctx context.Context, entry ledger.ID, run string, claimed time.Time) (map[int][]ledger.Found, error) {
+// send, and its order is not promised: every page is read. What the account sent
+// since the run's last lease is not: a run may be looked for days later.
+func (x *Executor) Look(ctx context.Context, entry ledger.ID, run *ledger.Run) (map[int][]ledger.Found, error) {
 	found := map[int][]ledger.Found{}
-	all, err := x.list(ctx, entry, claimed.Add(-lookBack))
+	all, err := x.list(ctx, entry, run.Claimed.Add(-margin), run.Lease.Add(margin))
 	for _, f := range all {
-		if f.Token.Run == run {
+		if f.Token.Run == run.ID {
 			found[f.Token.Chunk] = append(found[f.Token.Chunk], ledger.Found{ID: f.CommandID, Nodes: f.Nodes})
 		}
 	}
@@ -41,7 +42,7 @@ func (x *Executor) Look(ctx context.Context, entry ledger.ID, run string, claime
 // and whose run ID was made at the given time or before. It is for the case
 // that the ledger cannot be read.
 func (x *Executor) LookAll(ctx context.Context, entry ledger.ID, until time.Time, longest time.Duration) ([]Found, error) {
-	all, err := x.list(ctx, entry, until.Add(-longest-lookBack))
+	all, err := x.list(ctx, entry, until.Add(-longest-margin), time.Time{})
 	var found []Found
 	for _, f := range all {
 		if made, err := RunTime(f.Token.Run); err == nil && !made.After(until) && !Terminal(f.Status) {
@@ -51,15 +52,17 @@ func (x *Executor) LookAll(ctx context.Context, entry ledger.ID, until time.Time
 	return found, err
 }
 
-func (x *Executor) list(ctx context.Context, entry ledger.ID, after time.Time) ([]Found, error) {
+// list reads what was sent in this time; zero: until now.
+func (x *Executor) list(ctx context.Context, entry ledger.ID, after, before time.Time) ([]Found, error) {
 	var found []Found
-	pages := ssm.NewListCommandsPaginator(x.Client, &ssm.ListCommandsInput{
+	in := &ssm.ListCommandsInput{
 		MaxResults: aws.Int32(50),
-		Filters: []types.CommandFilter{{
-			Key:   types.CommandFilterKeyInvokedAfter,
-			Value: aws.String(after.UTC().Format(time.RFC3339)),
-		}},
-	})
+		Filters:    []types.CommandFilter{{Key: types.CommandFilterKeyInvokedAfter, Value: aws.String(after.UTC().Format(time.RFC3339))}},
+	}
+	if !before.IsZero() {
+		in.Filters = append(in.Filters, types.CommandFilter{Key: types.CommandFilterKeyInvokedBefore, Value: aws.String(before.UTC().Format(time.RFC3339))})
+	}
+	pages := ssm.NewListCommandsPaginator(x.Client, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

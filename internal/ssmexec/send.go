@@ -91,7 +91,9 @@ func (x *Executor) Signal(ctx context.Context, s Signal) (refused []string, err 
 		in := input(s.Command, token.signal(s.Command.ResolvedSignal), targets, map[string][]string{
 			"commands": scriptOf(s.Command, text)["commands"], "executionTimeout": {"60"},
 		})
-		in.MaxErrors = aws.String("100%") // a node that cannot be signalled must not spare the others
+		// A node that cannot be signalled must not spare the others, nor keep them
+		// waiting.
+		in.MaxConcurrency, in.MaxErrors = aws.String("100%"), aws.String("100%")
 		for _, part := range x.SendToAll(ctx, in) {
 			switch {
 			case part.Err == nil:

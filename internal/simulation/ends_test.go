@@ -1,0 +1,156 @@
+package simulation
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/ledger/dynamo"
+)
+
+// The answer to the first send is unknown, and SSM refuses from then on. Whoever
+// sends the firing again every minute is told so once a look proves that the first
+// was not accepted, and what else the gate keeps out runs.
+func TestARefusalAfterAnUnknownSendIsSettled(t *testing.T) {
+	for _, code := range []string{"InvalidDocument", "InvalidInstanceId"} {
+		t.Run(code, func(t *testing.T) {
+			in(t, one+"    max: 1\n", func(w *world) {
+				first := w.sandbox("A", map[string]fate{"SendCommand 1": {err: apiError("InternalServerError")}})
+				w.cloud.refuse = func(r *request) error {
+					if strings.Contains(strings.Join(r.nodes, " "), nodeOf("a")) {
+						return apiError(code)
+					}
+					return nil
+				}
+				w.expect(first, message(w.fires("a", 0)), "500")
+				for i := 1; ; i++ {
+					w.until(time.Duration(i) * time.Minute)
+					a := w.sandbox(fmt.Sprint("A", i), nil).deliver(w.T, message(w.fires("a", 0)))
+					if a.Err == nil {
+						if !strings.HasPrefix(says(a), "refuse a: ") {
+							w.Errorf("it answers %s", says(a))
+						}
+						break
+					} else if i == 5 {
+						w.Fatalf("after %d min it still answers %s: %v", i, says(a), a.Err)
+					}
+				}
+				w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "run b: firing c0")
+			})
+		})
+	}
+	t.Run("and was accepted after all", func(t *testing.T) {
+		in(t, one, func(w *world) {
+			w.cloud.lag = 5 * time.Second
+			w.cloud.refuse = func(*request) error {
+				if len(w.cloud.commands) > 0 {
+					return apiError("InvalidDocument")
+				}
+				return nil
+			}
+			w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "500")
+			w.until(time.Minute)
+			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already running for this alert")
+			w.ran(1)
+		})
+	})
+}
+
+// With send_resolved: false no resolve ever comes. An alert that fires every ten
+// minutes for a month does not fill its entry.
+func TestAnEntryThatSeesNoResolves(t *testing.T) {
+	in(t, one, func(w *world) {
+		b := w.sandbox("B", nil)
+		b.MaxEntry = dynamo.MaxEntry
+		largest := 0
+		for i := range 30 * 24 * 6 {
+			at := time.Duration(i) * 10 * time.Minute
+			w.until(at)
+			if a := b.deliver(w.T, message(w.fires("a", at))); a.Err != nil || !strings.HasPrefix(says(a), "run a: firing") {
+				w.Fatalf("after %v: %s", at, says(a))
+			}
+			for _, r := range w.cloud.records {
+				largest = max(largest, len(r.Value))
+			}
+			if i%100 == 0 { // the model remembers what SSM would have forgotten
+				w.cloud.commands = w.cloud.commands[max(0, len(w.cloud.commands)-10):]
+			}
+		}
+		if largest > 10_000 {
+			w.Errorf("the entry grew to %d bytes", largest)
+		}
+	})
+}
+
+// A run of which not everything is known is looked for hours after it was sent,
+// in an account that sends many commands.
+func TestALookDoesNotReadWhatWasSentSince(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.lag = time.Second
+		w.cloud.lasts = func(*command, string) (time.Duration, int) { return 40 * time.Hour, 0 }
+		w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "run a: firing c1")
+		w.until(5 * time.Hour)
+		w.cloud.mu.Lock()
+		for i := range 1500 * w.cloud.page {
+			w.cloud.commands = append(w.cloud.commands, &command{request: &request{}, id: fmt.Sprintf("x%d", i), comment: "somebody else's", sent: w.at(time.Hour), listed: w.at(time.Hour)})
+		}
+		w.cloud.mu.Unlock()
+		r := w.sandbox("R", map[string]fate{"ListCommands": {takes: 40 * time.Millisecond}})
+		w.expect(r, message(w.resolves("a", 0, 5*time.Hour)), "cancel a: resolved: cancelled c1 c0")
+		w.nothingRuns()
+	})
+}
+
+// SSM's list cannot be read: what is known of a run is cancelled all the same.
+func TestWhatIsKnownIsCancelledWithoutALook(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.lag, w.cloud.lasts = 100*time.Second, forHours
+		w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": {err: apiError("InternalServerError")}}), message(w.fires("a", 0)), "run a: firing c0")
+		w.until(10 * time.Minute)
+		w.expect(w.sandbox("R", map[string]fate{"ListCommands": {err: apiError("ThrottlingException")}}), message(w.resolves("a", 0, 9*time.Minute)), "500")
+		time.Sleep(time.Second)
+		w.nothingRuns()
+		w.expect(w.sandbox("S", nil), message(w.resolves("a", 0, 9*time.Minute)), "cancel a: resolved: cancelled c0")
+	})
+}
+
+// A send takes most of its invocation, and SSM's lists lag by nearly a window: a
+// run whose time is not up is not forgotten, and not tried again.
+func TestARunThatWasSentLateIsNotForgotten(t *testing.T) {
+	in(t, strings.Replace(retried, "wait: 0s", "wait: 0s\n    timeout: 5s\n    delivery_timeout: 30s", 1), func(w *world) {
+		w.cloud.lag = 118 * time.Second
+		w.cloud.shows = func(*command) time.Duration { return 118 * time.Second }
+		w.sandbox("A", map[string]fate{"SendCommand 1": {takes: 45 * time.Second}}).deliver(w.T, message(w.fires("a", 0)))
+		w.until(158 * time.Second)
+		w.sandbox("B", nil).deliver(w.T, message(w.fires("a", 0)))
+		time.Sleep(time.Minute)
+		w.ran(1)
+	})
+}
+
+// The command of a chunk was sent twice, and SSM's list of invocations lags: the
+// second says "runs here" of a node whose first is not listed yet.
+func TestASignalGoesToANodeWhereAnotherCommandRuns(t *testing.T) {
+	in(t, chunked()+"    resolved_signal: SIGTERM\n", func(w *world) {
+		w.cloud.lag, w.cloud.lasts = 5*time.Second, forHours
+		first := false
+		w.cloud.shows = func(c *command) time.Duration {
+			if c.token.Chunk == 1 && !first {
+				first = true
+				return 100 * time.Second
+			}
+			return 0
+		}
+		w.sandbox("A", map[string]fate{"SendCommand of chunk 1": lostAnswer}).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+		w.until(30 * time.Second)
+		end := message(w.resolves("a", 0, 20*time.Second), w.resolves("b", 0, 20*time.Second))
+		r := w.sandbox("R", nil)
+		r.deliver(w.T, end)
+		w.until(4 * time.Minute)
+		if a := r.deliver(w.T, end); a.Err != nil {
+			w.Error(a.Err)
+		}
+		w.nothingRuns()
+	})
+}
