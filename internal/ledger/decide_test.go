@@ -354,6 +354,17 @@ func TestPruning(t *testing.T) {
 			{comes(8*d, resolves("b", 4*m)), "skip b: resolved: no run of this alert is known"},
 			entryIs(0, 1, 0),
 		}},
+		{"also where SSM refuses the retry after an unknown send", []line{
+			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
+			{comes(3*m, fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
+			{answers("r2", "lost"), "r2 ?"},
+			{renews("r2", 6*m), "r2 claimed unsure ?"},
+			{answers("r2", "refused"), "r2 unsure refused"},
+			{comes(7*m, resolves("b", 3*m)), "skip b: resolved: no run of this alert is known"},
+			entryIs(1, 1, 2),
+			{looks("r2", 6*m+lease+window), "gone"},
+			{comes(9*m, fires("a", 0)), "run r3 for a after r1, attempt 2: failed before, tried again"},
+		}},
 		{"a run before a retry that may never have been sent is kept", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
 			{comes(3*m, fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},

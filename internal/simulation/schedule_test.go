@@ -26,6 +26,7 @@ type schedule struct {
 	alerts []*history
 
 	calm   bool          // the faults are over
+	over   bool          // and so is all that happened under them
 	soon   time.Duration // how long after its acknowledgement a firing may take to run
 	server *server
 	lives  int // of it
@@ -199,6 +200,9 @@ func (s *schedule) surroundings() {
 	}
 	s.cloud.lasts = func(c *command, node string) (time.Duration, int) {
 		r := s.draw("lasts", c.id, node)
+		if s.over {
+			return time.Second, 0
+		}
 		code := 0
 		if r.IntN(3) == 0 && (!s.shape.chunked || r.IntN(20) == 0) {
 			code = 1
@@ -313,4 +317,31 @@ func (s *schedule) play() {
 		s.attempt("last "+h.name, s.message(h.group, 0, h.resolves(s.origin, last)), false)
 	}
 	time.Sleep(4 * time.Hour)
+	s.fireAgain()
+}
+
+// fireAgain: once all is over each alert fires once more, and resolves. It runs at
+// once, so that nothing has kept its slot, and its entry is small again.
+func (s *schedule) fireAgain() {
+	if s.shape.lost {
+		return // the firing would be refused
+	}
+	s.over = true
+	for _, h := range s.alerts {
+		now := time.Since(s.origin).Round(time.Second) - h.skew
+		e := episode{start: now - 61*time.Second, end: now + 3*time.Minute}
+		s.attempt("again "+h.name, s.message(h.group, 0, h.fires(s.origin, e)), false)
+		a := s.attempts[len(s.attempts)-1]
+		if !a.acknowledged || len(a.answer.Results) != 1 || a.answer.Results[0].Action != runner.ActionRun || a.answer.Results[0].Reason != string(ledger.RunFiring) {
+			s.violation("%s does not run at once: %s", a.name, says(a.answer))
+		}
+		time.Sleep(4 * time.Minute)
+		s.attempt("last of "+h.name, s.message(h.group, 0, h.resolves(s.origin, e)), false)
+		time.Sleep(3 * time.Hour)
+	}
+	for key, r := range s.cloud.records {
+		if limit := 1000 + 200*len(s.alerts); len(r.Value) > limit && !s.shape.chunked {
+			s.violation("%s has %d bytes in the end: %s", key, len(r.Value), r.Value)
+		}
+	}
 }
