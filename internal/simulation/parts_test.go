@@ -281,6 +281,15 @@ func TestWhatSSMHasForgottenIsOver(t *testing.T) {
 			}
 		})
 	})
+	t.Run("and has not failed", func(t *testing.T) {
+		in(t, retried, func(w *world) {
+			w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
+			w.until(29 * 24 * time.Hour)
+			forget(w)
+			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
+			w.sent(0) // SSM has forgotten the first
+		})
+	})
 	t.Run("for its slot", func(t *testing.T) {
 		in(t, one+"    max: 1\n", func(w *world) {
 			w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))

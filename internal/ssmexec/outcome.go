@@ -54,9 +54,9 @@ type State struct {
 }
 
 // Failed says that the run ended, and not well. A run that was cancelled did
-// not fail.
+// not fail, and of one that SSM has forgotten nobody knows that it did.
 func (s *State) Failed() bool {
-	return s.Over && s.Status != "Success" && s.Status != "Cancelled"
+	return s.Over && s.Status != "Success" && s.Status != "Cancelled" && s.Status != ""
 }
 
 // Nodes answers the nodes on which the run succeeded and those on which it did
