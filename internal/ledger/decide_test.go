@@ -354,6 +354,16 @@ func TestPruning(t *testing.T) {
 			{comes(8*d, resolves("b", 4*m)), "skip b: resolved: no run of this alert is known"},
 			entryIs(0, 1, 0),
 		}},
+		{"an episode that another follows is kept while its run may go on", []line{
+			{comes(1*d+80*m, fires("a", 1*d+79*m)), "run r2 for a: firing"},
+			{answers("r2", "c2"), "r2 c2"},
+			{comes(1*d+90*m, resolves("a", 1*d+89*m)), "cancel r1 for a: resolved; cancel r2 for a: resolved"},
+		}},
+		{"and forgotten when it cannot", []line{
+			{comes(4*d, fires("a", 4*d)), "run r2 for a: firing"},
+			{answers("r2", "c2"), "r2 c2"},
+			{comes(4*d+90*m, resolves("a", 4*d+89*m)), "cancel r2 for a: resolved"},
+		}},
 		{"also where SSM refuses the retry after an unknown send", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
 			{comes(3*m, fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},

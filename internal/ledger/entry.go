@@ -16,6 +16,11 @@ const Keep = 7 * 24 * time.Hour
 // repeat_interval, 4 h unless it is set.
 const KeepOpen = 30 * 24 * time.Hour
 
+// longest is how long SSM lets a command go on at the most, which may have begun
+// at the last moment of its time.
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-command-ssm-plugin-reference.html
+const longest = 48 * time.Hour
+
 // touch is the age at which a firing's "last seen" is written anew: a repeat
 // costs a write once a day, not each time.
 const touch = 24 * time.Hour
@@ -178,9 +183,11 @@ func (e *Entry) prune(now time.Time) {
 		over := r == nil || r.Over()
 		past := over || r.Until.Before(now) && !r.toStop()
 		settled := over || !r.Slot && (past || r.CancelAsked && !r.toStop())
-		// One that another follows has ended too, though nobody said so.
-		ended := (!p.EndsAt.IsZero() || p.StartsAt.Before(latest[p.Fingerprint])) && later(p.EndsAt, p.Seen).Add(Late).Before(now)
-		return ended && settled || past && p.keptUntil().Before(now)
+		ended := !p.EndsAt.IsZero() && later(p.EndsAt, p.Seen).Add(Late).Before(now)
+		// One that another follows has ended too, though nobody said so, and nobody
+		// has asked its run to stop.
+		followed := p.StartsAt.Before(latest[p.Fingerprint]) && p.Seen.Add(Late).Before(now) && (over || r.Until.Add(longest).Before(now))
+		return (ended || followed) && settled || past && p.keptUntil().Before(now)
 	})
 	e.Resolves = slices.DeleteFunc(e.Resolves, func(r Resolve) bool {
 		return r.SentAt.Add(Keep).Before(now)

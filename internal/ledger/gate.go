@@ -41,8 +41,8 @@ func DecodeGate(value []byte) (*Gate, error) {
 }
 
 // keepSlot is how long a slot is kept after its lease: SSM delivers a command for
-// up to 30 days, and lets it run for up to two.
-const keepSlot = KeepOpen + 48*time.Hour
+// up to 30 days, and lets it go on then.
+const keepSlot = KeepOpen + longest
 
 // Encode is the value that a store keeps of g, and when it may forget it.
 func (g *Gate) Encode() (value []byte, expires time.Time) {

@@ -164,6 +164,7 @@ func (t *task) slotFree(ctx context.Context, s ledger.Slot) (bool, error) {
 		return false, err
 	}
 	if r != nil && !r.Over() && !r.Live(t.now(), t.Process, "") {
+		// A run that may have been sent keeps its slot, and that is known.
 		if err := t.refresh(ctx, r); err != nil && !errors.Is(err, errMaybeSent) {
 			return false, err
 		}
