@@ -222,11 +222,10 @@ func (t *task) look(ctx context.Context, r *ledger.Run) (*ledger.Run, error) {
 	}
 	run, listed := r.ID, r.Lease
 	_, err = t.update(ctx, func(e *ledger.Entry) {
-		from := begun
 		if now := e.Run(run); now != nil && now.Lease.After(listed) {
-			from = time.Time{} // it was renewed meanwhile: the list may end before its sends, and proves nothing
+			begun = time.Time{} // it was renewed meanwhile: the list may end before its sends, and proves nothing
 		}
-		r = e.Looked(run, found, from, t.Window, t.Process)
+		r = e.Looked(run, found, begun, t.Window, t.Process)
 	})
 	return r, err
 }

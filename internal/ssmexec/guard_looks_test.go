@@ -26,11 +26,7 @@ func TestAPassThatWasCutOffIsNotWhoeverHasItsNumberNow(t *testing.T) {
 			"one of another uptime": func(f []string) { f[0], f[1], f[2] = strconv.Itoa(os.Getpid()), began, "another-boot" },
 		} {
 			n := newNode(t, n.shell)
-			text := runOf(t, held)
-			first := n.start(t, cmd0, text)
-			first.line()
-			first.kill()
-			first.end()
+			text := n.cutOff(t, cmd0)
 			for _, name := range []string{runA + "." + cmd0, runA + ".pid"} {
 				record := filepath.Join(n.state, "runs", name)
 				b, err := os.ReadFile(record)
@@ -55,11 +51,7 @@ func TestAPassThatEndsBetweenTwoLooks(t *testing.T) {
 	eachShell(t, func(t *testing.T, n *node) {
 		for code, want := range map[string]string{"3": "amx: already run here, exit 3\n", "194": "amx: runs here: " + cmd0 + "\n"} {
 			n := newNode(t, n.shell)
-			text := runOf(t, held)
-			first := n.start(t, cmd0, text)
-			first.line()
-			first.kill()
-			first.end()
+			text := n.cutOff(t, cmd0)
 			second := n.start(t, cmd0, strings.Replace(text, "  amx_over # it may", "  echo between; read -r amx_go\n  amx_over # it may", 1))
 			if got := second.line(); got != "between" {
 				t.Fatalf("the second pass printed %q", got)

@@ -48,15 +48,23 @@ func TestASecondPassGivesWayToTheOneThatRuns(t *testing.T) {
 	})
 }
 
+// cutOff begins a run's first pass and kills it once its command has begun. It
+// answers the script.
+func (n *node) cutOff(t *testing.T, owner string) string {
+	t.Helper()
+	text := runOf(t, held)
+	first := n.start(t, owner, text)
+	first.line()
+	first.kill()
+	first.end()
+	return text
+}
+
 func TestCounterexample11APassThatWasCutOffIsNotRepeated(t *testing.T) {
 	eachShell(t, func(t *testing.T, n *node) {
 		for _, owner := range []string{cmd0, ""} {
 			n := newNode(t, n.shell)
-			text := runOf(t, held)
-			first := n.start(t, owner, text)
-			first.line()
-			first.kill()
-			first.end()
+			text := n.cutOff(t, owner)
 			n.wantRun(t, owner, text, "amx: already run here, exit 1\n", 1)
 			n.wantRun(t, cmd1, text, "amx: already run here, exit 1\n", 1)
 			n.wantEffects(t, 1)
