@@ -19,6 +19,15 @@ const (
 	configErrors = "ConfigErrors"
 )
 
+// Lambda filters JSON lines by LogLevel, and takes one without a level or with
+// an odd timestamp for INFO: under LogLevel=WARN such a line is dropped, and the
+// metric with it. ERROR is the highest that LogLevel can be.
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+const (
+	metricLevel   = "ERROR"
+	timestampForm = "2006-01-02T15:04:05.000Z" // RFC 3339, of a time in UTC
+)
+
 // metrics are counted by lines of the log from which CloudWatch makes them, so
 // that a function needs neither a client nor a permission for it.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
@@ -42,6 +51,7 @@ func (m *metrics) count(ctx context.Context, log *slog.Logger, metric, reason st
 			}},
 		},
 		"FunctionName": m.function, "Reason": reason, metric: 1,
+		"level": metricLevel, "timestamp": now.UTC().Format(timestampForm),
 	})
 	if err == nil {
 		_, err = m.out.Write(append(line, '\n')) // at once: several lines must not mix

@@ -190,7 +190,7 @@ func TestBuildErrors(t *testing.T) {
 	}{
 		"no configuration":        {[]string{"CONFIG=no/such.yaml"}, true, "CONFIG=no/such.yaml: no such file. Begin with examples/amx-ec2.yaml, or build with CONFIG= for a configuration in Parameter Store"},
 		"a configuration outside": {[]string{"CONFIG=../amx.yaml"}, true, "CONFIG=../amx.yaml: want a file under this folder, or the build cache of SAM would miss its changes"},
-		"a wrong configuration":   {[]string{"CONFIG=samconfig.toml"}, true, "samconfig.toml:"},
+		"a wrong configuration":   {[]string{"CONFIG=examples/samconfig.toml"}, true, "examples/samconfig.toml:"},
 		"one that Lambda refuses": {[]string{"CONFIG=examples/amx.yaml"}, true, `examples/amx.yaml:4: commands[0] "show-alert": no targets: add "targets" to it, or to the file as the default`},
 		"not from SAM":            {nil, false, "ARTIFACTS_DIR is not set: sam build sets it; make lambda builds without SAM"},
 	} {
