@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
 func TestInitErrors(t *testing.T) {
@@ -60,7 +62,7 @@ func TestInitErrors(t *testing.T) {
 		{"no such parameter", webhook, map[string]string{"AMX_CONFIG": "ssm:/amx/missing"}, `AMX_CONFIG "ssm:/amx/missing": GetParameter "/amx/missing": ParameterNotFound: `, "[GetParameter]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s.ssm.SetParameter("/amx/config", config)
+			s.ssm.SetParameter("/amx/config", amx.Pack([]byte(config)))
 			s.ssm.SetParameter("/amx/broken", "x: y")
 			err := tt.make(s.with(tt.vars))
 			switch {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/lambdatest"
 )
@@ -221,7 +222,7 @@ func TestAConfigurationInParameterStoreNeedsNoFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ssm := &awstest.SSM{Parameters: map[string]string{"/amx/amx/config": string(text)}}
+	ssm := &awstest.SSM{Parameters: map[string]string{"/amx/amx/config": amx.Pack(text)}}
 	wire := &awstest.Wire{Next: ssm, Check: awstest.CheckSSM}
 	table := awstest.NewTable(t, "")
 	s := deploy(t, map[string]any{"TopicArn": ownTopic, "ConfigSource": "parameter"})
