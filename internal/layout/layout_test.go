@@ -94,13 +94,17 @@ var places = map[string]place{
 	"internal/ssmlocal": {
 		libraries: []string{"golang.org/x/sys/unix"},
 	},
-	// Only tests import these: what a store has to do, AWS on the loopback, and
-	// Lambda's side of a function.
+	// Only tests import these: what a store has to do, AWS on the loopback, a model
+	// of it that can go wrong in any way, and Lambda's side of a function.
 	"internal/ledger/storetest": {
 		below: []string{"internal/ledger"},
 	},
 	"internal/awstest": {
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSDK + "/service/ssm", awsSmithy},
+	},
+	"internal/cloudtest": {
+		below:     []string{"internal/ledger", "internal/ssmexec"},
+		libraries: []string{awsCore, awsSDK + "/service/ssm", awsSmithy},
 	},
 	"internal/lambdatest": {},
 	// A file that people copy, and amx prints.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -31,18 +32,18 @@ func (s *schedule) bring(name string, n news, delay time.Duration, sns bool) {
 func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 	if s.shape.serve {
 		p := s.serving()
-		a := &attempt{name: name, process: p.name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
+		a := &attempt{name: name, process: p.Name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
 		a.answer = p.Handle(context.Background(), m, true)
-		a.ended, a.acknowledged = time.Now(), a.answer.Err == nil && !p.isDead()
-		s.note(a, p.process)
+		a.ended, a.acknowledged = time.Now(), a.answer.Err == nil && !p.Dead()
+		s.note(a, p.Process)
 		return a.acknowledged
 	}
-	p := s.cloud.process(name, s.fate)
-	defer p.kill()
+	p := s.cloud.Process(name, s.fate)
+	defer p.Kill()
 	run := s.newRunner(p)
 	skew := between(s.draw("skew", name), -500*time.Millisecond, 500*time.Millisecond)
 	run.Now = func() time.Time { return time.Now().Add(skew) }
-	a := &attempt{name: name, process: p.name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
+	a := &attempt{name: name, process: p.Name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
 	limit := 30 * time.Second
 	if sns {
 		limit = timeout
@@ -51,7 +52,7 @@ func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 	defer cancel()
 	go func() {
 		select {
-		case <-p.dead:
+		case <-p.Died():
 			cancel()
 		case <-ctx.Done():
 		}
@@ -59,11 +60,11 @@ func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 	a.answer = run.Handle(ctx, m, !sns)
 	a.ended = time.Now()
 	switch {
-	case p.isDead():
+	case p.Dead():
 	case ctx.Err() != nil:
 		s.violation("%s was not answered before its deadline", name)
-	case p.open() > 0:
-		s.violation("%s was answered while %d of its calls were under way", name, p.open())
+	case p.Open() > 0:
+		s.violation("%s was answered while %d of its calls were under way", name, p.Open())
 	default:
 		a.acknowledged = a.answer.Err == nil
 	}
@@ -71,9 +72,9 @@ func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 	return a.acknowledged
 }
 
-func (s *schedule) newRunner(p *process) *runner.Runner {
+func (s *schedule) newRunner(p *cloudtest.Process) *runner.Runner {
 	run := newRunner(p, s.config)
-	run.Store, run.Exec.Client = s.bug.store(table{p}), s.bug.client(agent{p})
+	run.Store, run.Exec.Client = s.bug.store(p.Table()), s.bug.client(p.SSM())
 	return run
 }
 
@@ -82,20 +83,20 @@ func (s *schedule) newRunner(p *process) *runner.Runner {
 func (s *schedule) serving() *server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.server == nil || s.server.isDead() {
+	if s.server == nil || s.server.Dead() {
 		s.lives++
-		p := s.cloud.process(fmt.Sprintf("serve%d", s.lives), s.fate)
+		p := s.cloud.Process(fmt.Sprintf("serve%d", s.lives), s.fate)
 		s.server = &server{p, s.newRunner(p)}
-		s.server.Process, s.server.Window = p.name, 0
+		s.server.Runner.Process, s.server.Window = p.Name, 0
 	}
 	return s.server
 }
 
-func (s *schedule) note(a *attempt, p *process) {
+func (s *schedule) note(a *attempt, p *cloudtest.Process) {
 	s.mu.Lock()
 	s.attempts = append(s.attempts, a)
 	s.mu.Unlock()
-	s.cloud.mu.Lock()
-	defer s.cloud.mu.Unlock()
-	s.cloud.note("%s: %s, dead %v", a.name, says(a.answer), p.isDead())
+	s.cloud.Mu.Lock()
+	defer s.cloud.Mu.Unlock()
+	s.cloud.Note("%s: %s, dead %v", a.name, says(a.answer), p.Dead())
 }

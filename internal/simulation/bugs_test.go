@@ -5,10 +5,12 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
@@ -17,19 +19,19 @@ import (
 // and the cloud, so that the product has no seam for it.
 type bug struct {
 	name   string
-	tables func(table) ledger.Store
-	agents func(agent) ssmexec.Client
+	tables func(cloudtest.Table) ledger.Store
+	agents func(cloudtest.SSM) ssmexec.Client
 	shape  func(*shape) // what it shows in, where that is seldom drawn
 }
 
-func (b bug) store(t table) ledger.Store {
+func (b bug) store(t cloudtest.Table) ledger.Store {
 	if b.tables == nil {
 		return t
 	}
 	return b.tables(t)
 }
 
-func (b bug) client(a agent) ssmexec.Client {
+func (b bug) client(a cloudtest.SSM) ssmexec.Client {
 	if b.agents == nil {
 		return a
 	}
@@ -37,24 +39,24 @@ func (b bug) client(a agent) ssmexec.Client {
 }
 
 var bugs = []bug{
-	{name: "claim after send", tables: func(t table) ledger.Store { return &claimsLater{table: t, held: map[string]ledger.Record{}} }},
-	{name: "no version condition", tables: func(t table) ledger.Store { return blindly{t} }},
-	{name: "no tombstone", tables: func(t table) ledger.Store {
+	{name: "claim after send", tables: func(t cloudtest.Table) ledger.Store { return &claimsLater{Table: t, held: map[string]ledger.Record{}} }},
+	{name: "no version condition", tables: func(t cloudtest.Table) ledger.Store { return blindly{t} }},
+	{name: "no tombstone", tables: func(t cloudtest.Table) ledger.Store {
 		return edits{t, func(e *ledger.Entry) { e.Resolves = nil }, nil}
 	}},
-	{name: "the SDK retries a send", agents: func(a agent) ssmexec.Client { return sdkRetries{a} }},
+	{name: "the SDK retries a send", agents: func(a cloudtest.SSM) ssmexec.Client { return sdkRetries{a} }},
 	{
-		name: "one token for all chunks", agents: func(a agent) ssmexec.Client { return oneToken{a} },
+		name: "one token for all chunks", agents: func(a cloudtest.SSM) ssmexec.Client { return oneToken{a} },
 		shape: func(s *shape) { s.chunked = true },
 	},
-	{name: "a retry under the old run ID", agents: func(a agent) ssmexec.Client { return oldRunID{a} }},
-	{name: "cancel dropped when the claimant died", tables: func(t table) ledger.Store {
+	{name: "a retry under the old run ID", agents: func(a cloudtest.SSM) ssmexec.Client { return oldRunID{a} }},
+	{name: "cancel dropped when the claimant died", tables: func(t cloudtest.Table) ledger.Store {
 		return edits{t, nil, func(e *ledger.Entry) {
-			forget(e, func(r *ledger.Run) bool { return r.Holder != "" && r.Lease.Before(t.now()) })
+			forget(e, func(r *ledger.Run) bool { return r.Holder != "" && r.Lease.Before(time.Now()) })
 		}}
 	}},
-	{name: "sending without a look", agents: func(a agent) ssmexec.Client { return blind{a} }},
-	{name: "unsure taken for over", tables: func(t table) ledger.Store {
+	{name: "sending without a look", agents: func(a cloudtest.SSM) ssmexec.Client { return blind{a} }},
+	{name: "unsure taken for over", tables: func(t cloudtest.Table) ledger.Store {
 		return edits{t, func(e *ledger.Entry) {
 			for i := range e.Runs {
 				e.Runs[i].Unsure = false
@@ -62,21 +64,21 @@ var bugs = []bug{
 		}, nil}
 	}},
 	{
-		name: "a slot freed by an accepted cancel", tables: func(t table) ledger.Store { return freesSlots{t} },
+		name: "a slot freed by an accepted cancel", tables: func(t cloudtest.Table) ledger.Store { return freesSlots{t} },
 		shape: func(s *shape) { s.max, s.perAlert, s.ignore, s.term = 1, true, false, false },
 	},
 }
 
 // claimsLater keeps a claim to itself until there is more to say of it.
 type claimsLater struct {
-	table
+	cloudtest.Table
 	mu   sync.Mutex
 	held map[string]ledger.Record
 }
 
 func (s *claimsLater) Put(ctx context.Context, r ledger.Record) error {
 	if !strings.HasPrefix(r.Key, "entry/") {
-		return s.table.Put(ctx, r)
+		return s.Table.Put(ctx, r)
 	}
 	e, err := ledger.Decode(r.Value)
 	if err != nil {
@@ -98,20 +100,20 @@ func (s *claimsLater) Put(ctx context.Context, r ledger.Record) error {
 		delete(s.held, r.Key)
 	}
 	s.mu.Unlock()
-	err = s.table.Put(ctx, r)
+	err = s.Table.Put(ctx, r)
 	if holding && errors.Is(err, ledger.ErrConflict) {
-		now, getErr := s.table.Get(ctx, r.Key)
+		now, getErr := s.Table.Get(ctx, r.Key)
 		if getErr != nil {
 			return getErr
 		}
 		r.Version = now[0].Version
-		return s.table.Put(ctx, r)
+		return s.Table.Put(ctx, r)
 	}
 	return err
 }
 
 func (s *claimsLater) Get(ctx context.Context, keys ...string) ([]ledger.Record, error) {
-	records, err := s.table.Get(ctx, keys...)
+	records, err := s.Table.Get(ctx, keys...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range records {
@@ -123,23 +125,23 @@ func (s *claimsLater) Get(ctx context.Context, keys ...string) ([]ledger.Record,
 }
 
 // blindly writes over whatever is there.
-type blindly struct{ table }
+type blindly struct{ cloudtest.Table }
 
 func (s blindly) Put(ctx context.Context, r ledger.Record) error {
 	for {
-		err := s.table.Put(ctx, r)
+		err := s.Table.Put(ctx, r)
 		if !errors.Is(err, ledger.ErrConflict) || ctx.Err() != nil {
 			return err
 		}
-		s.cloud.mu.Lock()
-		r.Version = s.cloud.records[r.Key].Version
-		s.cloud.mu.Unlock()
+		s.Cloud.Mu.Lock()
+		r.Version = s.Cloud.Records[r.Key].Version
+		s.Cloud.Mu.Unlock()
 	}
 }
 
 // edits changes entries on their way.
 type edits struct {
-	table
+	cloudtest.Table
 	put, get func(*ledger.Entry)
 }
 
@@ -157,11 +159,11 @@ func edited(r ledger.Record, edit func(*ledger.Entry)) ledger.Record {
 }
 
 func (s edits) Put(ctx context.Context, r ledger.Record) error {
-	return s.table.Put(ctx, edited(r, s.put))
+	return s.Table.Put(ctx, edited(r, s.put))
 }
 
 func (s edits) Get(ctx context.Context, keys ...string) ([]ledger.Record, error) {
-	records, err := s.table.Get(ctx, keys...)
+	records, err := s.Table.Get(ctx, keys...)
 	for i := range records {
 		records[i] = edited(records[i], s.get)
 	}
@@ -179,39 +181,39 @@ func forget(e *ledger.Entry, which func(*ledger.Run) bool) {
 	e.Runs = kept
 }
 
-type sdkRetries struct{ agent }
+type sdkRetries struct{ cloudtest.SSM }
 
 func (a sdkRetries) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o ...func(*ssm.Options)) (out *ssm.SendCommandOutput, err error) {
 	for range 3 {
-		if out, err = a.agent.SendCommand(ctx, in, o...); err == nil || ssmexec.Judge(err) != ssmexec.Unknown {
+		if out, err = a.SSM.SendCommand(ctx, in, o...); err == nil || ssmexec.Judge(err) != ssmexec.Unknown {
 			return out, err
 		}
 	}
 	return out, err
 }
 
-type oneToken struct{ agent }
+type oneToken struct{ cloudtest.SSM }
 
 func (a oneToken) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
 	copied := *in
 	copied.Comment = aws.String(strings.Replace(*in.Comment, " 2/2 ", " 1/2 ", 1))
-	return a.agent.SendCommand(ctx, &copied, o...)
+	return a.SSM.SendCommand(ctx, &copied, o...)
 }
 
 // oldRunID gives each run of an entry the ID of the first, as the guard sees it.
-type oldRunID struct{ agent }
+type oldRunID struct{ cloudtest.SSM }
 
 func (a oldRunID) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
-	r := parse(in)
-	a.cloud.mu.Lock()
-	for _, c := range a.cloud.commands {
-		if c.token.Entry == r.token.Entry && len(c.alerts) > 0 && len(r.alerts) > 0 && c.alerts[0] == r.alerts[0] {
-			in = replaced(in, "amx_run="+r.run, "amx_run="+c.run)
+	r := cloudtest.Parse(in)
+	a.Cloud.Mu.Lock()
+	for _, c := range a.Cloud.Commands {
+		if c.Token.Entry == r.Token.Entry && len(c.Alerts) > 0 && len(r.Alerts) > 0 && c.Alerts[0] == r.Alerts[0] {
+			in = replaced(in, "amx_run="+r.Run, "amx_run="+c.Run)
 			break
 		}
 	}
-	a.cloud.mu.Unlock()
-	return a.agent.SendCommand(ctx, in, o...)
+	a.Cloud.Mu.Unlock()
+	return a.SSM.SendCommand(ctx, in, o...)
 }
 
 func replaced(in *ssm.SendCommandInput, line, by string) *ssm.SendCommandInput {
@@ -228,20 +230,20 @@ func replaced(in *ssm.SendCommandInput, line, by string) *ssm.SendCommandInput {
 }
 
 // blind finds nothing in SSM's list.
-type blind struct{ agent }
+type blind struct{ cloudtest.SSM }
 
 func (a blind) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, o ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
 	if in.CommandId == nil {
 		return &ssm.ListCommandsOutput{}, nil
 	}
-	return a.agent.ListCommands(ctx, in, o...)
+	return a.SSM.ListCommands(ctx, in, o...)
 }
 
 // freesSlots shows a gate without the runs that were cancelled.
-type freesSlots struct{ table }
+type freesSlots struct{ cloudtest.Table }
 
 func (s freesSlots) Get(ctx context.Context, keys ...string) ([]ledger.Record, error) {
-	records, err := s.table.Get(ctx, keys...)
+	records, err := s.Table.Get(ctx, keys...)
 	for i, r := range records {
 		if !strings.HasPrefix(r.Key, "gate/") {
 			continue
@@ -250,13 +252,13 @@ func (s freesSlots) Get(ctx context.Context, keys ...string) ([]ledger.Record, e
 		if err != nil {
 			return nil, err
 		}
-		s.cloud.mu.Lock()
-		for _, c := range s.cloud.commands {
-			if c.cancelled {
-				g.Free(c.token.Run)
+		s.Cloud.Mu.Lock()
+		for _, c := range s.Cloud.Commands {
+			if c.Cancelled {
+				g.Free(c.Token.Run)
 			}
 		}
-		s.cloud.mu.Unlock()
+		s.Cloud.Mu.Unlock()
 		if len(r.Value) > 0 {
 			records[i].Value, _ = g.Encode()
 		}

@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 func TestCounterexample06TheHighestAttemptIsTheLatest(t *testing.T) {
 	in(t, strings.Replace(retried, "wait: 0s", "wait: 5s", 1), func(w *world) {
-		w.cloud.lasts = func(*command, string) (time.Duration, int) { return time.Second, 1 }
+		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return time.Second, 1 }
 		a := w.sandbox("A", nil)
 		w.expect(a, message(w.fires("a", 0)), "run a: firing c0; 500")
 		w.expect(a, message(w.fires("a", 0)), "run a: failed before, tried again c1; 500")
@@ -22,7 +23,7 @@ func TestCounterexample06TheHighestAttemptIsTheLatest(t *testing.T) {
 
 // While the ledger is down nothing is cancelled that may be another's, or need not end.
 func TestCounterexample07WhatGoesOnWhileTheLedgerIsDown(t *testing.T) {
-	down := map[string]fate{"Get": lostAnswer}
+	down := map[string]cloudtest.Fate{"Get": lostAnswer}
 	for _, tt := range []struct {
 		name, config, key string
 		fires, over       bool
@@ -35,7 +36,7 @@ func TestCounterexample07WhatGoesOnWhileTheLedgerIsDown(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			in(t, tt.config, func(w *world) {
 				if !tt.over {
-					w.cloud.lasts = forHours
+					w.cloud.Lasts = forHours
 				}
 				f, r := message(w.fires("a", 0)), message(w.resolves("a", 0, 8*time.Minute))
 				f.DedupKey, r.DedupKey = tt.key, tt.key
@@ -50,7 +51,7 @@ func TestCounterexample07WhatGoesOnWhileTheLedgerIsDown(t *testing.T) {
 				if n := c.counts["CancelCommand"]; n > 0 {
 					t.Errorf("%d cancellations", n)
 				}
-				if ids := w.cloud.running(); len(ids) == 0 && !tt.over {
+				if ids := w.cloud.Running(); len(ids) == 0 && !tt.over {
 					t.Error("nothing runs any more")
 				}
 			})
@@ -62,7 +63,7 @@ func TestCounterexample07WhatGoesOnWhileTheLedgerIsDown(t *testing.T) {
 // sent when the window is over.
 func TestCounterexample08ALookDoesNotBeginADocumentsWindowAnew(t *testing.T) {
 	in(t, strings.Replace(one, "cmd: /bin/fix", "document: Fix", 1), func(w *world) {
-		w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		for at := time.Minute; at < timeout+window; at += 10 * time.Second {
 			w.until(at)
 			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "500")
@@ -78,11 +79,11 @@ func TestCounterexample08ALookDoesNotBeginADocumentsWindowAnew(t *testing.T) {
 // unknown, shortly before the first claim's window would have been over.
 func TestCounterexample08ADocumentsWindowCountsFromItsLastSend(t *testing.T) {
 	in(t, strings.Replace(chunked(), "cmd: /bin/fix", "document: Fix", 1), func(w *world) {
-		w.cloud.lag = 119 * time.Second
+		w.cloud.Lag = 119 * time.Second
 		both := message(w.fires("a", 0), w.fires("b", 0))
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand of chunk 1": {err: apiError("AccessDeniedException")}}), both, "run a b: firing c0; 500")
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": {Err: cloudtest.APIError("AccessDeniedException")}}), both, "run a b: firing c0; 500")
 		w.until(2*time.Minute + 30*time.Second)
-		w.expect(w.sandbox("B", map[string]fate{"SendCommand 1": lostAnswer}), both, "500")
+		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), both, "500")
 		w.until(3*time.Minute + 10*time.Second)
 		w.expect(w.sandbox("C", nil), both, "500")
 		w.until(6 * time.Minute)
@@ -96,11 +97,11 @@ func TestCounterexample10WhateverHangs(t *testing.T) {
 	for _, op := range []string{"Get 1", "Put 1", "Put 2", "SendCommand 1", "ListCommands 1", "ListCommandInvocations 1", "CancelCommand 1"} {
 		t.Run(op, func(t *testing.T) {
 			in(t, strings.Replace(one, "wait: 0s", "wait: 5m", 1)+"    max: 5\n", func(w *world) {
-				w.cloud.lasts = forHours
+				w.cloud.Lasts = forHours
 				w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 				w.until(2 * time.Minute)
 				begun := time.Now()
-				fates := map[string]fate{op: {hangs: true}}
+				fates := map[string]cloudtest.Fate{op: {Hangs: true}}
 				if op == "ListCommands 1" {
 					fates["SendCommand 1"] = lostAnswer
 				}
@@ -114,9 +115,9 @@ func TestCounterexample10WhateverHangs(t *testing.T) {
 }
 
 func holders(w *world) (claimed []string) {
-	w.cloud.mu.Lock()
-	defer w.cloud.mu.Unlock()
-	for key, r := range w.cloud.records {
+	w.cloud.Mu.Lock()
+	defer w.cloud.Mu.Unlock()
+	for key, r := range w.cloud.Records {
 		if e, err := ledger.Decode(r.Value); err == nil && strings.HasPrefix(key, "entry/") {
 			for _, run := range e.Runs {
 				if run.Holder != "" {
@@ -131,7 +132,7 @@ func holders(w *world) (claimed []string) {
 // What became of a send that hangs is recorded.
 func TestCounterexample10ASendThatHangsIsRecorded(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand": {hangs: true}}), message(w.fires("a", 0)), "500")
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Hangs: true}}), message(w.fires("a", 0)), "500")
 		if h := holders(w); len(h) > 0 {
 			t.Errorf("still claimed: %v", h)
 		}
@@ -144,7 +145,7 @@ func TestARunThatItsResolveEndedHasNotFailed(t *testing.T) {
 	for signal, want := range map[string]string{"SIGTERM": "SIGTERM sent", "SIGKILL": "cancelled"} {
 		t.Run(signal, func(t *testing.T) {
 			in(t, strings.Replace(one, "wait: 0s", "wait: 40s\n    resolved_signal: "+signal, 1), func(w *world) {
-				w.cloud.lasts = forHours
+				w.cloud.Lasts = forHours
 				answered := make(chan string)
 				go func() { answered <- says(w.sandbox("F", nil).deliver(w.T, message(w.fires("a", 0)))) }()
 				w.until(10 * time.Second)
@@ -159,7 +160,7 @@ func TestARunThatItsResolveEndedHasNotFailed(t *testing.T) {
 
 func TestANodeWhereItIsOverIsNotSignalled(t *testing.T) {
 	in(t, group+"    resolved_signal: SIGTERM\n", func(w *world) {
-		w.cloud.lasts = func(_ *command, node string) (time.Duration, int) {
+		w.cloud.Lasts = func(_ *cloudtest.Command, node string) (time.Duration, int) {
 			if node == nodeOf("a") {
 				return time.Second, 0
 			}
@@ -168,9 +169,9 @@ func TestANodeWhereItIsOverIsNotSignalled(t *testing.T) {
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.until(10 * time.Minute)
 		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, 9*time.Minute), w.resolves("b", 0, 9*time.Minute)), "cancel a b: resolved: SIGTERM sent c0")
-		w.cloud.mu.Lock()
-		defer w.cloud.mu.Unlock()
-		if nodes := w.cloud.commands[1].nodes; len(nodes) != 1 || nodes[0] != nodeOf("b") {
+		w.cloud.Mu.Lock()
+		defer w.cloud.Mu.Unlock()
+		if nodes := w.cloud.Commands[1].Nodes; len(nodes) != 1 || nodes[0] != nodeOf("b") {
 			t.Errorf("the signal went to %v", nodes)
 		}
 	})
@@ -178,18 +179,18 @@ func TestANodeWhereItIsOverIsNotSignalled(t *testing.T) {
 
 func TestANodeThatIsGoneIsCancelledAndTheOtherSignalled(t *testing.T) {
 	in(t, group+"    resolved_signal: SIGTERM\n", func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.until(10 * time.Minute)
 		w.loses("b", always)
-		w.cloud.reach = func(*command) time.Duration { return time.Second } // a cancellation is faster
+		w.cloud.Reach = func(*cloudtest.Command) time.Duration { return time.Second } // a cancellation is faster
 		r := w.sandbox("R", nil)
 		w.expect(r, message(w.resolves("a", 0, 9*time.Minute), w.resolves("b", 0, 9*time.Minute)), "cancel a b: resolved: SIGTERM sent c0")
 		time.Sleep(10 * time.Second)
-		w.cloud.mu.Lock()
-		defer w.cloud.mu.Unlock()
-		for _, p := range w.cloud.passes {
-			if p.node == nodeOf("a") && !p.stopped {
+		w.cloud.Mu.Lock()
+		defer w.cloud.Mu.Unlock()
+		for _, p := range w.cloud.Passes {
+			if p.Node == nodeOf("a") && !p.Stopped {
 				t.Error("the node that is there was not signalled")
 			}
 		}
@@ -201,8 +202,8 @@ func TestANodeThatIsGoneIsCancelledAndTheOtherSignalled(t *testing.T) {
 
 func TestWhatSSMStillListsIsNotForgotten(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = func(*command, string) (time.Duration, int) { return 48 * time.Hour, 0 }
-		w.cloud.shows = func(*command) time.Duration { return 72 * time.Hour }
+		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return 48 * time.Hour, 0 }
+		w.cloud.Shows = func(*cloudtest.Command) time.Duration { return 72 * time.Hour }
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.until(24 * time.Hour)
 		w.expect(w.sandbox("B", nil), message(w.fires("b", 24*time.Hour)), "skip b: max: as many runs as may be are running")
@@ -212,20 +213,20 @@ func TestWhatSSMStillListsIsNotForgotten(t *testing.T) {
 // The answer of c0 was lost, and c0 never reaches its node; c1 does, and goes well.
 func TestATwinThatIsNeverDeliveredDoesNotFailTheRun(t *testing.T) {
 	in(t, retried, func(w *world) {
-		w.cloud.lag = 100 * time.Second
-		w.cloud.reach = func(c *command) time.Duration {
-			if c.id == "c0" {
+		w.cloud.Lag = 100 * time.Second
+		w.cloud.Reach = func(c *cloudtest.Command) time.Duration {
+			if c.ID == "c0" {
 				return time.Hour
 			}
 			return time.Second
 		}
-		w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}).deliver(w.T, message(w.fires("a", 0)))
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(20 * time.Minute)
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
 		w.ran(1)
-		w.cloud.mu.Lock()
-		defer w.cloud.mu.Unlock()
-		for key, r := range w.cloud.records {
+		w.cloud.Mu.Lock()
+		defer w.cloud.Mu.Unlock()
+		for key, r := range w.cloud.Records {
 			e, err := ledger.Decode(r.Value)
 			if err != nil {
 				t.Fatal(err)
@@ -242,11 +243,11 @@ func TestATwinThatIsNeverDeliveredDoesNotFailTheRun(t *testing.T) {
 // Asking who holds the gate took the time that a claim needs.
 func TestNoClaimIsMadeAfterTheGateTookTheTimeAndItsSlotIsFree(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = func(*command, string) (time.Duration, int) { return time.Minute, 0 }
+		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return time.Minute, 0 }
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.until(10 * time.Minute)
-		w.expect(w.sandbox("B", map[string]fate{"ListCommandInvocations 1": {takes: timeout - time.Second}}), message(w.fires("b", 9*time.Minute)), "500")
-		if n := len(w.cloud.claimed); n != 1 {
+		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"ListCommandInvocations 1": {Takes: timeout - time.Second}}), message(w.fires("b", 9*time.Minute)), "500")
+		if n := len(w.books.claimed); n != 1 {
 			t.Errorf("%d runs were claimed", n)
 		}
 		w.expect(w.sandbox("R", nil), message(w.resolves("b", 9*time.Minute, 11*time.Minute)), "skip b: resolved: no run of this alert is known")
@@ -256,9 +257,9 @@ func TestNoClaimIsMadeAfterTheGateTookTheTimeAndItsSlotIsFree(t *testing.T) {
 
 func TestNoClaimIsRenewedAfterALookTookTheTime(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(time.Minute)
-		w.expect(w.sandbox("B", map[string]fate{"ListCommands 1": {takes: timeout - time.Second}}), message(w.fires("a", 0)), "500")
+		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"ListCommands 1": {Takes: timeout - time.Second}}), message(w.fires("a", 0)), "500")
 		w.until(timeout + 3*time.Second + window)
 		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, time.Minute)), "skip a: resolved before it was sent")
 	})
@@ -269,7 +270,7 @@ func TestARefusedNodeIsToldByWhoAdoptsTheRun(t *testing.T) {
 	in(t, group, func(w *world) {
 		w.loses("c", always)
 		all := message(w.fires("a", 0), w.fires("b", 0), w.fires("c", 0))
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand 4": lostAnswer, "ListCommands 1": lostAnswer}), all, "500")
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 4": lostAnswer, "ListCommands 1": lostAnswer}), all, "500")
 		w.expect(w.sandbox("B", nil), all, "refuse a b c: part of the run: SSM refused before: node i-00000063; run a b c: claimed before and not sent c0 c1")
 	})
 }

@@ -7,16 +7,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 // What a look finds is not sent again.
 func TestCounterexample01ALookComesBeforeAResend(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lasts = forHours
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "run a: firing c0")
+		w.cloud.Lasts = forHours
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "run a: firing c0")
 		w.sent(1)
-		w.sandbox("B", map[string]fate{"SendCommand 1": {dies: "after"}}).deliver(w.T, message(w.fires("b", 0)))
+		w.sandbox("B", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "after"}}).deliver(w.T, message(w.fires("b", 0)))
 		w.until(time.Minute)
 		w.expect(w.sandbox("C", nil), message(w.fires("b", 0)), "run b: claimed before and not sent c1")
 		w.sent(2)
@@ -28,16 +29,16 @@ func TestCounterexample01ALookComesBeforeAResend(t *testing.T) {
 func TestCounterexample01ASlotIsNotFreeWhileAnUnknownCommandRuns(t *testing.T) {
 	full := "skip x: max: as many runs as may be are running"
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 100*time.Second, forHours
-		w.cloud.reach = func(c *command) time.Duration {
-			if c.id == "c1" {
+		w.cloud.Lag, w.cloud.Lasts = 100*time.Second, forHours
+		w.cloud.Reach = func(c *cloudtest.Command) time.Duration {
+			if c.ID == "c1" {
 				return 5 * time.Minute
 			}
 			return time.Millisecond
 		}
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "run a: firing c1")
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "run a: firing c1")
 		w.until(time.Minute)
-		somebody := agent{w.cloud.process("somebody", func(call) fate { return fate{} })}
+		somebody := w.cloud.Process("somebody", func(cloudtest.Call) cloudtest.Fate { return cloudtest.Fate{} }).SSM()
 		if _, err := somebody.CancelCommand(w.Context(), &ssm.CancelCommandInput{CommandId: aws.String("c1")}); err != nil {
 			t.Fatal(err)
 		}
@@ -51,11 +52,11 @@ func TestCounterexample01ASlotIsNotFreeWhileAnUnknownCommandRuns(t *testing.T) {
 
 // What proves is when a look began, not when it was answered.
 func TestCounterexample02ALookProvesByItsBegin(t *testing.T) {
-	slow := map[string]fate{"ListCommands 1": {answers: 40 * time.Second}}
+	slow := map[string]cloudtest.Fate{"ListCommands 1": {Answers: 40 * time.Second}}
 	late := func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 119*time.Second, forHours
+		w.cloud.Lag, w.cloud.Lasts = 119*time.Second, forHours
 		// It is given up at 0:54, and lands at 0:55: it is listed at 2:54.
-		w.expect(w.sandbox("F", map[string]fate{"SendCommand 1": {hangs: true, lands: time.Second}}), message(w.fires("a", 0)), "500")
+		w.expect(w.sandbox("F", map[string]cloudtest.Fate{"SendCommand 1": {Hangs: true, Lands: time.Second}}), message(w.fires("a", 0)), "500")
 		w.until(2*time.Minute + 30*time.Second)
 	}
 	t.Run("to a resolve", func(t *testing.T) {
@@ -77,8 +78,8 @@ func TestCounterexample02ALookProvesByItsBegin(t *testing.T) {
 // A resolve comes while a look is under way that is to be followed by a send.
 func TestCounterexample03NothingIsSentOnceACancelIsAsked(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 100*time.Second, forHours
-		f := w.sandbox("F", map[string]fate{"SendCommand 1": lostAnswer, "ListCommands 1": {answers: 5 * time.Second}})
+		w.cloud.Lag, w.cloud.Lasts = 100*time.Second, forHours
+		f := w.sandbox("F", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer, "ListCommands 1": {Answers: 5 * time.Second}})
 		answered := make(chan string)
 		go func() { answered <- says(f.deliver(w.T, message(w.fires("a", 0)))) }()
 		w.until(2 * time.Second)
@@ -93,11 +94,11 @@ func TestCounterexample03NothingIsSentOnceACancelIsAsked(t *testing.T) {
 // A cancellation that errs counts only if SSM shows the command over.
 func TestCounterexample03ACancellationThatErrsIsNotAccepted(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		w.expect(w.sandbox("F", nil), message(w.fires("a", 0)), "run a: firing c0")
 		w.until(time.Minute)
 		end := message(w.resolves("a", 0, 30*time.Second))
-		w.expect(w.sandbox("R", map[string]fate{"CancelCommand": {err: apiError("ThrottlingException")}}), end, "500")
+		w.expect(w.sandbox("R", map[string]cloudtest.Fate{"CancelCommand": {Err: cloudtest.APIError("ThrottlingException")}}), end, "500")
 		w.expect(w.sandbox("R2", nil), end, "cancel a: resolved: cancelled c0")
 		time.Sleep(time.Second)
 		w.nothingRuns()
@@ -108,8 +109,8 @@ func TestCounterexample03ACancellationThatErrsIsNotAccepted(t *testing.T) {
 // still be.
 func TestCounterexample04ASlotIsTakenBeforeItsClaim(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = forHours
-		a := w.sandbox("A", map[string]fate{"Put 2": {takes: 5 * time.Second}})
+		w.cloud.Lasts = forHours
+		a := w.sandbox("A", map[string]cloudtest.Fate{"Put 2": {Takes: 5 * time.Second}})
 		answered := make(chan string)
 		go func() { answered <- says(a.deliver(w.T, message(w.fires("a", 0)))) }()
 		w.until(time.Second)
@@ -124,8 +125,8 @@ func TestCounterexample04ASlotIsTakenBeforeItsClaim(t *testing.T) {
 // written since.
 func TestCounterexample04AClaimThatMetItselfKeepsItsSlot(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = forHours
-		a := w.sandbox("A", map[string]fate{"Put 2": {lost: ledger.ErrConflict, answers: time.Second}})
+		w.cloud.Lasts = forHours
+		a := w.sandbox("A", map[string]cloudtest.Fate{"Put 2": {Lost: ledger.ErrConflict, Answers: time.Second}})
 		answered := make(chan string)
 		go func() { answered <- says(a.deliver(w.T, message(w.fires("a", 0)))) }()
 		w.until(500 * time.Millisecond)
@@ -142,8 +143,8 @@ func TestCounterexample04AClaimThatMetItselfKeepsItsSlot(t *testing.T) {
 // A full gate is full for the others, not for who holds it.
 func TestCounterexample04AFullGateLetsItsHolderGoOn(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = forHours
-		w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.cloud.Lasts = forHours
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(2 * time.Minute)
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 0), w.fires("b", time.Minute)),
 			"run a: claimed before and not sent c0; skip b: max: as many runs as may be are running")
@@ -154,8 +155,8 @@ func TestCounterexample04AFullGateLetsItsHolderGoOn(t *testing.T) {
 // entry has had no need of the run.
 func TestCounterexample04AnAcceptedCancellationFreesNoSlot(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = forHours
-		w.cloud.obeys = func(*command) time.Duration { return time.Hour }
+		w.cloud.Lasts = forHours
+		w.cloud.Obeys = func(*cloudtest.Command) time.Duration { return time.Hour }
 		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0")
 		w.until(time.Minute)
 		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, 30*time.Second)), "cancel a: resolved: cancel requested c0")

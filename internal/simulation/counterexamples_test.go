@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/cloudtest"
 )
 
 const one = `
@@ -37,19 +39,19 @@ func chunked() string {
 	return strings.Replace(group, `values: [`, `values: [`+strings.Join(nodes[:49], ", ")+", ", 1)
 }
 
-var lostAnswer = fate{lost: context.DeadlineExceeded}
+var lostAnswer = cloudtest.Fate{Lost: context.DeadlineExceeded}
 
-func forHours(*command, string) (time.Duration, int) { return 3 * time.Hour, 0 }
+func forHours(*cloudtest.Command, string) (time.Duration, int) { return 3 * time.Hour, 0 }
 
 // The list lags, so a second command is sent under the same run ID, and only
 // that one is known. The resolve must find the first before it says that it is
 // done.
 func TestCounterexample01AResendHidesTheFirstCommand(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 100*time.Second, forHours
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)),
+		w.cloud.Lag, w.cloud.Lasts = 100*time.Second, forHours
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)),
 			"run a: firing c1")
-		if ids := w.cloud.running(); len(ids) != 1 || ids[0] != "c0" {
+		if ids := w.cloud.Running(); len(ids) != 1 || ids[0] != "c0" {
 			w.Fatalf("the node runs %v, not the command whose answer was lost", ids)
 		}
 		b := w.sandbox("B", nil)
@@ -66,16 +68,16 @@ func TestCounterexample01AResendHidesTheFirstCommand(t *testing.T) {
 // The retry waits for the command that nobody knows.
 func TestCounterexample01ARetryDoesNotRunBesideTheFirstCommand(t *testing.T) {
 	in(t, retried, func(w *world) {
-		w.cloud.lag = 100 * time.Second
+		w.cloud.Lag = 100 * time.Second
 		// c0 reaches the node late, so that c1 has the guard, and fails.
-		w.cloud.reach = func(c *command) time.Duration {
-			if c.id == "c0" {
+		w.cloud.Reach = func(c *cloudtest.Command) time.Duration {
+			if c.ID == "c0" {
 				return 90 * time.Second
 			}
 			return time.Millisecond
 		}
-		w.cloud.lasts = func(*command, string) (time.Duration, int) { return time.Second, 1 }
-		a := w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer})
+		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return time.Second, 1 }
+		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer})
 		w.expect(a, message(w.fires("a", 0)), "run a: firing c1")
 		w.until(10 * time.Second)
 		w.expect(a, message(w.fires("a", 0)), "skip a: already running for this alert")
@@ -91,15 +93,15 @@ func TestCounterexample01ARetryDoesNotRunBesideTheFirstCommand(t *testing.T) {
 // sent: the first command runs.
 func TestCounterexample01ARefusalAfterALostAnswerIsNoProof(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 100*time.Second, forHours
+		w.cloud.Lag, w.cloud.Lasts = 100*time.Second, forHours
 		sends := 0
-		w.cloud.refuse = func(*request) error {
+		w.cloud.Refuse = func(*cloudtest.Request) error {
 			if sends++; sends == 2 {
-				return apiError("InvalidDocument")
+				return cloudtest.APIError("InvalidDocument")
 			}
 			return nil
 		}
-		a := w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer})
+		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer})
 		w.expect(a, message(w.fires("a", 0)), "500")
 		if w.runs() != 1 {
 			w.Error("the run has left the ledger while its first command runs")
@@ -119,8 +121,8 @@ func TestCounterexample01ARefusalAfterALostAnswerIsNoProof(t *testing.T) {
 func TestCounterexample02NeverSentNeedsAWindow(t *testing.T) {
 	t.Run("it was sent", func(t *testing.T) {
 		in(t, one, func(w *world) {
-			w.cloud.lag, w.cloud.lasts = 119*time.Second, forHours
-			a := w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "after"}})
+			w.cloud.Lag, w.cloud.Lasts = 119*time.Second, forHours
+			a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "after"}})
 			a.deliver(w.T, message(w.fires("a", 0)))
 			w.until(time.Minute)
 			w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
@@ -132,7 +134,7 @@ func TestCounterexample02NeverSentNeedsAWindow(t *testing.T) {
 	})
 	t.Run("it was not", func(t *testing.T) {
 		in(t, one, func(w *world) {
-			a := w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}})
+			a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}})
 			a.deliver(w.T, message(w.fires("a", 0)))
 			w.until(time.Minute)
 			w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
@@ -149,13 +151,13 @@ func TestCounterexample02NeverSentNeedsAWindow(t *testing.T) {
 // yet. B may answer 200 only by what the entry says after its look.
 func TestCounterexample03TwoResolvesSideBySide(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 60*time.Second, forHours
-		w.sandbox("F", map[string]fate{"SendCommand 1": {dies: "after"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.cloud.Lag, w.cloud.Lasts = 60*time.Second, forHours
+		w.sandbox("F", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "after"}}).deliver(w.T, message(w.fires("a", 0)))
 		// c0 is listed at 60 s. Both look after the window: A's look takes a moment and
 		// its cancel hangs; B's look was answered before c0 was listed, and late.
-		w.cloud.lag = 0
+		w.cloud.Lag = 0
 		w.until(timeout + 3*time.Second + window)
-		a := w.sandbox("A", map[string]fate{"CancelCommand 1": {hangs: true}})
+		a := w.sandbox("A", map[string]cloudtest.Fate{"CancelCommand 1": {Hangs: true}})
 		b := w.sandbox("B", nil)
 		answered := make(chan string)
 		go func() { answered <- says(a.deliver(w.T, message(w.resolves("a", 0, 30*time.Second)))) }()
@@ -182,8 +184,8 @@ func TestCounterexample03TheClaimIsStillBeingSent(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in(t, chunked(), func(w *world) {
-				w.cloud.lasts = forHours
-				f := w.sandbox("F", map[string]fate{"SendCommand of chunk 1": {takes: tt.takes}})
+				w.cloud.Lasts = forHours
+				f := w.sandbox("F", map[string]cloudtest.Fate{"SendCommand of chunk 1": {Takes: tt.takes}})
 				answered := make(chan string)
 				go func() { answered <- says(f.deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))) }()
 				w.until(500 * time.Millisecond)
@@ -202,8 +204,8 @@ func TestCounterexample03TheClaimIsStillBeingSent(t *testing.T) {
 // the entry: whoever adopts it needs the slot.
 func TestCounterexample04AdoptionKeepsItsSlot(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = forHours
-		w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.cloud.Lasts = forHours
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(2 * time.Minute) // the lease has ended, the window has not
 		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "skip b: max: as many runs as may be are running")
 		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "run a: claimed before and not sent c0")
@@ -216,8 +218,8 @@ func TestCounterexample04AdoptionKeepsItsSlot(t *testing.T) {
 // and only then is its slot another's.
 func TestCounterexample04AClaimThatWasNeverSentGivesUpItsSlot(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = forHours
-		w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.cloud.Lasts = forHours
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(timeout + 3*time.Second + window)
 		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "run b: firing c0")
 		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "skip a: max: as many runs as may be are running")
@@ -229,8 +231,8 @@ func TestCounterexample04AClaimThatWasNeverSentGivesUpItsSlot(t *testing.T) {
 // taken: the claim may be found and sent.
 func TestCounterexample04AClaimWhoseAnswerWasLostKeepsItsSlot(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
-		w.cloud.lasts = forHours
-		a := w.sandbox("A", map[string]fate{"Put 2": lostAnswer, "Get 2": {err: context.DeadlineExceeded}})
+		w.cloud.Lasts = forHours
+		a := w.sandbox("A", map[string]cloudtest.Fate{"Put 2": lostAnswer, "Get 2": {Err: context.DeadlineExceeded}})
 		w.expect(a, message(w.fires("a", 0)), "500")
 		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "skip b: max: as many runs as may be are running")
 		w.until(time.Minute)
@@ -242,13 +244,13 @@ func TestCounterexample04AClaimWhoseAnswerWasLostKeepsItsSlot(t *testing.T) {
 
 func TestCounterexample05ALateResolveDoesNotEndTheNextEpisode(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		w.until(3 * time.Second)
 		w.expect(w.sandbox("A", nil), message(w.fires("a", time.Second)), "run a: firing c0")
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 3*time.Second)), "skip a: already started for this alert")
 		w.expect(w.sandbox("C", nil), message(w.resolves("a", time.Second, 2*time.Second)), "skip a: resolved: the alert has fired again since")
 		time.Sleep(time.Minute)
-		if len(w.cloud.running()) != 1 {
+		if len(w.cloud.Running()) != 1 {
 			t.Error("the alert fires, and nothing runs for it")
 		}
 	})
@@ -256,12 +258,12 @@ func TestCounterexample05ALateResolveDoesNotEndTheNextEpisode(t *testing.T) {
 
 func TestCounterexample06OneRecordForEachEpisode(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0")
 		w.until(10 * time.Minute)
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 9*time.Minute)), "run a: firing c1")
 		w.expect(w.sandbox("C", nil), message(w.resolves("a", 0, 8*time.Minute)), "cancel a: resolved: cancelled c0")
-		if ids := w.cloud.running(); len(ids) != 1 || ids[0] != "c1" {
+		if ids := w.cloud.Running(); len(ids) != 1 || ids[0] != "c1" {
 			t.Errorf("the nodes run %v, not the command of the second episode", ids)
 		}
 	})
@@ -270,9 +272,9 @@ func TestCounterexample06OneRecordForEachEpisode(t *testing.T) {
 func TestCounterexample06ARefusedRunLeavesNoAlertBehind(t *testing.T) {
 	in(t, group, func(w *world) {
 		refusals := 1
-		w.cloud.refuse = func(*request) error {
+		w.cloud.Refuse = func(*cloudtest.Request) error {
 			if refusals--; refusals >= 0 {
-				return apiError("InvalidDocument")
+				return cloudtest.APIError("InvalidDocument")
 			}
 			return nil
 		}
@@ -286,21 +288,21 @@ func TestCounterexample06ARefusedRunLeavesNoAlertBehind(t *testing.T) {
 func TestCounterexample06ARefusedRetryIsARetryWhenItComesAgain(t *testing.T) {
 	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
 		sends := 0
-		w.cloud.refuse = func(*request) error {
+		w.cloud.Refuse = func(*cloudtest.Request) error {
 			if sends++; sends == 2 {
-				return apiError("InvalidDocument")
+				return cloudtest.APIError("InvalidDocument")
 			}
 			return nil
 		}
-		w.cloud.fails = func(node string) bool { return node == nodeOf("b") }
+		w.cloud.Fails = func(node string) bool { return node == nodeOf("b") }
 		a := w.sandbox("A", nil)
 		both := message(w.fires("a", 0), w.fires("b", 0))
 		w.expect(a, both, "run a b: firing c0; 500")
 		w.expect(a, both, "refuse a b: SendCommand: api error InvalidDocument: said the model")
 		w.expect(a, both, "run a b: failed before, tried again c1; 500")
-		w.cloud.mu.Lock()
-		defer w.cloud.mu.Unlock()
-		if nodes := w.cloud.commands[1].nodes; len(nodes) != 1 || nodes[0] != nodeOf("b") {
+		w.cloud.Mu.Lock()
+		defer w.cloud.Mu.Unlock()
+		if nodes := w.cloud.Commands[1].Nodes; len(nodes) != 1 || nodes[0] != nodeOf("b") {
 			t.Errorf("the retry went to %v, not to the one node that failed", nodes)
 		}
 	})
@@ -309,17 +311,17 @@ func TestCounterexample06ARefusedRetryIsARetryWhenItComesAgain(t *testing.T) {
 // While the ledger is down only runs that began before the resolve are
 // cancelled, and only where a run is one alert's.
 func TestCounterexample07CancelsWhileTheLedgerIsDown(t *testing.T) {
-	down := map[string]fate{"Get": {err: context.DeadlineExceeded}}
+	down := map[string]cloudtest.Fate{"Get": {Err: context.DeadlineExceeded}}
 	t.Run("the refire's run goes on", func(t *testing.T) {
 		in(t, one, func(w *world) {
-			w.cloud.lasts = forHours
+			w.cloud.Lasts = forHours
 			w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0")
 			w.until(10 * time.Minute)
 			w.expect(w.sandbox("B", nil), message(w.fires("a", 9*time.Minute)), "run a: firing c1")
 			w.expect(w.sandbox("C", down), message(w.resolves("a", 0, 8*time.Minute)),
 				"cancel a: resolved, while the ledger is unavailable: cancel requested c0; 500")
 			time.Sleep(time.Second)
-			if ids := w.cloud.running(); len(ids) != 1 || ids[0] != "c1" {
+			if ids := w.cloud.Running(); len(ids) != 1 || ids[0] != "c1" {
 				t.Errorf("the nodes run %v", ids)
 			}
 		})
@@ -327,7 +329,7 @@ func TestCounterexample07CancelsWhileTheLedgerIsDown(t *testing.T) {
 	t.Run("the refire's run goes on, by a clock that is ahead", func(t *testing.T) {
 		in(t, one, func(w *world) {
 			const ahead = 50 * time.Second
-			w.cloud.lasts = forHours
+			w.cloud.Lasts = forHours
 			w.expect(w.sandbox("A", nil), message(w.fires("a", ahead)), "run a: firing c0")
 			late := message(w.resolves("a", ahead, 8*time.Minute+ahead))
 			late.SentAt = w.at(8*time.Minute + time.Second)
@@ -335,19 +337,19 @@ func TestCounterexample07CancelsWhileTheLedgerIsDown(t *testing.T) {
 			w.expect(w.sandbox("B", nil), message(w.fires("a", 8*time.Minute+10*time.Second+ahead)), "run a: firing c1")
 			w.expect(w.sandbox("C", down), late, "cancel a: resolved, while the ledger is unavailable: cancel requested c0; 500")
 			time.Sleep(time.Second)
-			if ids := w.cloud.running(); len(ids) != 1 || ids[0] != "c1" {
+			if ids := w.cloud.Running(); len(ids) != 1 || ids[0] != "c1" {
 				t.Errorf("the nodes run %v", ids)
 			}
 		})
 	})
 	t.Run("a group's run goes on", func(t *testing.T) {
 		in(t, group, func(w *world) {
-			w.cloud.lasts = forHours
+			w.cloud.Lasts = forHours
 			w.expect(w.sandbox("A", nil), message(w.fires("a", 0), w.fires("b", 0)), "run a b: firing c0")
 			w.until(10 * time.Minute)
 			w.expect(w.sandbox("C", down), message(w.resolves("a", 0, 8*time.Minute)), "500")
 			time.Sleep(time.Second)
-			if ids := w.cloud.running(); len(ids) != 1 {
+			if ids := w.cloud.Running(); len(ids) != 1 {
 				t.Errorf("the nodes run %v", ids)
 			}
 		})

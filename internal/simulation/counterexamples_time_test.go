@@ -5,17 +5,19 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/cloudtest"
 )
 
 // The window counts from the end of the last lease under which something was
 // sent: not from the first claim, and a look does not begin it anew.
 func TestCounterexample08TheWindowsClock(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 119*time.Second, forHours
-		w.sandbox("A", map[string]fate{"SendCommand 1": {dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.cloud.Lag, w.cloud.Lasts = 119*time.Second, forHours
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		// Two minutes after the claim would be 2:00. Just before, B sends, and dies.
 		w.until(1*time.Minute + 50*time.Second)
-		w.sandbox("B", map[string]fate{"SendCommand 1": {dies: "after"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.sandbox("B", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "after"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(2*time.Minute + 50*time.Second)
 		end := w.resolves("a", 0, time.Minute)
 		w.expect(w.sandbox("C", nil), message(end), "500")
@@ -42,7 +44,7 @@ func TestCounterexample09TheWindowFitsLambdasRetries(t *testing.T) {
 	} {
 		t.Run(tt.timeout.String(), func(t *testing.T) {
 			in(t, one, func(w *world) {
-				w.sandbox("F", map[string]fate{"SendCommand 1": {dies: "before"}}).deliverWithin(w.T, message(w.fires("a", 0)), tt.timeout)
+				w.sandbox("F", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliverWithin(w.T, message(w.fires("a", 0)), tt.timeout)
 				for i, at := range []time.Duration{0, time.Minute, 3 * time.Minute} {
 					w.until(at + time.Millisecond)
 					want := "500"
@@ -64,8 +66,8 @@ func TestCounterexample09TheWindowFitsLambdasRetries(t *testing.T) {
 // begin that window anew.
 func TestCounterexample08ADocumentIsNotSentTwice(t *testing.T) {
 	in(t, strings.Replace(one, "cmd: /bin/fix", "document: Fix", 1), func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 119*time.Second, forHours
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "500")
+		w.cloud.Lag, w.cloud.Lasts = 119*time.Second, forHours
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "500")
 		for at := 10 * time.Second; at < 110*time.Second; at += 10 * time.Second {
 			w.until(at)
 			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "500")
@@ -81,7 +83,7 @@ func TestCounterexample08ADocumentIsNotSentTwice(t *testing.T) {
 // flight goes on in a later invocation, long after its lease.
 func TestCounterexample10NoRequestOutlivesItsInvocation(t *testing.T) {
 	in(t, one+strings.TrimPrefix(strings.Replace(one, "fix", "other", 1), "\ncommands:\n"), func(w *world) {
-		a := w.sandbox("A", map[string]fate{"SendCommand 1": {hangs: true}})
+		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Hangs: true}})
 		if got := says(a.deliver(w.T, message(w.fires("a", 0)))); !strings.HasSuffix(got, "500") || !strings.Contains(got, "firing c0") {
 			t.Errorf("answered %s", got)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
@@ -13,14 +14,14 @@ import (
 // may write over what the other has recorded.
 func TestTwoRunsOfOneEntryKeepEachOthersCommands(t *testing.T) {
 	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
-		w.cloud.lag = 100 * time.Second
-		w.cloud.lasts = func(*command, string) (time.Duration, int) { return time.Second, 1 }
+		w.cloud.Lag = 100 * time.Second
+		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return time.Second, 1 }
 		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0; 500")
-		b := w.sandbox("B", map[string]fate{"SendCommand 1": lostAnswer, "SendCommand 2": {answers: 1500 * time.Microsecond}})
+		b := w.sandbox("B", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer, "SendCommand 2": {Answers: 1500 * time.Microsecond}})
 		b.deliver(w.T, message(w.fires("a", 0), w.fires("b", 5*time.Second)))
 		w.sent(4)
 		known := map[string]bool{}
-		for _, r := range w.cloud.records {
+		for _, r := range w.cloud.Records {
 			e, err := ledger.Decode(r.Value)
 			if err != nil {
 				t.Fatal(err)
@@ -43,7 +44,7 @@ func TestTwoRunsOfOneEntryKeepEachOthersCommands(t *testing.T) {
 // next delivery need not look for it, nor wait a window.
 func TestAnAttemptGivenUpIsRecordedAtOnce(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand": {err: apiError("ThrottlingException")}}), message(w.fires("a", 0)), "500")
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Err: cloudtest.APIError("ThrottlingException")}}), message(w.fires("a", 0)), "500")
 		if n := w.runs(); n != 0 {
 			t.Errorf("the ledger has %d runs", n)
 		}
@@ -54,9 +55,9 @@ func TestAnAttemptGivenUpIsRecordedAtOnce(t *testing.T) {
 // A refused chunk does not keep the others from running, and the answer says so.
 func TestAPartOfARunIsRefused(t *testing.T) {
 	in(t, chunked(), func(w *world) {
-		w.cloud.refuse = func(r *request) error {
-			if r.token.Chunk == 1 {
-				return apiError("InvalidDocument")
+		w.cloud.Refuse = func(r *cloudtest.Request) error {
+			if r.Token.Chunk == 1 {
+				return cloudtest.APIError("InvalidDocument")
 			}
 			return nil
 		}
@@ -71,7 +72,7 @@ func TestAPartOfARunIsRefused(t *testing.T) {
 // same run ID, and what was sent is not sent again.
 func TestAPartOfARunIsSentLater(t *testing.T) {
 	in(t, chunked(), func(w *world) {
-		a := w.sandbox("A", map[string]fate{"SendCommand of chunk 1": {err: apiError("AccessDeniedException")}})
+		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": {Err: cloudtest.APIError("AccessDeniedException")}})
 		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "run a b: firing c0; 500")
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 0), w.fires("b", 0)), "run a b: claimed before and not sent c0 c1")
 		time.Sleep(time.Second)
@@ -84,16 +85,16 @@ func TestAPartOfARunIsSentLater(t *testing.T) {
 func TestARetryReachesNodesThatWereRefused(t *testing.T) {
 	in(t, strings.Replace(chunked(), "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
 		refusals := 1
-		w.cloud.refuse = func(r *request) error {
-			if r.token.Chunk == 1 {
+		w.cloud.Refuse = func(r *cloudtest.Request) error {
+			if r.Token.Chunk == 1 {
 				if refusals--; refusals == 0 {
-					return apiError("InvalidDocument")
+					return cloudtest.APIError("InvalidDocument")
 				}
 			}
 			return nil
 		}
 		failed := false
-		w.cloud.fails = func(node string) bool {
+		w.cloud.Fails = func(node string) bool {
 			fails := node == "i-00000000" && !failed
 			failed = failed || fails
 			return fails
@@ -101,7 +102,7 @@ func TestARetryReachesNodesThatWereRefused(t *testing.T) {
 		a := w.sandbox("A", nil)
 		a.deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "run a b: failed before, tried again c1")
-		if nodes := w.cloud.commands[1].nodes; len(nodes) != 2 {
+		if nodes := w.cloud.Commands[1].Nodes; len(nodes) != 2 {
 			t.Errorf("the retry went to %d nodes, not to the one that failed and the one that was refused", len(nodes))
 		}
 	})
@@ -111,8 +112,8 @@ func TestARetryReachesNodesThatWereRefused(t *testing.T) {
 // one had to be sent again.
 func TestARefusedPartIsToldAfterAResend(t *testing.T) {
 	in(t, chunked(), func(w *world) {
-		a := w.sandbox("A", map[string]fate{"SendCommand 1": {err: apiError("InvalidDocument")}, "SendCommand 2": lostAnswer})
-		w.cloud.refuse = nil
+		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Err: cloudtest.APIError("InvalidDocument")}, "SendCommand 2": lostAnswer})
+		w.cloud.Refuse = nil
 		got := says(a.deliver(w.T, message(w.fires("a", 0), w.fires("b", 0))))
 		if want := "refuse a b: part of the run: SendCommand: api error InvalidDocument: said the model; run a b: firing c0"; got != want {
 			t.Errorf("answered %s", got)
@@ -124,8 +125,8 @@ func TestARefusedPartIsToldAfterAResend(t *testing.T) {
 // the ledger has of it.
 func TestARefusedPartIsToldByWhoAdoptsTheRun(t *testing.T) {
 	in(t, chunked(), func(w *world) {
-		a := w.sandbox("A", map[string]fate{
-			"SendCommand of chunk 1": {err: apiError("InvalidDocument")}, "SendCommand of chunk 0": lostAnswer, "Put 2": {dies: "after"},
+		a := w.sandbox("A", map[string]cloudtest.Fate{
+			"SendCommand of chunk 1": {Err: cloudtest.APIError("InvalidDocument")}, "SendCommand of chunk 0": lostAnswer, "Put 2": {Dies: "after"},
 		})
 		both := message(w.fires("a", 0), w.fires("b", 0))
 		a.deliver(w.T, both)
@@ -148,7 +149,7 @@ func TestSendersWhoseClocksAreAMinuteApart(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in(t, one, func(w *world) {
-				w.cloud.lasts = forHours
+				w.cloud.Lasts = forHours
 				at := func(sender int, d time.Duration) time.Duration { return d + tt.senders[sender] }
 				for i := range 2 {
 					w.until(10*time.Second + time.Duration(i)*time.Second)

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/cloudtest"
 )
 
 // The answer to the first send is unknown, and SSM refuses from then on. Whoever
@@ -14,10 +16,10 @@ func TestARefusalAfterAnUnknownSendIsSettled(t *testing.T) {
 	for _, code := range []string{"InvalidDocument", "InvalidInstanceId"} {
 		t.Run(code, func(t *testing.T) {
 			in(t, one+"    max: 1\n", func(w *world) {
-				first := w.sandbox("A", map[string]fate{"SendCommand 1": {err: apiError("InternalServerError")}})
-				w.cloud.refuse = func(r *request) error {
-					if strings.Contains(strings.Join(r.nodes, " "), nodeOf("a")) {
-						return apiError(code)
+				first := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Err: cloudtest.APIError("InternalServerError")}})
+				w.cloud.Refuse = func(r *cloudtest.Request) error {
+					if strings.Contains(strings.Join(r.Nodes, " "), nodeOf("a")) {
+						return cloudtest.APIError(code)
 					}
 					return nil
 				}
@@ -40,14 +42,14 @@ func TestARefusalAfterAnUnknownSendIsSettled(t *testing.T) {
 	}
 	t.Run("and was accepted after all", func(t *testing.T) {
 		in(t, one, func(w *world) {
-			w.cloud.lag = 5 * time.Second
-			w.cloud.refuse = func(*request) error {
-				if len(w.cloud.commands) > 0 {
-					return apiError("InvalidDocument")
+			w.cloud.Lag = 5 * time.Second
+			w.cloud.Refuse = func(*cloudtest.Request) error {
+				if len(w.cloud.Commands) > 0 {
+					return cloudtest.APIError("InvalidDocument")
 				}
 				return nil
 			}
-			w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "500")
+			w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "500")
 			w.until(time.Minute)
 			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already running for this alert")
 			w.ran(1)
@@ -67,11 +69,11 @@ func TestAnEntryThatSeesNoResolves(t *testing.T) {
 			if a := b.deliver(w.T, message(w.fires("a", at))); a.Err != nil || !strings.HasPrefix(says(a), "run a: firing") {
 				w.Fatalf("after %v: %s", at, says(a))
 			}
-			for _, r := range w.cloud.records {
+			for _, r := range w.cloud.Records {
 				largest = max(largest, len(r.Value))
 			}
 			if i%100 == 0 { // the model remembers what SSM would have forgotten
-				w.cloud.commands = w.cloud.commands[max(0, len(w.cloud.commands)-10):]
+				w.cloud.Commands = w.cloud.Commands[max(0, len(w.cloud.Commands)-10):]
 			}
 		}
 		if largest > 60_000 { // of two days, and not of ten
@@ -84,16 +86,16 @@ func TestAnEntryThatSeesNoResolves(t *testing.T) {
 // in an account that sends many commands.
 func TestALookDoesNotReadWhatWasSentSince(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lag = time.Second
-		w.cloud.lasts = func(*command, string) (time.Duration, int) { return 40 * time.Hour, 0 }
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "run a: firing c1")
+		w.cloud.Lag = time.Second
+		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return 40 * time.Hour, 0 }
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "run a: firing c1")
 		w.until(5 * time.Hour)
-		w.cloud.mu.Lock()
-		for i := range 1500 * w.cloud.page {
-			w.cloud.commands = append(w.cloud.commands, &command{request: &request{}, id: fmt.Sprintf("x%d", i), comment: "somebody else's", sent: w.at(time.Hour), listed: w.at(time.Hour)})
+		w.cloud.Mu.Lock()
+		for i := range 1500 * w.cloud.Page {
+			w.cloud.Commands = append(w.cloud.Commands, &cloudtest.Command{Request: &cloudtest.Request{}, ID: fmt.Sprintf("x%d", i), Comment: "somebody else's", Sent: w.at(time.Hour), Listed: w.at(time.Hour)})
 		}
-		w.cloud.mu.Unlock()
-		r := w.sandbox("R", map[string]fate{"ListCommands": {takes: 40 * time.Millisecond}})
+		w.cloud.Mu.Unlock()
+		r := w.sandbox("R", map[string]cloudtest.Fate{"ListCommands": {Takes: 40 * time.Millisecond}})
 		w.expect(r, message(w.resolves("a", 0, 5*time.Hour)), "cancel a: resolved: cancelled c1 c0")
 		w.nothingRuns()
 	})
@@ -102,10 +104,10 @@ func TestALookDoesNotReadWhatWasSentSince(t *testing.T) {
 // SSM's list cannot be read: what is known of a run is cancelled all the same.
 func TestWhatIsKnownIsCancelledWithoutALook(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 100*time.Second, forHours
-		w.expect(w.sandbox("A", map[string]fate{"SendCommand 1": {err: apiError("InternalServerError")}}), message(w.fires("a", 0)), "run a: firing c0")
+		w.cloud.Lag, w.cloud.Lasts = 100*time.Second, forHours
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Err: cloudtest.APIError("InternalServerError")}}), message(w.fires("a", 0)), "run a: firing c0")
 		w.until(10 * time.Minute)
-		w.expect(w.sandbox("R", map[string]fate{"ListCommands": {err: apiError("ThrottlingException")}}), message(w.resolves("a", 0, 9*time.Minute)), "500")
+		w.expect(w.sandbox("R", map[string]cloudtest.Fate{"ListCommands": {Err: cloudtest.APIError("ThrottlingException")}}), message(w.resolves("a", 0, 9*time.Minute)), "500")
 		time.Sleep(time.Second)
 		w.nothingRuns()
 		w.expect(w.sandbox("S", nil), message(w.resolves("a", 0, 9*time.Minute)), "cancel a: resolved: cancelled c0")
@@ -116,9 +118,9 @@ func TestWhatIsKnownIsCancelledWithoutALook(t *testing.T) {
 // run whose time is not up is not forgotten, and not tried again.
 func TestARunThatWasSentLateIsNotForgotten(t *testing.T) {
 	in(t, strings.Replace(retried, "wait: 0s", "wait: 0s\n    timeout: 5s\n    delivery_timeout: 30s", 1), func(w *world) {
-		w.cloud.lag = 118 * time.Second
-		w.cloud.shows = func(*command) time.Duration { return 118 * time.Second }
-		w.sandbox("A", map[string]fate{"SendCommand 1": {takes: 45 * time.Second}}).deliver(w.T, message(w.fires("a", 0)))
+		w.cloud.Lag = 118 * time.Second
+		w.cloud.Shows = func(*cloudtest.Command) time.Duration { return 118 * time.Second }
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Takes: 45 * time.Second}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(158 * time.Second)
 		w.sandbox("B", nil).deliver(w.T, message(w.fires("a", 0)))
 		time.Sleep(time.Minute)
@@ -130,16 +132,16 @@ func TestARunThatWasSentLateIsNotForgotten(t *testing.T) {
 // second says "runs here" of a node whose first is not listed yet.
 func TestASignalGoesToANodeWhereAnotherCommandRuns(t *testing.T) {
 	in(t, chunked()+"    resolved_signal: SIGTERM\n", func(w *world) {
-		w.cloud.lag, w.cloud.lasts = 5*time.Second, forHours
+		w.cloud.Lag, w.cloud.Lasts = 5*time.Second, forHours
 		first := false
-		w.cloud.shows = func(c *command) time.Duration {
-			if c.token.Chunk == 1 && !first {
+		w.cloud.Shows = func(c *cloudtest.Command) time.Duration {
+			if c.Token.Chunk == 1 && !first {
 				first = true
 				return 100 * time.Second
 			}
 			return 0
 		}
-		w.sandbox("A", map[string]fate{"SendCommand of chunk 1": lostAnswer}).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": lostAnswer}).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.until(30 * time.Second)
 		end := message(w.resolves("a", 0, 20*time.Second), w.resolves("b", 0, 20*time.Second))
 		r := w.sandbox("R", nil)

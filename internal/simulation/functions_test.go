@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/lambdatest"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
@@ -93,26 +94,27 @@ type quickFunction struct {
 // would bury what failed.
 type logger struct {
 	*testing.T
-	cloud *cloud
+	cloud *cloudtest.Cloud
 }
 
-func (l logger) Logf(format string, args ...any) { l.cloud.note(format, args...) }
+func (l logger) Logf(format string, args ...any) { l.cloud.Note(format, args...) }
 
 type quickProcess struct {
-	*process
+	*cloudtest.Process
 	*lambdatest.Function
 }
 
 func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 	s := &schedule{
-		seed: number(t, "SEED", 1), cloud: newCloud(), origin: time.Now().Add(2 * time.Second).Truncate(time.Second),
+		seed: number(t, "SEED", 1), cloud: cloudtest.New(), origin: time.Now().Add(2 * time.Second).Truncate(time.Second),
 		faults: map[string]int{}, soon: 2 * time.Second, shape: sh,
 	}
+	s.books = keepBooks(s.cloud)
 	q := &quick{T: t, schedule: s, alive: map[string]*quickProcess{}}
 	t.Cleanup(func() {
 		if t.Failed() {
 			name := filepath.Join(os.TempDir(), "amx-simulation-trace.txt")
-			t.Log("what happened is in ", name, os.WriteFile(name, []byte(strings.Join(q.cloud.trace, "\n")), 0o600))
+			t.Log("what happened is in ", name, os.WriteFile(name, []byte(strings.Join(q.cloud.Trace, "\n")), 0o600))
 		}
 	})
 	q.front = httptest.NewServer(http.HandlerFunc(q.serve))
@@ -120,18 +122,18 @@ func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 		q.front.CloseClientConnections()
 		q.front.Close()
 	})
-	s.cloud.ids, s.cloud.page = "%08d-0000-4000-8000-000000000000", 50
-	s.cloud.lags = func(c *command) time.Duration {
-		return between(s.draw("lag", c.id), 0, quickWindow-200*time.Millisecond)
+	s.cloud.IDs, s.cloud.Page = "%08d-0000-4000-8000-000000000000", 50
+	s.cloud.Lags = func(c *cloudtest.Command) time.Duration {
+		return between(s.draw("lag", c.ID), 0, quickWindow-200*time.Millisecond)
 	}
-	s.cloud.reach = func(c *command) time.Duration {
-		return between(s.draw("reach", c.id), 10*time.Millisecond, 500*time.Millisecond)
+	s.cloud.Reach = func(c *cloudtest.Command) time.Duration {
+		return between(s.draw("reach", c.ID), 10*time.Millisecond, 500*time.Millisecond)
 	}
-	s.cloud.obeys = func(c *command) time.Duration {
-		return between(s.draw("obeys", c.id), 10*time.Millisecond, 300*time.Millisecond)
+	s.cloud.Obeys = func(c *cloudtest.Command) time.Duration {
+		return between(s.draw("obeys", c.ID), 10*time.Millisecond, 300*time.Millisecond)
 	}
-	s.cloud.lasts = func(c *command, node string) (time.Duration, int) {
-		r := s.draw("lasts", c.id, node)
+	s.cloud.Lasts = func(c *cloudtest.Command, node string) (time.Duration, int) {
+		r := s.draw("lasts", c.ID, node)
 		return []time.Duration{100 * time.Millisecond, 3 * time.Second, time.Hour}[r.IntN(3)], max(0, r.IntN(3)-1)
 	}
 	alerts := min(50, max(together, episodes/2))
@@ -182,7 +184,7 @@ func (q *quick) process(f *quickFunction) *quickProcess {
 	}
 	f.begun++
 	name := fmt.Sprintf("%s-%d", f.name, f.begun)
-	p := &quickProcess{process: q.cloud.process(name, q.fate)}
+	p := &quickProcess{Process: q.cloud.Process(name, q.fate)}
 	q.alive[name] = p
 	p.Function = lambdatest.Start(
 		logger{q.T, q.cloud}, f.bootstrap, "AMX_CONFIG=file:"+filepath.Join(filepath.Dir(filepath.Dir(f.bootstrap)), "amx.yaml"), "AMX_TABLE=amx", "AMX_AUTH=iam",
@@ -195,10 +197,10 @@ func (q *quick) process(f *quickFunction) *quickProcess {
 // fate is chance's. Each kind of fault has a tenth of the calls that can have it,
 // but for kills and what takes time: an invocation makes some four calls, and one
 // of them is enough.
-func (q *quick) fate(c call) fate {
+func (q *quick) fate(c cloudtest.Call) cloudtest.Fate {
 	q.calls.Add(1)
-	r := q.draw("fate", c.process, c.op, c.about, c.nth)
-	f := fate{takes: between(r, time.Millisecond, 10*time.Millisecond), answers: time.Millisecond}
+	r := q.draw("fate", c.Process, c.Op, c.About, c.Nth)
+	f := cloudtest.Fate{Takes: between(r, time.Millisecond, 10*time.Millisecond), Answers: time.Millisecond}
 	if q.calm {
 		return f
 	}
@@ -212,23 +214,23 @@ func (q *quick) fate(c call) fate {
 	}
 	tenth := func(fault string) bool { return one(10, fault) }
 	switch {
-	case outage && (c.op == "Get" || c.op == "Put"):
-		f.err = context.DeadlineExceeded
+	case outage && (c.Op == "Get" || c.Op == "Put"):
+		f.Err = context.DeadlineExceeded
 		q.count("outage")
 	case one(40, "killed"):
-		f.dies = []string{"before", "after"}[r.IntN(2)]
+		f.Dies = []string{"before", "after"}[r.IntN(2)]
 	case tenth("answer lost"):
-		f.lost = context.DeadlineExceeded
-	case c.op == "Put" && tenth("conflict"):
-		f.lost = ledger.ErrConflict
-	case c.op == "SendCommand" && tenth("throttled"):
-		f.err = apiError("ThrottlingException")
+		f.Lost = context.DeadlineExceeded
+	case c.Op == "Put" && tenth("conflict"):
+		f.Lost = ledger.ErrConflict
+	case c.Op == "SendCommand" && tenth("throttled"):
+		f.Err = cloudtest.APIError("ThrottlingException")
 	case tenth("error"):
-		f.err = apiError("InternalServerError")
+		f.Err = cloudtest.APIError("InternalServerError")
 	case one(40, "slow"):
-		f.takes = between(r, 100*time.Millisecond, time.Second)
+		f.Takes = between(r, 100*time.Millisecond, time.Second)
 	case one(80, "hangs"):
-		f.hangs, f.lands = true, between(r, 0, time.Second)
+		f.Hangs, f.Lands = true, between(r, 0, time.Second)
 	}
 	return f
 }
@@ -236,7 +238,7 @@ func (q *quick) fate(c call) fate {
 // play tells all functions of all that happens, and at the end, without faults,
 // once more of every resolve.
 func (q *quick) play() {
-	defer close(q.cloud.gone)
+	defer q.cloud.Close()
 	var all sync.WaitGroup
 	for i, n := range q.messages() {
 		for _, f := range q.functions {
@@ -288,7 +290,7 @@ func (q *quick) invoke(f *quickFunction, name string, m *amx.Message) bool {
 	f.free <- struct{}{}
 	defer func() { <-f.free }()
 	p := q.process(f)
-	a := &attempt{name: name, process: p.name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now(), silent: f.sns}
+	a := &attempt{name: name, process: p.Name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now(), silent: f.sns}
 	event := urlEvent(m)
 	if f.sns {
 		event = snsEvent(name, m)
@@ -296,20 +298,20 @@ func (q *quick) invoke(f *quickFunction, name string, m *amx.Message) bool {
 	answer := p.Invoke(event, quickTimeout)
 	a.ended = time.Now()
 	switch {
-	case p.isDead():
+	case p.Dead():
 		q.killed.Add(1)
-		p.Kill()
+		p.Function.Kill()
 	case answer.Err != nil && answer.Err.Type == "Sandbox.Timedout":
 		q.count("timed out") // this machine was too busy for it; Lambda has killed the process
-		p.kill()
+		p.Process.Kill()
 	case answer.Err != nil:
 		a.answer.Err = answer.Err
 	case !f.sns:
 		a.answer = webhookAnswer(answer.Body)
 	}
-	a.acknowledged = !p.isDead() && answer.Err == nil && a.answer.Err == nil
-	q.note(a, p.process)
-	if !p.isDead() {
+	a.acknowledged = !p.Dead() && answer.Err == nil && a.answer.Err == nil
+	q.note(a, p.Process)
+	if !p.Dead() {
 		q.lock.Lock()
 		f.idle = append(f.idle, p)
 		q.lock.Unlock()
@@ -328,8 +330,8 @@ func (q *quick) report(episodes int) {
 			acknowledged++
 		}
 	}
-	for _, c := range q.cloud.commands {
-		if c.cancelled {
+	for _, c := range q.cloud.Commands {
+		if c.Cancelled {
 			cancelled++
 		}
 	}
@@ -349,7 +351,7 @@ func (q *quick) report(episodes int) {
 	}
 	q.Logf("%d episodes of %d alerts%s: %d invocations, %d acknowledged, %d killed; %d processes; %d calls; faults:%s; %d runs, %d commands, %d cancelled, %d passes on nodes; %d violations",
 		episodes, len(q.alerts), became, len(q.attempts), acknowledged, q.killed.Load(), begun, q.calls.Load(), faults,
-		len(q.runs()), len(q.cloud.commands), cancelled, len(q.cloud.passes), len(q.violations))
+		len(q.runs()), len(q.cloud.Commands), cancelled, len(q.cloud.Passes), len(q.violations))
 }
 
 // became is what became of an episode.
@@ -367,8 +369,8 @@ func (q *quick) became(h *history, e episode) string {
 	}
 	for _, r := range q.runs() {
 		for _, a := range r.alerts {
-			switch own := a.at().Equal(start.Truncate(time.Second)); {
-			case a.fingerprint != h.name || start.Before(a.at()) || start.After(q.serves(r, a)):
+			switch own := a.At().Equal(start.Truncate(time.Second)); {
+			case a.Fingerprint != h.name || start.Before(a.At()) || start.After(q.serves(r, a)):
 			case own && len(r.passes) > 0:
 				return "ran"
 			case own:

@@ -2,23 +2,15 @@ package simulation
 
 import (
 	"bytes"
-	"compress/gzip"
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/smithy-go"
-
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
-	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -38,107 +30,13 @@ func (q *quick) serve(out http.ResponseWriter, in *http.Request) {
 			q.violation("%s %s: %v", operation, body, err)
 		}
 	}
-	answer, err := q.answer(in.Context(), p.process, operation, body)
-	status := http.StatusOK
-	if err != nil {
-		if p.isDead() {
-			p.Kill()
+	in.Body = io.NopCloser(bytes.NewReader(body))
+	defer func() {
+		if p.Dead() {
+			p.Function.Kill()
 		}
-		code := "ConditionalCheckFailedException"
-		if api, ok := errors.AsType[smithy.APIError](err); ok {
-			code = api.ErrorCode()
-		} else if !errors.Is(err, ledger.ErrConflict) {
-			panic(http.ErrAbortHandler) // net/http drops the connection
-		}
-		if status = http.StatusBadRequest; code == "InternalServerError" {
-			status = http.StatusInternalServerError // which the SDK tries again, as it does on AWS
-		}
-		answer = map[string]string{"__type": code, "message": err.Error()}
-	}
-	text, err := json.Marshal(answer)
-	if err != nil {
-		q.violation("answering %s: %v", operation, err)
-	}
-	out.Header().Set("Content-Type", "application/x-amz-json-1.1")
-	out.WriteHeader(status)
-	_, _ = out.Write(text)
-}
-
-// answer carries a request to the model. The SDK's types have the names of the
-// wire.
-func (q *quick) answer(ctx context.Context, p *process, operation string, body []byte) (any, error) {
-	a := agent{p}
-	switch operation {
-	case "SendCommand":
-		return called(ctx, body, func(ctx context.Context, in *ssm.SendCommandInput) (any, error) { return a.SendCommand(ctx, in) })
-	case "CancelCommand":
-		return called(ctx, body, func(ctx context.Context, in *ssm.CancelCommandInput) (any, error) { return a.CancelCommand(ctx, in) })
-	case "ListCommands":
-		return called(ctx, body, func(ctx context.Context, in *ssm.ListCommandsInput) (any, error) { return a.ListCommands(ctx, in) })
-	case "ListCommandInvocations":
-		return called(ctx, body, func(ctx context.Context, in *ssm.ListCommandInvocationsInput) (any, error) {
-			return a.ListCommandInvocations(ctx, in)
-		})
-	case "GetCommandInvocation":
-		return nil, apiError("InvocationDoesNotExist") // what a node wrote is of no matter here
-	case "BatchGetItem":
-		return called(ctx, body, table{p}.batchGet)
-	case "PutItem":
-		return called(ctx, body, table{p}.putItem)
-	}
-	q.violation("%s called %s", p.name, operation)
-	return nil, apiError("UnknownOperationException")
-}
-
-func called[In any](ctx context.Context, body []byte, f func(context.Context, *In) (any, error)) (any, error) {
-	in := new(In)
-	if err := json.Unmarshal(body, in); err != nil {
-		return nil, apiError("SerializationException")
-	}
-	return f(ctx, in)
-}
-
-// dynamoItem is a record in DynamoDB's own notation.
-type dynamoItem struct {
-	Key     struct{ S string } `json:"pk"`
-	Version struct{ N string } `json:"version"`
-	Value   struct{ B []byte } `json:"value"`
-}
-
-type batchGet struct {
-	RequestItems map[string]struct{ Keys []dynamoItem }
-}
-
-func (t table) batchGet(ctx context.Context, in *batchGet) (any, error) {
-	var keys []string
-	for _, k := range in.RequestItems["amx"].Keys {
-		keys = append(keys, k.Key.S)
-	}
-	records, err := t.Get(ctx, keys...)
-	items := []any{}
-	for _, r := range records {
-		if r.Version > 0 {
-			items = append(items, map[string]any{
-				"pk": map[string]string{"S": r.Key}, "version": map[string]string{"N": fmt.Sprint(r.Version)}, "value": map[string][]byte{"B": r.Value},
-			})
-		}
-	}
-	return map[string]any{"Responses": map[string]any{"amx": items}, "UnprocessedKeys": struct{}{}}, err
-}
-
-func (t table) putItem(ctx context.Context, in *struct{ Item dynamoItem }) (any, error) {
-	version, err := strconv.ParseInt(in.Item.Version.N, 10, 64)
-	value := in.Item.Value.B
-	if bytes.HasPrefix(value, []byte{0x1f, 0x8b}) {
-		var z *gzip.Reader
-		if z, err = gzip.NewReader(bytes.NewReader(value)); err == nil {
-			value, err = io.ReadAll(z)
-		}
-	}
-	if err != nil {
-		return nil, apiError("SerializationException")
-	}
-	return struct{}{}, t.Put(ctx, ledger.Record{Key: in.Item.Key.S, Version: version - 1, Value: value})
+	}()
+	p.Process.ServeHTTP(out, in)
 }
 
 // wireData is the message as both ways carry it.

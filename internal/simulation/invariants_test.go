@@ -3,11 +3,11 @@ package simulation
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
@@ -44,9 +44,9 @@ func (s *schedule) since(t time.Time) time.Duration { return t.Sub(s.origin).Rou
 type run struct {
 	id       string
 	claimed  time.Time
-	alerts   []alertOf
-	commands []*command
-	passes   []*pass
+	alerts   []cloudtest.Alert
+	commands []*cloudtest.Command
+	passes   []*cloudtest.Pass
 }
 
 // runs is all of them, by the run ID of their scripts, in the order of their
@@ -54,59 +54,54 @@ type run struct {
 func (s *schedule) runs() []*run {
 	var all []*run
 	known := map[string]*run{}
-	for _, c := range s.cloud.commands {
-		if c.signal != "" {
+	for _, c := range s.cloud.Commands {
+		if c.Signal != "" {
 			continue
 		}
-		r := known[c.token.Run]
+		r := known[c.Token.Run]
 		if r == nil {
-			r = &run{id: c.token.Run}
+			r = &run{id: c.Token.Run}
 			r.claimed, _ = ssmexec.RunTime(r.id)
-			if claimed, known := s.cloud.claimed[r.id]; known {
+			if claimed, known := s.books.claimed[r.id]; known {
 				r.claimed = claimed
 			}
-			r.alerts = slices.Clone(s.cloud.covers[r.id])
+			r.alerts = slices.Clone(s.books.covers[r.id])
 			known[r.id], all = r, append(all, r)
 		}
 		r.commands = append(r.commands, c)
 		// A delivery that adopts a run may carry an older start of its alerts:
 		// what counts is what the run was claimed for.
-		if len(s.cloud.covers[r.id]) == 0 {
-			r.alerts = append(r.alerts, c.alerts...)
+		if len(s.books.covers[r.id]) == 0 {
+			r.alerts = append(r.alerts, c.Alerts...)
 		}
 	}
-	for _, p := range s.cloud.passes {
-		if r := known[p.run]; r != nil {
+	for _, p := range s.cloud.Passes {
+		if r := known[p.Run]; r != nil {
 			r.passes = append(r.passes, p)
 		}
 	}
 	return all
 }
 
-func (a alertOf) at() time.Time {
-	n, _ := strconv.ParseInt(a.start, 10, 64)
-	return time.Unix(n, 0)
-}
-
 // onePassEach: an episode has its command once on a node; more often only where
 // a retry follows a failure, or repeat_after has passed.
 func (s *schedule) onePassEach() {
 	type place struct{ fingerprint, start, node string }
-	seen := map[place][]*pass{}
+	seen := map[place][]*cloudtest.Pass{}
 	claimed := map[string]time.Time{}
 	for _, r := range s.runs() {
 		claimed[r.id] = r.claimed
 		for _, p := range r.passes {
 			for _, a := range r.alerts {
-				k := place{a.fingerprint, a.start, p.node}
+				k := place{a.Fingerprint, a.Start, p.Node}
 				for _, before := range seen[k] {
-					repeats := s.shape.repeat > 0 && r.claimed.Sub(claimed[before.run]) >= s.shape.repeat/100*95
-					if before.run == p.run || before.running() || before.code == 0 && !repeats || !before.ended.Before(p.started) {
-						s.violation("%s of %s has %s on %s beside or after %s, which did not fail", p.command.id, a.fingerprint, p.run, p.node, before.command.id)
+					repeats := s.shape.repeat > 0 && r.claimed.Sub(claimed[before.Run]) >= s.shape.repeat/100*95
+					if before.Run == p.Run || before.Running() || before.Code == 0 && !repeats || !before.Ended.Before(p.Started) {
+						s.violation("%s of %s has %s on %s beside or after %s, which did not fail", p.Command.ID, a.Fingerprint, p.Run, p.Node, before.Command.ID)
 					}
 				}
 				if seen[k] = append(seen[k], p); len(seen[k]) > 1+s.shape.retries && s.shape.repeat == 0 {
-					s.violation("%s since %v ran %d times on %s, with %d retries", a.fingerprint, s.since(a.at()), len(seen[k]), p.node, s.shape.retries)
+					s.violation("%s since %v ran %d times on %s, with %d retries", a.Fingerprint, s.since(a.At()), len(seen[k]), p.Node, s.shape.retries)
 				}
 			}
 		}
@@ -134,11 +129,11 @@ func (s *schedule) resolved(fingerprint string, start time.Time) (begun, acknowl
 
 // serves is the latest start that a firing can have and still be the run's: one
 // that began before the claim was taken for the same episode.
-func (s *schedule) serves(r *run, a alertOf) time.Time {
-	latest := a.at()
+func (s *schedule) serves(r *run, a cloudtest.Alert) time.Time {
+	latest := a.At()
 	for _, delivered := range s.attempts {
 		for _, f := range delivered.alerts.Firing() {
-			if f.Fingerprint == a.fingerprint && f.StartsAt.After(latest) && !f.StartsAt.After(r.claimed.Add(61*time.Second)) {
+			if f.Fingerprint == a.Fingerprint && f.StartsAt.After(latest) && !f.StartsAt.After(r.claimed.Add(61*time.Second)) {
 				latest = f.StartsAt
 			}
 		}
@@ -154,7 +149,7 @@ func (s *schedule) nothingAfterItsResolve() {
 	for _, r := range s.runs() {
 		var stopped time.Time
 		for _, a := range r.alerts {
-			_, acknowledged := s.resolved(a.fingerprint, s.serves(r, a))
+			_, acknowledged := s.resolved(a.Fingerprint, s.serves(r, a))
 			if acknowledged.IsZero() {
 				stopped = time.Time{}
 				break
@@ -167,10 +162,10 @@ func (s *schedule) nothingAfterItsResolve() {
 			continue
 		}
 		for _, p := range r.passes {
-			if p.started.After(stopped.Add(obeyed)) {
-				s.violation("%s began on %s at %v, and its resolve was acknowledged at %v", p.command.id, p.node, s.since(p.started), s.since(stopped))
-			} else if p.running() || p.ended.After(stopped.Add(obeyed)) {
-				s.violation("%s ran on %s past %v, when its resolve was acknowledged", p.command.id, p.node, s.since(stopped))
+			if p.Started.After(stopped.Add(obeyed)) {
+				s.violation("%s began on %s at %v, and its resolve was acknowledged at %v", p.Command.ID, p.Node, s.since(p.Started), s.since(stopped))
+			} else if p.Running() || p.Ended.After(stopped.Add(obeyed)) {
+				s.violation("%s ran on %s past %v, when its resolve was acknowledged", p.Command.ID, p.Node, s.since(stopped))
 			}
 		}
 	}
@@ -231,18 +226,18 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 	var serving int
 	for _, r := range s.runs() {
 		for _, a := range r.alerts {
-			if a.fingerprint != fingerprint || start.After(s.serves(r, a)) || r.claimed.After(acknowledged.Add(time.Second)) {
+			if a.Fingerprint != fingerprint || start.After(s.serves(r, a)) || r.claimed.After(acknowledged.Add(time.Second)) {
 				continue
 			}
 			serving++
-			if s.cancelledByToken(r) || s.cloud.refused[r.id] {
+			if s.cancelledByToken(r) || s.books.refused[r.id] {
 				return
 			}
 			// A retry leaves out the nodes on which the run before it succeeded.
-			for id := r.id; id != ""; id = s.cloud.before[id] {
-				for _, p := range s.cloud.passes {
-					if cut := (p.killed || p.stopped) && p.ended.Before(resolved); p.run == id && !cut {
-						nodes[p.node] = true
+			for id := r.id; id != ""; id = s.books.before[id] {
+				for _, p := range s.cloud.Passes {
+					if cut := (p.Killed || p.Stopped) && p.Ended.Before(resolved); p.Run == id && !cut {
+						nodes[p.Node] = true
 					}
 				}
 			}
@@ -265,12 +260,12 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 // can know while the ledger is down. But it was there when the resolve was sent.
 func (s *schedule) cancelledByToken(r *run) bool {
 	by := map[string]bool{}
-	for _, c := range s.cloud.commands {
+	for _, c := range s.cloud.Commands {
 		switch {
-		case c.run == r.id && c.signal != "":
-			by[c.by] = true
-		case c.run == r.id && c.cancelled:
-			by[c.cancelledBy] = true
+		case c.Run == r.id && c.Signal != "":
+			by[c.By] = true
+		case c.Run == r.id && c.Cancelled:
+			by[c.CancelledBy] = true
 		}
 	}
 	made, _ := ssmexec.RunTime(r.id)
@@ -282,7 +277,7 @@ func (s *schedule) cancelledByToken(r *run) bool {
 		// Its function's clock and the claimant's may differ. The process may
 		// have died after it, and then has no answer.
 		return by[a.process] && !made.After(sent.Add(time.Second)) && slices.ContainsFunc(a.alerts, func(f amx.Alert) bool {
-			return f.Status == amx.Resolved && slices.ContainsFunc(r.alerts, func(c alertOf) bool { return c.fingerprint == f.Fingerprint })
+			return f.Status == amx.Resolved && slices.ContainsFunc(r.alerts, func(c cloudtest.Alert) bool { return c.Fingerprint == f.Fingerprint })
 		}) && (a.answer.Err == nil || strings.Contains(a.answer.Err.Error(), "ing the ledger"))
 	})
 }
@@ -291,12 +286,12 @@ func (s *schedule) cancelledByToken(r *run) bool {
 // nodes.
 func (s *schedule) everyRunRan() {
 	for _, r := range s.runs() {
-		if s.shape.term || slices.ContainsFunc(r.commands, func(c *command) bool { return c.cancelled }) {
+		if s.shape.term || slices.ContainsFunc(r.commands, func(c *cloudtest.Command) bool { return c.Cancelled }) {
 			continue
 		}
 		for _, c := range r.commands {
-			for _, node := range c.nodes {
-				if !slices.ContainsFunc(r.passes, func(p *pass) bool { return p.node == node }) {
+			for _, node := range c.Nodes {
+				if !slices.ContainsFunc(r.passes, func(p *cloudtest.Pass) bool { return p.Node == node }) {
 					s.violation("%s never ran on %s", r.id, node)
 				}
 			}
@@ -314,14 +309,14 @@ func (s *schedule) theGate() {
 		for _, p := range r.passes {
 			n := 0
 			for _, o := range runs {
-				if slices.ContainsFunc(o.passes, func(q *pass) bool {
-					return !q.started.After(p.started) && (q.running() || q.ended.After(p.started))
+				if slices.ContainsFunc(o.passes, func(q *cloudtest.Pass) bool {
+					return !q.Started.After(p.Started) && (q.Running() || q.Ended.After(p.Started))
 				}) {
 					n++
 				}
 			}
 			if n > s.shape.max {
-				s.violation("at %v %d runs run, over max: %d", s.since(p.started), n, s.shape.max)
+				s.violation("at %v %d runs run, over max: %d", s.since(p.Started), n, s.shape.max)
 			}
 		}
 	}
@@ -342,21 +337,21 @@ func (s *schedule) truth() {
 			switch {
 			case r.Action == runner.ActionRun && (known == nil || len(r.CommandIDs) == 0):
 				s.violation("%s says that it ran %s, and there is no such run", a.name, r.RunID)
-			case r.Action == runner.ActionRun && r.Status == "Success" && slices.ContainsFunc(known.passes, func(p *pass) bool {
-				return p.started.Before(a.ended) && (p.running() || p.ended.After(a.ended) || p.code != 0)
+			case r.Action == runner.ActionRun && r.Status == "Success" && slices.ContainsFunc(known.passes, func(p *cloudtest.Pass) bool {
+				return p.Started.Before(a.ended) && (p.Running() || p.Ended.After(a.ended) || p.Code != 0)
 			}):
 				s.violation("%s says that %s ended well, and it did not", a.name, r.RunID)
-			case (r.Reason == string(ledger.SkipEnded) || r.Reason == "resolved: cancelled") && known != nil && slices.ContainsFunc(known.passes, func(p *pass) bool {
-				return p.started.Before(a.begun) && (p.running() || p.ended.After(a.ended))
+			case (r.Reason == string(ledger.SkipEnded) || r.Reason == "resolved: cancelled") && known != nil && slices.ContainsFunc(known.passes, func(p *cloudtest.Pass) bool {
+				return p.Started.Before(a.begun) && (p.Running() || p.Ended.After(a.ended))
 			}):
 				s.violation("%s says of %s %q, and it runs", a.name, r.RunID, r.Reason)
-			case r.Reason == string(ledger.SkipFailed) && known != nil && !slices.ContainsFunc(known.passes, func(p *pass) bool { return p.code != 0 }):
+			case r.Reason == string(ledger.SkipFailed) && known != nil && !slices.ContainsFunc(known.passes, func(p *cloudtest.Pass) bool { return p.Code != 0 }):
 				s.violation("%s says that %s failed, and it did not", a.name, r.RunID)
 			case r.Reason == string(ledger.SkipRan) && r.RunID != "" && known == nil:
 				s.violation("%s says that %s was started, and it was not", a.name, r.RunID)
 			}
 			for _, id := range r.CommandIDs {
-				if c := s.cloud.find(id); c == nil || r.RunID != "" && c.token.Run != r.RunID {
+				if c := s.cloud.Find(id); c == nil || r.RunID != "" && c.Token.Run != r.RunID {
 					s.violation("%s says that %s is a command of %s", a.name, id, r.RunID)
 				}
 			}

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/cloudtest"
 )
 
 // loses is SSM that has lost the node of an alert, until when says otherwise.
 func (w *world) loses(name string, when func() bool) {
-	w.cloud.refuse = func(r *request) error {
-		if slices.Contains(r.nodes, nodeOf(name)) && when() {
-			return apiError("InvalidInstanceId")
+	w.cloud.Refuse = func(r *cloudtest.Request) error {
+		if slices.Contains(r.Nodes, nodeOf(name)) && when() {
+			return cloudtest.APIError("InvalidInstanceId")
 		}
 		return nil
 	}
@@ -25,12 +26,12 @@ func always() bool { return true }
 // ranOn is where the command ran, by the names of the alerts, sorted.
 func (w *world) ranOn(want string) {
 	w.Helper()
-	w.cloud.mu.Lock()
-	defer w.cloud.mu.Unlock()
+	w.cloud.Mu.Lock()
+	defer w.cloud.Mu.Unlock()
 	var names []string
-	for _, p := range w.cloud.passes {
+	for _, p := range w.cloud.Passes {
 		var name int
-		_, _ = fmt.Sscanf(p.node, "i-%x", &name)
+		_, _ = fmt.Sscanf(p.Node, "i-%x", &name)
 		names = append(names, string(rune(name)))
 	}
 	slices.Sort(names)
@@ -44,13 +45,13 @@ func (w *world) ranOn(want string) {
 func TestThePartsOfAChunkAreSentEachByItself(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		fates map[string]fate // the fourth send is that to b
+		fates map[string]cloudtest.Fate // the fourth send is that to b
 		first string
 	}{
-		{"one is throttled to the end", map[string]fate{"SendCommand 4": {err: apiError("AccessDeniedException")}}, "refuse a b c: part of the run: node i-00000063: SendCommand: api error InvalidInstanceId: said the model; run a b c: firing c0; 500"},
-		{"the answer of one is lost", map[string]fate{"SendCommand 4": {err: apiError("InternalServerError")}, "ListCommands 1": {err: apiError("InternalServerError")}}, "500"},
-		{"the process dies between two", map[string]fate{"SendCommand 3": {dies: "before"}}, "500"},
-		{"the process dies before it records them", map[string]fate{"Put 2": {dies: "before"}}, "500"},
+		{"one is throttled to the end", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("AccessDeniedException")}}, "refuse a b c: part of the run: node i-00000063: SendCommand: api error InvalidInstanceId: said the model; run a b c: firing c0; 500"},
+		{"the answer of one is lost", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("InternalServerError")}, "ListCommands 1": {Err: cloudtest.APIError("InternalServerError")}}, "500"},
+		{"the process dies between two", map[string]cloudtest.Fate{"SendCommand 3": {Dies: "before"}}, "500"},
+		{"the process dies before it records them", map[string]cloudtest.Fate{"Put 2": {Dies: "before"}}, "500"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in(t, group, func(w *world) {
@@ -76,7 +77,7 @@ func TestThePartsOfADocumentAreSentOnce(t *testing.T) {
 	in(t, strings.Replace(group, "cmd: /bin/fix", "document: Fix", 1), func(w *world) {
 		w.loses("c", always)
 		all := message(w.fires("a", 0), w.fires("b", 0), w.fires("c", 0))
-		w.sandbox("A", map[string]fate{"SendCommand 4": {err: apiError("AccessDeniedException")}}).deliver(w.T, all)
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("AccessDeniedException")}}).deliver(w.T, all)
 		w.sandbox("B", nil).deliver(w.T, all)
 		time.Sleep(time.Minute)
 		w.ranOn("a b")
@@ -86,7 +87,7 @@ func TestThePartsOfADocumentAreSentOnce(t *testing.T) {
 // A retry is for the alerts that are due, and goes where they say.
 func TestARetryLeavesOutWhatHasResolved(t *testing.T) {
 	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
-		w.cloud.fails = func(string) bool { return true }
+		w.cloud.Fails = func(string) bool { return true }
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.until(2 * time.Minute)
 		w.sandbox("B", nil).deliver(w.T, message(w.fires("a", 0), w.resolves("b", 0, time.Minute)))
@@ -97,7 +98,7 @@ func TestARetryLeavesOutWhatHasResolved(t *testing.T) {
 // Two messages of one group bring an alert each.
 func TestRetriesOfTwoMessagesDoNotMeetOnANode(t *testing.T) {
 	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
-		w.cloud.fails = func(string) bool { return true }
+		w.cloud.Fails = func(string) bool { return true }
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.until(2 * time.Minute)
 		w.sandbox("B", nil).deliver(w.T, message(w.fires("a", 0)))
@@ -109,7 +110,7 @@ func TestRetriesOfTwoMessagesDoNotMeetOnANode(t *testing.T) {
 // The run failed, but not where this alert's would be tried again.
 func TestAnAlertWhoseNodeSucceededIsNotTriedAgain(t *testing.T) {
 	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
-		w.cloud.fails = func(node string) bool { return node == nodeOf("b") }
+		w.cloud.Fails = func(node string) bool { return node == nodeOf("b") }
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.until(2 * time.Minute)
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
@@ -120,7 +121,7 @@ func TestAnAlertWhoseNodeSucceededIsNotTriedAgain(t *testing.T) {
 // Neither is it in a later attempt, that would be for it alone.
 func TestWhatSucceededInAnyAttemptIsNotTriedAgain(t *testing.T) {
 	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 2", 1), func(w *world) {
-		w.cloud.fails = func(node string) bool { return node == nodeOf("a") }
+		w.cloud.Fails = func(node string) bool { return node == nodeOf("a") }
 		both := message(w.fires("a", 0), w.fires("b", 0))
 		w.sandbox("A", nil).deliver(w.T, both)
 		w.sandbox("B", nil).deliver(w.T, both)
@@ -135,10 +136,10 @@ func TestWhatSucceededInAnyAttemptIsNotTriedAgain(t *testing.T) {
 func TestARunThatWasNeverWholeGivesUpItsSlot(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		fate fate
+		fate cloudtest.Fate
 	}{
-		{"SSM denied the part", fate{err: apiError("AccessDeniedException")}},
-		{"the sender died", fate{dies: "before", takes: time.Second}},
+		{"SSM denied the part", cloudtest.Fate{Err: cloudtest.APIError("AccessDeniedException")}},
+		{"the sender died", cloudtest.Fate{Dies: "before", Takes: time.Second}},
 	} {
 		other := func(w *world, at time.Duration) *amx.Message {
 			m := message(w.fires("x", at), w.fires("y", at))
@@ -147,7 +148,7 @@ func TestARunThatWasNeverWholeGivesUpItsSlot(t *testing.T) {
 		}
 		t.Run(tt.name+", and its alerts resolve", func(t *testing.T) {
 			in(t, chunked()+"    max: 1\n", func(w *world) {
-				w.sandbox("A", map[string]fate{"SendCommand of chunk 1": tt.fate}).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
+				w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": tt.fate}).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 				w.until(10 * time.Minute)
 				if a := w.sandbox("R", nil).deliver(w.T, message(w.resolves("a", 0, time.Minute), w.resolves("b", 0, time.Minute))); a.Err != nil {
 					w.Error(a.Err)
@@ -160,9 +161,9 @@ func TestARunThatWasNeverWholeGivesUpItsSlot(t *testing.T) {
 		})
 		t.Run(tt.name+", and its alerts fire on", func(t *testing.T) {
 			in(t, chunked()+"    max: 1\n", func(w *world) {
-				w.cloud.lasts = func(*command, string) (time.Duration, int) { return 10 * time.Minute, 0 }
+				w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return 10 * time.Minute, 0 }
 				first := message(w.fires("a", 0), w.fires("b", 0))
-				w.sandbox("A", map[string]fate{"SendCommand of chunk 1": tt.fate}).deliver(w.T, first)
+				w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": tt.fate}).deliver(w.T, first)
 				w.until(5 * time.Minute) // what was sent still runs
 				w.expect(w.sandbox("X", nil), other(w, 5*time.Minute), "skip x y: max: as many runs as may be are running")
 				w.until(time.Hour)
@@ -185,15 +186,15 @@ func TestARunThatWasNeverWholeGivesUpItsSlot(t *testing.T) {
 // What is sent late has its time from then on: it is not taken for forgotten.
 func TestAPartThatIsSentLateIsNotForgotten(t *testing.T) {
 	in(t, chunked(), func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		both := message(w.fires("a", 0), w.fires("b", 0))
-		w.sandbox("A", map[string]fate{"SendCommand of chunk 1": {err: apiError("AccessDeniedException")}}).deliver(w.T, both)
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": {Err: cloudtest.APIError("AccessDeniedException")}}).deliver(w.T, both)
 		w.until(2 * time.Hour)
-		w.cloud.lag, w.cloud.shows = 100*time.Second, func(*command) time.Duration { return 100 * time.Second }
+		w.cloud.Lag, w.cloud.Shows = 100*time.Second, func(*cloudtest.Command) time.Duration { return 100 * time.Second }
 		w.expect(w.sandbox("B", nil), both, "run a b: claimed before and not sent c0 c1")
 		time.Sleep(10 * time.Second)
 		end := message(w.resolves("a", 0, 2*time.Hour), w.resolves("b", 0, 2*time.Hour))
-		w.expect(w.sandbox("R", map[string]fate{"CancelCommand": {err: apiError("ThrottlingException")}}), end, "500")
+		w.expect(w.sandbox("R", map[string]cloudtest.Fate{"CancelCommand": {Err: cloudtest.APIError("ThrottlingException")}}), end, "500")
 		time.Sleep(10 * time.Minute)
 		w.sandbox("R2", nil).deliver(w.T, end)
 		time.Sleep(time.Second)
@@ -204,14 +205,14 @@ func TestAPartThatIsSentLateIsNotForgotten(t *testing.T) {
 // What is resolved ends before what fires begins, where one message says both.
 func TestInOneMessageResolvesGoFirst(t *testing.T) {
 	in(t, strings.Replace(group, "{{ .Labels.node }}", "i-00000001", 1), func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.until(time.Minute)
-		w.sandbox("B", map[string]fate{"CancelCommand": {takes: 800 * time.Millisecond}}).deliver(w.T, message(w.resolves("a", 0, 30*time.Second), w.fires("b", 40*time.Second)))
+		w.sandbox("B", map[string]cloudtest.Fate{"CancelCommand": {Takes: 800 * time.Millisecond}}).deliver(w.T, message(w.resolves("a", 0, 30*time.Second), w.fires("b", 40*time.Second)))
 		time.Sleep(time.Second)
-		w.cloud.mu.Lock()
-		defer w.cloud.mu.Unlock()
-		if p := w.cloud.passes; len(p) != 2 || p[0].ended.IsZero() || p[1].started.Before(p[0].ended) {
+		w.cloud.Mu.Lock()
+		defer w.cloud.Mu.Unlock()
+		if p := w.cloud.Passes; len(p) != 2 || p[0].Ended.IsZero() || p[1].Started.Before(p[0].Ended) {
 			w.Errorf("the second began before the first had ended: %v", p)
 		}
 	})
@@ -221,7 +222,7 @@ func TestInOneMessageResolvesGoFirst(t *testing.T) {
 // whatever signal.
 func TestARunThatItsResolveSignalledHasNotFailed(t *testing.T) {
 	in(t, strings.Replace(one, "wait: 0s", "wait: 40s\n    resolved_signal: SIGTERM", 1), func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		answered := make(chan string)
 		go func() { answered <- says(w.sandbox("F", nil).deliver(w.T, message(w.fires("a", 0)))) }()
 		w.until(10 * time.Second)
@@ -250,14 +251,14 @@ func TestARunThatIsOverIsNotSignalled(t *testing.T) {
 // resolve from being acknowledged.
 func TestANodeThatIsGoneIsNotSignalled(t *testing.T) {
 	in(t, group+"    resolved_signal: SIGTERM\n", func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.until(10 * time.Minute)
 		w.loses("b", always)
 		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, 9*time.Minute), w.resolves("b", 0, 9*time.Minute)), "cancel a b: resolved: SIGTERM sent c0")
 		time.Sleep(time.Second)
-		for _, p := range w.cloud.passes {
-			if p.node == nodeOf("a") && p.running() {
+		for _, p := range w.cloud.Passes {
+			if p.Node == nodeOf("a") && p.Running() {
 				w.Error("it still runs on the node that is there")
 			}
 		}
@@ -267,9 +268,9 @@ func TestANodeThatIsGoneIsNotSignalled(t *testing.T) {
 // SSM forgets a command after 30 days. What its time is up for is over then.
 func TestWhatSSMHasForgottenIsOver(t *testing.T) {
 	forget := func(w *world) {
-		w.cloud.mu.Lock()
-		defer w.cloud.mu.Unlock()
-		w.cloud.commands = nil
+		w.cloud.Mu.Lock()
+		defer w.cloud.Mu.Unlock()
+		w.cloud.Commands = nil
 	}
 	t.Run("for its resolve", func(t *testing.T) {
 		in(t, one, func(w *world) {
@@ -315,11 +316,11 @@ func TestAResolveActsThoughTheLedgerCannotBeWritten(t *testing.T) {
 		for _, signal := range []string{"SIGKILL", "SIGTERM"} {
 			t.Run(op+" "+signal, func(t *testing.T) {
 				in(t, one+"    resolved_signal: "+signal+"\n", func(w *world) {
-					w.cloud.lasts = forHours
+					w.cloud.Lasts = forHours
 					w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 					w.until(time.Minute)
 					how := map[string]string{"SIGKILL": "cancel requested", "SIGTERM": "SIGTERM sent"}[signal]
-					w.expect(w.sandbox("R", map[string]fate{op: {err: apiError("InternalServerError")}}), message(w.resolves("a", 0, 30*time.Second)),
+					w.expect(w.sandbox("R", map[string]cloudtest.Fate{op: {Err: cloudtest.APIError("InternalServerError")}}), message(w.resolves("a", 0, 30*time.Second)),
 						"cancel a: resolved, while the ledger is unavailable: "+how+" c0; 500")
 					time.Sleep(time.Second)
 					w.nothingRuns()
@@ -332,7 +333,7 @@ func TestAResolveActsThoughTheLedgerCannotBeWritten(t *testing.T) {
 // Two hundred alerts meet a full gate, whose holders are asked once.
 func TestAFullGateIsAskedOnce(t *testing.T) {
 	in(t, one+"    max: 5\n", func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		var first, more []amx.Alert
 		for i := range 5 {
 			first = append(first, w.fires(string(rune('a'+i)), 0))
@@ -356,10 +357,10 @@ func TestAFullGateIsAskedOnce(t *testing.T) {
 // taken all the same, and if there is none the answer is an error, so that the
 // source sends again before its repeat_interval.
 func TestWhoHoldsAFullGateIsNotKnown(t *testing.T) {
-	for name, f := range map[string]fate{"SSM fails": {err: apiError("InternalServerError")}, "SSM hangs": {hangs: true}} {
+	for name, f := range map[string]cloudtest.Fate{"SSM fails": {Err: cloudtest.APIError("InternalServerError")}, "SSM hangs": {Hangs: true}} {
 		t.Run(name, func(t *testing.T) {
 			in(t, one+"    max: 2\n", func(w *world) {
-				w.cloud.lasts = func(_ *command, node string) (time.Duration, int) {
+				w.cloud.Lasts = func(_ *cloudtest.Command, node string) (time.Duration, int) {
 					if node == nodeOf("b") {
 						return 10 * time.Second, 0
 					}
@@ -368,8 +369,8 @@ func TestWhoHoldsAFullGateIsNotKnown(t *testing.T) {
 				w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 				w.sandbox("B", nil).deliver(w.T, message(w.fires("b", 0)))
 				w.until(time.Minute)
-				w.expect(w.sandbox("C", map[string]fate{"ListCommandInvocations c0": f}), message(w.fires("c", time.Minute)), "run c: firing c2")
-				d := w.sandbox("D", map[string]fate{"ListCommandInvocations c0": f})
+				w.expect(w.sandbox("C", map[string]cloudtest.Fate{"ListCommandInvocations c0": f}), message(w.fires("c", time.Minute)), "run c: firing c2")
+				d := w.sandbox("D", map[string]cloudtest.Fate{"ListCommandInvocations c0": f})
 				w.expect(d, message(w.fires("d", time.Minute), w.fires("e", time.Minute)), "500")
 				if n := d.counts["ListCommandInvocations"]; n != 2 {
 					w.Errorf("asked %d times", n)
@@ -383,10 +384,10 @@ func TestWhoHoldsAFullGateIsNotKnown(t *testing.T) {
 // A cancellation that hangs does not keep another alert's run from being sent.
 func TestSendsDoNotWaitForCancellations(t *testing.T) {
 	in(t, group, func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.until(time.Minute)
-		w.expect(w.sandbox("B", map[string]fate{"CancelCommand": {hangs: true}}), message(w.resolves("a", 0, 30*time.Second), w.fires("b", 40*time.Second)),
+		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"CancelCommand": {Hangs: true}}), message(w.resolves("a", 0, 30*time.Second), w.fires("b", 40*time.Second)),
 			"run b: firing c1; 500")
 	})
 }
@@ -394,7 +395,7 @@ func TestSendsDoNotWaitForCancellations(t *testing.T) {
 // A caller waits as long as the command's wait says, however many runs there are.
 func TestACallerWaitsForAllRunsAtOnce(t *testing.T) {
 	in(t, strings.Replace(one, "wait: 0s", "wait: 5s", 1), func(w *world) {
-		w.cloud.lasts = forHours
+		w.cloud.Lasts = forHours
 		var alerts []amx.Alert
 		for i := range 50 {
 			alerts = append(alerts, w.fires(string(rune('A'+i)), 0))

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/runner"
 )
@@ -19,7 +20,8 @@ import (
 type schedule struct {
 	seed   uint64
 	bug    bug
-	cloud  *cloud
+	cloud  *cloudtest.Cloud
+	books  *books
 	config *amx.Config
 	origin time.Time
 	shape  shape
@@ -56,7 +58,7 @@ type shape struct {
 
 // A server is one life of amx serve.
 type server struct {
-	*process
+	*cloudtest.Process
 	*runner.Runner
 }
 
@@ -96,7 +98,8 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 }
 
 func newSchedule(seed uint64, b bug) *schedule {
-	s := &schedule{seed: seed, bug: b, cloud: newCloud(), origin: time.Now(), faults: map[string]int{}, soon: 2 * time.Minute}
+	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, soon: 2 * time.Minute}
+	s.books = keepBooks(s.cloud)
 	r := s.draw("shape")
 	s.shape = shape{perAlert: r.IntN(2) == 0, ignore: r.IntN(12) == 0, term: r.IntN(8) == 0, chunked: r.IntN(10) == 0, calm: r.IntN(10) == 0}
 	if r.IntN(3) == 0 {
@@ -138,7 +141,7 @@ func newSchedule(seed uint64, b bug) *schedule {
 	if s.config, err = amx.ParseConfig("amx.yaml", []byte(config)); err != nil {
 		panic(err)
 	}
-	s.cloud.ids = "c%03d"
+	s.cloud.IDs = "c%03d"
 	s.surroundings()
 	n := 1 + r.IntN(3)
 	if s.shape.chunked {
@@ -163,8 +166,8 @@ func newSchedule(seed uint64, b bug) *schedule {
 
 // surroundings is how SSM and the nodes behave.
 func (s *schedule) surroundings() {
-	s.cloud.lags = func(c *command) time.Duration {
-		r := s.draw("lag", c.id)
+	s.cloud.Lags = func(c *cloudtest.Command) time.Duration {
+		r := s.draw("lag", c.ID)
 		if s.shape.serve {
 			return 0
 		}
@@ -173,33 +176,33 @@ func (s *schedule) surroundings() {
 		}
 		return between(r, 0, window-10*time.Second)
 	}
-	s.cloud.shows = func(c *command) time.Duration {
-		r := s.draw("shows", c.id)
+	s.cloud.Shows = func(c *cloudtest.Command) time.Duration {
+		r := s.draw("shows", c.ID)
 		if s.shape.serve || r.IntN(4) > 0 {
 			return 0
 		}
 		return between(r, 0, window-10*time.Second)
 	}
-	s.cloud.reach = func(c *command) time.Duration {
-		r := s.draw("reach", c.id)
+	s.cloud.Reach = func(c *cloudtest.Command) time.Duration {
+		r := s.draw("reach", c.ID)
 		if r.IntN(6) == 0 && !s.shape.term {
 			return between(r, time.Second, time.Minute)
 		}
 		return between(r, 10*time.Millisecond, 3*time.Second)
 	}
-	s.cloud.obeys = func(c *command) time.Duration {
-		return between(s.draw("obeys", c.id), 10*time.Millisecond, 2*time.Second)
+	s.cloud.Obeys = func(c *cloudtest.Command) time.Duration {
+		return between(s.draw("obeys", c.ID), 10*time.Millisecond, 2*time.Second)
 	}
 	if s.shape.lost {
-		s.cloud.refuse = func(r *request) error {
-			if slices.Contains(r.nodes, nodeOf("a")) {
-				return apiError("InvalidInstanceId")
+		s.cloud.Refuse = func(r *cloudtest.Request) error {
+			if slices.Contains(r.Nodes, nodeOf("a")) {
+				return cloudtest.APIError("InvalidInstanceId")
 			}
 			return nil
 		}
 	}
-	s.cloud.lasts = func(c *command, node string) (time.Duration, int) {
-		r := s.draw("lasts", c.id, node)
+	s.cloud.Lasts = func(c *cloudtest.Command, node string) (time.Duration, int) {
+		r := s.draw("lasts", c.ID, node)
 		if s.over {
 			return time.Second, 0
 		}
@@ -218,9 +221,9 @@ func (s *schedule) surroundings() {
 }
 
 // fate is chance's. An outage is of the ledger, for half a minute.
-func (s *schedule) fate(c call) fate {
-	r := s.draw("fate", c.process, c.op, c.about, c.nth)
-	f := fate{takes: between(r, time.Millisecond, 20*time.Millisecond), answers: between(r, time.Millisecond, 20*time.Millisecond)}
+func (s *schedule) fate(c cloudtest.Call) cloudtest.Fate {
+	r := s.draw("fate", c.Process, c.Op, c.About, c.Nth)
+	f := cloudtest.Fate{Takes: between(r, time.Millisecond, 20*time.Millisecond), Answers: between(r, time.Millisecond, 20*time.Millisecond)}
 	if s.shape.calm || s.calm {
 		return f
 	}
@@ -228,51 +231,51 @@ func (s *schedule) fate(c call) fate {
 		// Nothing lies between amx serve and its ledger, its SSM and its nodes.
 		switch n := r.IntN(100); {
 		case n < 2:
-			f.dies = "before"
+			f.Dies = "before"
 		case n < 4:
-			f.dies = "after"
-		case n < 5 && c.op == "SendCommand":
-			f.err = apiError(refusal)
+			f.Dies = "after"
+		case n < 5 && c.Op == "SendCommand":
+			f.Err = cloudtest.APIError(refusal)
 		}
-		if f.dies != "" {
-			s.count("dies " + f.dies)
+		if f.Dies != "" {
+			s.count("dies " + f.Dies)
 		}
 		return f
 	}
 	now := time.Since(s.origin)
-	if o := s.draw("outage", int(now/(30*time.Second))); (c.op == "Get" || c.op == "Put") && o.IntN(40) == 0 {
-		f.err = context.DeadlineExceeded
+	if o := s.draw("outage", int(now/(30*time.Second))); (c.Op == "Get" || c.Op == "Put") && o.IntN(40) == 0 {
+		f.Err = context.DeadlineExceeded
 		s.count("outage")
 		return f
 	}
 	fault := ""
 	switch n := r.IntN(100); {
 	case n < 2:
-		fault, f.dies = "dies before", "before"
+		fault, f.Dies = "dies before", "before"
 	case n < 4:
-		fault, f.dies = "dies after", "after"
+		fault, f.Dies = "dies after", "after"
 	case n < 7:
-		fault, f.lost = "answer lost", context.DeadlineExceeded
+		fault, f.Lost = "answer lost", context.DeadlineExceeded
 	case n < 9:
-		fault, f.err = "error", apiError("InternalServerError")
+		fault, f.Err = "error", cloudtest.APIError("InternalServerError")
 	case n < 10:
-		fault, f.hangs = "hangs", true
+		fault, f.Hangs = "hangs", true
 	case n < 11:
-		fault, f.hangs, f.lands = "lands late", true, between(r, time.Millisecond, 2*time.Second)
+		fault, f.Hangs, f.Lands = "lands late", true, between(r, time.Millisecond, 2*time.Second)
 	case n < 14:
-		fault, f.takes = "slow", between(r, time.Second, 10*time.Second)
+		fault, f.Takes = "slow", between(r, time.Second, 10*time.Second)
 	case n < 17:
-		fault, f.answers = "answers late", between(r, time.Second, 10*time.Second)
-	case n < 20 && c.op == "SendCommand":
-		fault, f.err = "throttled", apiError("ThrottlingException")
-	case n < 21 && c.op == "SendCommand":
-		fault, f.err = "refused", apiError(refusal)
-	case n < 20 && c.op == "Put":
-		fault, f.lost = "meets itself", ledger.ErrConflict
-	case n < 22 && c.op == "SendCommand":
-		fault, f.err = "denied", apiError("AccessDeniedException")
-	case n < 22 && c.op != "SendCommand" && c.op != "Put":
-		fault, f.err = "error", context.DeadlineExceeded
+		fault, f.Answers = "answers late", between(r, time.Second, 10*time.Second)
+	case n < 20 && c.Op == "SendCommand":
+		fault, f.Err = "throttled", cloudtest.APIError("ThrottlingException")
+	case n < 21 && c.Op == "SendCommand":
+		fault, f.Err = "refused", cloudtest.APIError(refusal)
+	case n < 20 && c.Op == "Put":
+		fault, f.Lost = "meets itself", ledger.ErrConflict
+	case n < 22 && c.Op == "SendCommand":
+		fault, f.Err = "denied", cloudtest.APIError("AccessDeniedException")
+	case n < 22 && c.Op != "SendCommand" && c.Op != "Put":
+		fault, f.Err = "error", context.DeadlineExceeded
 	default:
 		return f
 	}
@@ -288,7 +291,7 @@ func (s *schedule) count(fault string) {
 
 // play plays the schedule to its end.
 func (s *schedule) play() {
-	defer close(s.cloud.gone)
+	defer s.cloud.Close()
 	var all sync.WaitGroup
 	for i, m := range s.messages() {
 		r := s.draw("ways", i)
@@ -339,7 +342,7 @@ func (s *schedule) fireAgain() {
 		s.attempt("last of "+h.name, s.message(h.group, 0, h.resolves(s.origin, e)), false)
 		time.Sleep(3 * time.Hour)
 	}
-	for key, r := range s.cloud.records {
+	for key, r := range s.cloud.Records {
 		// Room for the run just now, and for one whose end it has found out.
 		if limit := 1500 + 200*len(s.alerts); len(r.Value) > limit && !s.shape.chunked {
 			s.violation("%s has %d bytes in the end: %s", key, len(r.Value), r.Value)

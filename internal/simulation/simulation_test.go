@@ -1,3 +1,7 @@
+// Package simulation tests the real runner and the real state machine against
+// a model of what surrounds them, internal/cloudtest: SSM, the nodes, and the
+// ledger's table. Time is fake, so that hours pass in no time and every schedule
+// can be played again.
 package simulation
 
 import (
@@ -42,8 +46,8 @@ func simulate(t *testing.T, seed uint64, b bug) (r result) {
 		s.play()
 		synctest.Wait() // what the nodes were about to write is written
 		r = result{
-			seed: seed, violations: s.check(), trace: s.cloud.trace, faults: s.faults,
-			attempts: len(s.attempts), commands: len(s.cloud.commands), passes: len(s.cloud.passes),
+			seed: seed, violations: s.check(), trace: s.cloud.Trace, faults: s.faults,
+			attempts: len(s.attempts), commands: len(s.cloud.Commands), passes: len(s.cloud.Passes),
 		}
 	})
 	return r

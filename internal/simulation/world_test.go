@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
@@ -31,17 +31,18 @@ const (
 // becomes of each call.
 type world struct {
 	*testing.T
-	cloud  *cloud
+	cloud  *cloudtest.Cloud
+	books  *books
 	config *amx.Config
 	origin time.Time
 }
 
 // A sandbox is a process with its runner.
 type sandbox struct {
-	*process
+	*cloudtest.Process
 	*runner.Runner
 	origin time.Time
-	fates  map[string]fate // :: "SendCommand 1" (its first), "CancelCommand c0" (about it) → what becomes of it
+	fates  map[string]cloudtest.Fate // :: "SendCommand 1" (its first), "CancelCommand c0" (about it) → what becomes of it
 	counts map[string]int
 	lock   sync.Mutex
 }
@@ -55,46 +56,47 @@ func in(t *testing.T, config string, play func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := &world{T: t, cloud: newCloud(), config: c, origin: time.Now()}
-		defer close(w.cloud.gone)
+		w := &world{T: t, cloud: cloudtest.New(), config: c, origin: time.Now()}
+		w.books = keepBooks(w.cloud)
+		defer w.cloud.Close()
 		play(w)
 	})
 }
 
 // sandbox begins a process; the fates are of its calls of each operation, by
 // their number or what they are about.
-func (w *world) sandbox(name string, fates map[string]fate) *sandbox {
+func (w *world) sandbox(name string, fates map[string]cloudtest.Fate) *sandbox {
 	b := &sandbox{origin: w.origin, fates: fates, counts: map[string]int{}}
-	b.process = w.cloud.process(name, func(c call) fate {
+	b.Process = w.cloud.Process(name, func(c cloudtest.Call) cloudtest.Fate {
 		b.lock.Lock()
 		defer b.lock.Unlock()
-		b.counts[c.op]++
-		f, ok := fates[fmt.Sprintf("%s %d", c.op, b.counts[c.op])]
+		b.counts[c.Op]++
+		f, ok := fates[fmt.Sprintf("%s %d", c.Op, b.counts[c.Op])]
 		if !ok {
-			f, ok = fates[c.op+" "+c.about]
+			f, ok = fates[c.Op+" "+c.About]
 		}
 		if !ok {
-			f, ok = fates[c.op]
+			f, ok = fates[c.Op]
 		}
-		if _, chunk, _ := strings.Cut(c.about, " "); !ok {
-			f = fates[c.op+" of chunk "+chunk[:min(1, len(chunk))]]
+		if _, chunk, _ := strings.Cut(c.About, " "); !ok {
+			f = fates[c.Op+" of chunk "+chunk[:min(1, len(chunk))]]
 		}
-		f.takes += time.Millisecond
+		f.Takes += time.Millisecond
 		return f
 	})
-	b.Runner = newRunner(b.process, w.config)
+	b.Runner = newRunner(b.Process, w.config)
 	return b
 }
 
-func newRunner(p *process, c *amx.Config) *runner.Runner {
+func newRunner(p *cloudtest.Process, c *amx.Config) *runner.Runner {
 	return &runner.Runner{
 		Config: func() *amx.Config { return c },
-		Store:  table{p},
-		Exec:   &ssmexec.Executor{Client: agent{p}},
+		Store:  p.Table(),
+		Exec:   &ssmexec.Executor{Client: p.SSM()},
 		Log:    slog.New(slog.DiscardHandler),
 		Window: window,
 		Wait:   10 * time.Second,
-		Random: &counter{name: p.name},
+		Random: &counter{name: p.Name},
 	}
 }
 
@@ -137,18 +139,12 @@ func (b *sandbox) deliverWithin(t *testing.T, m *amx.Message, timeout time.Durat
 	defer cancel()
 	a := b.Handle(ctx, m, m.SentAt.IsZero())
 	if ctx.Err() != nil {
-		t.Errorf("%s answered after its deadline", b.name)
+		t.Errorf("%s answered after its deadline", b.Name)
 	}
-	if n := b.open(); n > 0 && !b.isDead() {
-		t.Errorf("%s answered while %d of its calls were under way", b.name, n)
+	if n := b.Open(); n > 0 && !b.Dead() {
+		t.Errorf("%s answered while %d of its calls were under way", b.Name, n)
 	}
 	return a
-}
-
-func (p *process) open() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.active
 }
 
 // says is an answer in words, for tests to compare.
@@ -187,30 +183,16 @@ func message(alerts ...amx.Alert) *amx.Message {
 func (w *world) expect(b *sandbox, m *amx.Message, want string) {
 	w.Helper()
 	if got := says(b.deliver(w.T, m)); got != want {
-		w.Errorf("%s at %v answered\n %s\nnot\n %s", b.name, time.Since(w.origin), got, want)
+		w.Errorf("%s at %v answered\n %s\nnot\n %s", b.Name, time.Since(w.origin), got, want)
 	}
 }
 
 // until lets time pass.
 func (w *world) until(d time.Duration) { time.Sleep(time.Until(w.at(d))) }
 
-// running is the commands that run on nodes now, sorted.
-func (c *cloud) running() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var ids []string
-	for _, p := range c.passes {
-		if p.running() {
-			ids = append(ids, p.command.id)
-		}
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
 func (w *world) nothingRuns() {
 	w.Helper()
-	if ids := w.cloud.running(); len(ids) > 0 {
+	if ids := w.cloud.Running(); len(ids) > 0 {
 		w.Errorf("at %v the nodes still run %v", time.Since(w.origin), ids)
 	}
 }
@@ -218,18 +200,18 @@ func (w *world) nothingRuns() {
 // ran is how often the nodes have begun the command.
 func (w *world) ran(want int) {
 	w.Helper()
-	w.cloud.mu.Lock()
-	defer w.cloud.mu.Unlock()
-	if got := len(w.cloud.passes); got != want {
+	w.cloud.Mu.Lock()
+	defer w.cloud.Mu.Unlock()
+	if got := len(w.cloud.Passes); got != want {
 		w.Errorf("the nodes have run it %d times, not %d", got, want)
 	}
 }
 
 func (w *world) sent(want int) {
 	w.Helper()
-	w.cloud.mu.Lock()
-	defer w.cloud.mu.Unlock()
-	if got := len(w.cloud.commands); got != want {
+	w.cloud.Mu.Lock()
+	defer w.cloud.Mu.Unlock()
+	if got := len(w.cloud.Commands); got != want {
 		w.Errorf("SSM has %d commands, not %d", got, want)
 	}
 }
@@ -237,9 +219,9 @@ func (w *world) sent(want int) {
 // entries is how many runs the ledger knows.
 func (w *world) runs() (n int) {
 	w.Helper()
-	w.cloud.mu.Lock()
-	defer w.cloud.mu.Unlock()
-	for key, r := range w.cloud.records {
+	w.cloud.Mu.Lock()
+	defer w.cloud.Mu.Unlock()
+	for key, r := range w.cloud.Records {
 		if strings.HasPrefix(key, "entry/") {
 			e, err := ledger.Decode(r.Value)
 			if err != nil {
