@@ -80,7 +80,9 @@ func TestPutSplitsWhatIsTooLarge(t *testing.T) {
 }
 
 func TestAFailedPutSaysWhatToDo(t *testing.T) {
-	wrap := func(err error) error { return &smithy.OperationError{ServiceID: "SQS", OperationName: "SendMessage", Err: err} }
+	wrap := func(err error) error {
+		return &smithy.OperationError{ServiceID: "SQS", OperationName: "SendMessage", Err: err}
+	}
 	for _, tt := range []struct {
 		err  error
 		want string
