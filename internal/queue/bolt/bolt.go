@@ -11,7 +11,6 @@ package bolt
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -32,6 +31,14 @@ const (
 	sideBySide = 16
 )
 
+// A File is the open file that the queue shares with the ledger, which opens and
+// closes it.
+type File interface {
+	// Update lets do write, durably when it returns nil. do may be called again.
+	Update(ctx context.Context, do func(*bbolt.Tx) error) error
+	View(do func(*bbolt.Tx) error) error
+}
+
 // Options of a store. The zero value of each field means its default.
 type Options struct {
 	Now         func() time.Time // default: time.Now
@@ -43,19 +50,15 @@ type Options struct {
 // A Store is a queue in one bucket of a file. It has one consumer: [Store.Run].
 type Store struct {
 	Options
-	db      *bbolt.DB
+	file    File
 	changed chan struct{} // a put or a finished item may have something due
-	writes  chan write
-	closed  chan struct{}
-	closes  sync.Once
-	done    chan struct{}
 
 	mu   sync.Mutex
 	held map[string]bool // :: key → an item that is being handled, or that this release cannot read
 }
 
 // Open makes the queue's bucket where there is none.
-func Open(db *bbolt.DB, o Options) (*Store, error) {
+func Open(ctx context.Context, file File, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -65,26 +68,14 @@ func Open(db *bbolt.DB, o Options) (*Store, error) {
 	if o.Concurrency == 0 {
 		o.Concurrency = sideBySide
 	}
-	err := db.Update(func(tx *bbolt.Tx) error {
+	err := file.Update(ctx, func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucketIfNotExists(bucket)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("opening the queue in %q: %w", db.Path(), err)
+		return nil, fmt.Errorf("opening the queue: %w", err)
 	}
-	s := &Store{
-		Options: o, db: db, held: map[string]bool{}, changed: make(chan struct{}, 1),
-		writes: make(chan write), closed: make(chan struct{}), done: make(chan struct{}),
-	}
-	go s.write()
-	return s, nil
-}
-
-// Close ends the writing. It is called after Run has returned and before the
-// file is closed.
-func (s *Store) Close() {
-	s.closes.Do(func() { close(s.closed) })
-	<-s.done
+	return &Store{Options: o, file: file, held: map[string]bool{}, changed: make(chan struct{}, 1)}, nil
 }
 
 // Put keeps an item until it is handled, durably when it returns. The item is
@@ -98,7 +89,7 @@ func (s *Store) Put(ctx context.Context, it queue.Item) error {
 	if it.Due.After(due) {
 		due = it.Due
 	}
-	err = s.commit(ctx, func(b *bbolt.Bucket) error { return put(b, due, 0, text) })
+	err = s.file.Update(ctx, func(tx *bbolt.Tx) error { return put(tx.Bucket(bucket), due, 0, text) })
 	if err != nil {
 		return fmt.Errorf("putting the %s on the queue: %w", it.Subject(), err)
 	}
@@ -109,7 +100,7 @@ func (s *Store) Put(ctx context.Context, it queue.Item) error {
 // Len is how many items wait or are being handled.
 func (s *Store) Len() (int, error) {
 	n := 0
-	err := s.db.View(func(tx *bbolt.Tx) error {
+	err := s.file.View(func(tx *bbolt.Tx) error {
 		n = tx.Bucket(bucket).Stats().KeyN
 		return nil
 	})
@@ -135,56 +126,4 @@ func put(b *bbolt.Bucket, due time.Time, failed uint32, text []byte) error {
 	key = binary.BigEndian.AppendUint64(key, seq)
 	value := binary.BigEndian.AppendUint32(make([]byte, 0, head+len(text)), failed)
 	return b.Put(key, append(value, text...))
-}
-
-// write is a change of the bucket that waits for its transaction.
-type write struct {
-	apply  func(*bbolt.Bucket) error
-	answer chan error
-}
-
-// commit has a change written, durably when it returns.
-func (s *Store) commit(ctx context.Context, apply func(*bbolt.Bucket) error) error {
-	w := write{apply, make(chan error, 1)}
-	select {
-	case s.writes <- w:
-		return <-w.answer
-	case <-s.closed:
-		return errors.New("it is closed")
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// write commits, in one transaction, all that came while the disk was busy with
-// the one before, as the ledger does.
-func (s *Store) write() {
-	defer close(s.done)
-	for {
-		var batch []write
-		select {
-		case w := <-s.writes:
-			batch = append(batch, w)
-		case <-s.closed:
-			return
-		}
-		for more := true; more; {
-			select {
-			case w := <-s.writes:
-				batch = append(batch, w)
-			default:
-				more = false
-			}
-		}
-		err := s.db.Update(func(tx *bbolt.Tx) error {
-			var errs []error
-			for _, w := range batch {
-				errs = append(errs, w.apply(tx.Bucket(bucket)))
-			}
-			return errors.Join(errs...)
-		})
-		for _, w := range batch {
-			w.answer <- err
-		}
-	}
 }

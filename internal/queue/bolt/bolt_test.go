@@ -19,10 +19,33 @@ import (
 	"github.com/amx-lambda/amx/internal/queue"
 )
 
+// file is a bbolt file as the ledger shares it.
+type file struct {
+	*bbolt.DB
+	mu   sync.Mutex
+	dead bool
+}
+
+func (f *file) Update(_ context.Context, do func(*bbolt.Tx) error) error {
+	f.mu.Lock()
+	dead := f.dead
+	f.mu.Unlock()
+	if dead {
+		return errors.New("the file is closed")
+	}
+	return f.DB.Update(do)
+}
+
+func (f *file) kill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dead = true
+}
+
 // world is a queue in a file, with a consumer that notes when it was given what.
 type world struct {
 	t     *testing.T
-	db    *bbolt.DB
+	file  *file
 	store *Store
 	log   bytes.Buffer
 	stop  context.CancelFunc
@@ -41,19 +64,16 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.db = db
+	w.file = &file{DB: db}
 	w.open()
-	t.Cleanup(func() {
-		w.store.Close()
-		db.Close()
-	})
+	t.Cleanup(func() { db.Close() })
 	return w
 }
 
 func (w *world) open() {
 	w.t.Helper()
 	var err error
-	w.store, err = Open(w.db, Options{
+	w.store, err = Open(w.t.Context(), w.file, Options{
 		Random: func() float64 { return 0.5 }, Log: slog.New(slog.NewTextHandler(&w.log, nil)), Concurrency: 3,
 	})
 	if err != nil {
@@ -181,9 +201,10 @@ func TestARestartDeliversWhatIsLeft(t *testing.T) {
 		synctest.Wait()
 		// As the death of a process leaves it: nobody writes what became of the
 		// item.
-		dead, ended := w.store, w.ended
+		ended := w.ended
 		w.stop()
-		dead.Close()
+		w.file.kill()
+		w.file = &file{DB: w.file.DB}
 		w.open()
 		w.mu.Lock()
 		w.handle = nil
@@ -253,7 +274,9 @@ func TestItemsOfANewerReleaseStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		for _, text := range []string{`{"v":2}`, `nonsense`} {
-			err := w.store.commit(t.Context(), func(b *bbolt.Bucket) error { return put(b, time.Now(), 0, []byte(text)) })
+			err := w.file.Update(t.Context(), func(tx *bbolt.Tx) error {
+				return put(tx.Bucket(bucket), time.Now(), 0, []byte(text))
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -285,11 +308,11 @@ func TestPutsSideBySideAreAllKept(t *testing.T) {
 	w.wantLen(50)
 }
 
-func TestAClosedStoreSaysSo(t *testing.T) {
+func TestAFailedPutSaysSo(t *testing.T) {
 	w := newWorld(t)
-	w.store.Close()
+	w.file.kill()
 	err := w.store.Put(t.Context(), queue.Item{Kind: queue.Notification, Command: "a"})
-	if want := `putting the notification of command "a" on the queue: it is closed`; err == nil || err.Error() != want {
+	if want := `putting the notification of command "a" on the queue: the file is closed`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -75,7 +75,7 @@ func (s *Store) due(n int) (due []delivery, next time.Time, err error) {
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err = s.db.View(func(tx *bbolt.Tx) error {
+	err = s.file.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucket).Cursor()
 		for key, value := c.First(); key != nil; key, value = c.Next() {
 			if s.held[string(key)] {
@@ -135,7 +135,8 @@ func (s *Store) deliver(ctx context.Context, d delivery, handle func(context.Con
 
 // settle deletes an item, or replaces it by the same one with a later due time.
 func (s *Store) settle(ctx context.Context, d delivery, again bool) {
-	err := s.commit(ctx, func(b *bbolt.Bucket) error {
+	err := s.file.Update(ctx, func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucket)
 		if again {
 			due := s.Now().Add(queue.Backoff(int(d.failed), s.Random()))
 			if err := put(b, due, d.failed+1, d.text); err != nil {
