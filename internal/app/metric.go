@@ -17,6 +17,9 @@ const (
 	// configErrors counts readings of the configuration after which the last
 	// good one goes on ("unreadable", "wrong"), and of the tokens ("tokens").
 	configErrors = "ConfigErrors"
+	// itemsGivenUp counts items of the queue that go to the dead letters, by
+	// their kind.
+	itemsGivenUp = "ItemsGivenUp"
 )
 
 // Lambda filters JSON lines by LogLevel, and takes one without a level or with
