@@ -57,7 +57,7 @@ commands: [{cmd: clean, match_labels: {alertname: DiskFull}, wait: 0s}]
 	table := awstest.NewTable(t, "")
 	vars := map[string]string{
 		"LAMBDA_TASK_ROOT": dir, "AWS_REGION": awstest.Region, "AWS_ACCESS_KEY_ID": awstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awstest.SecretKey,
-		"AMX_TABLE": table.Name, "AMX_TOPIC_ARNS": topic, "AMX_TOKEN_PARAMETER": "/amx/tokens",
+		"AMX_TABLE": table.Name, "AMX_QUEUE_URL": awstest.QueueURL("work"), "AMX_TOPIC_ARNS": topic, "AMX_TOKEN_PARAMETER": "/amx/tokens",
 		"AWS_ENDPOINT_URL_DYNAMODB": table.Endpoint, "AWS_ENDPOINT_URL_SSM": (&awstest.Wire{Next: f.ssm, Check: awstest.CheckSSM}).Listen(t),
 	}
 	env := func(name string) string { return vars[name] }

@@ -5,7 +5,7 @@
 #
 #   examples/redrive.sh STACK
 #
-# Needs the AWS command line, jq, and the rights cloudformation:DescribeStackResource,
+# Needs the AWS command line 2, jq, and the rights cloudformation:DescribeStackResource,
 # sqs:ReceiveMessage, sqs:DeleteMessage and lambda:InvokeFunction. Running it twice
 # does no harm: amx runs nothing twice.
 set -eu
@@ -29,10 +29,20 @@ while :; do
 	[ -s "$dir/received" ] || break
 	jq -e '.Messages[0]' "$dir/received" >/dev/null || break
 
-	# Lambda's record of a failure has the event; what SNS could not deliver is
-	# the message alone.
-	jq '.Messages[0].Body | fromjson | .requestPayload // {Records: [{EventSource: "aws:sns", EventVersion: "1.0", Sns: .}]}' \
-		"$dir/received" >"$dir/event"
+	# What is in the queue is one of these: Lambda's record of a failure, which has
+	# the event; the event itself; or the message alone, which is what SNS could
+	# not deliver. Anything else has no notification to hand over.
+	jq '.Messages[0].Body | (try fromjson catch null) |
+		if type != "object" then null
+		elif .requestPayload.Records then .requestPayload
+		elif .Records then .
+		elif .MessageId and .Message and (.requestContext | not) then {Records: [{EventSource: "aws:sns", EventVersion: "1.0", Sns: .}]}
+		else null end' "$dir/received" >"$dir/event"
+	if [ "$(cat "$dir/event")" = null ]; then
+		left=$((left + 1))
+		echo "left in the queue: $(jq -r '.Messages[0].MessageId' "$dir/received"): it has no notification"
+		continue
+	fi
 	ids=$(jq -r '[.Records[].Sns.MessageId] | join(" ")' "$dir/event")
 	failed=$(aws lambda invoke --function-name "$function" --cli-binary-format raw-in-base64-out \
 		--payload "file://$dir/event" --query FunctionError --output text "$dir/answer")

@@ -127,7 +127,7 @@ func TestFunctionsSideBySideRunEachEpisodeOnce(t *testing.T) {
 }
 
 func TestInitErrors(t *testing.T) {
-	webhook, sns := bootstraps(t)
+	webhook, sns, worker := bootstraps(t)
 	for _, tt := range []struct {
 		name, bootstrap string
 		vars            map[string]string
@@ -135,6 +135,8 @@ func TestInitErrors(t *testing.T) {
 	}{
 		{"no table", webhook, map[string]string{"AMX_TABLE": ""}, "InitError: AMX_TABLE is not set: give it the name of the DynamoDB table that holds the ledger"},
 		{"no token", webhook, map[string]string{"AMX_TOKEN_PARAMETER": ""}, "InitError: AMX_TOKEN_PARAMETER is not set: give it the name of a SecureString with the accepted tokens, one a line; or set AMX_AUTH to \"iam\" where the function URL authenticates"},
+		{"no queue", webhook, map[string]string{"AMX_QUEUE_URL": ""}, "InitError: AMX_QUEUE_URL is not set: give it the URL of the SQS queue that keeps what is put off"},
+		{"no dead letters", worker, map[string]string{"AMX_DEAD_LETTER_URL": ""}, "InitError: AMX_DEAD_LETTER_URL is not set: give it the URL of the SQS queue that takes what is given up"},
 		{"no topic", sns, map[string]string{"AMX_TOPIC_ARNS": ""}, "InitError: AMX_TOPIC_ARNS is not set: give it the ARNs of the topics whose messages are accepted, separated by commas"},
 		{"no configuration in Parameter Store", sns, map[string]string{"AMX_CONFIG": "ssm:/amx/config"}, `InitError: AMX_CONFIG "ssm:/amx/config": GetParameter "/amx/config": ParameterNotFound: `},
 	} {
@@ -156,7 +158,7 @@ func TestInitErrors(t *testing.T) {
 
 func TestInitCallsNoService(t *testing.T) {
 	s := newStack(t)
-	for _, f := range []*lambdatest.Function{s.webhook(), s.sns()} {
+	for _, f := range []*lambdatest.Function{s.webhook(), s.sns(), s.worker()} {
 		if _, err := f.Init(); err != nil {
 			t.Error(err)
 		}
@@ -266,7 +268,7 @@ func TestAnInvocationAnswersBeforeItsDeadline(t *testing.T) {
 
 func TestAFunctionGoesAtSIGTERM(t *testing.T) {
 	s := newStack(t)
-	for _, f := range []*lambdatest.Function{s.webhook(), s.sns()} {
+	for _, f := range []*lambdatest.Function{s.webhook(), s.sns(), s.worker()} {
 		if _, err := f.Init(); err != nil {
 			t.Fatal(err)
 		}
@@ -279,8 +281,8 @@ func TestAFunctionGoesAtSIGTERM(t *testing.T) {
 // A function must not carry what only the command line needs; internal/layout
 // holds the imports, this the binary.
 func TestFunctionsLinkNothingOfTheCommandLine(t *testing.T) {
-	webhook, sns := bootstraps(t)
-	for _, bootstrap := range []string{webhook, sns} {
+	webhook, sns, worker := bootstraps(t)
+	for _, bootstrap := range []string{webhook, sns, worker} {
 		info, err := buildinfo.ReadFile(bootstrap)
 		if err != nil {
 			t.Fatal(err)

@@ -19,8 +19,8 @@ import (
 // built are the bootstraps, which are built once.
 var built struct {
 	sync.Once
-	dir          string
-	webhook, sns string
+	dir                  string
+	webhook, sns, worker string
 }
 
 func TestMain(m *testing.M) {
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func bootstraps(t testing.TB) (webhook, sns string) {
+func bootstraps(t testing.TB) (webhook, sns, worker string) {
 	t.Helper()
 	built.Do(func() {
 		dir, err := os.MkdirTemp("", "amx-functions-")
@@ -41,11 +41,12 @@ func bootstraps(t testing.TB) (webhook, sns string) {
 		built.dir = dir
 		built.webhook = lambdatest.Build(t, "..", "./functions/webhook", filepath.Join(dir, "webhook"))
 		built.sns = lambdatest.Build(t, "..", "./functions/sns", filepath.Join(dir, "sns"))
+		built.worker = lambdatest.Build(t, "..", "./functions/worker", filepath.Join(dir, "worker"))
 	})
-	if built.sns == "" {
+	if built.worker == "" {
 		t.Fatal("the functions could not be built")
 	}
-	return built.webhook, built.sns
+	return built.webhook, built.sns, built.worker
 }
 
 const (
@@ -67,6 +68,7 @@ type stack struct {
 	ssm   *awstest.SSM
 	wire  *awstest.Wire // before ssm
 	table *awstest.Table
+	sqs   *awstest.SQS
 	vars  map[string]string
 }
 
@@ -79,11 +81,14 @@ func newStack(t *testing.T) *stack {
 	s := &stack{
 		T: t, table: awstest.NewTable(t, server),
 		ssm: &awstest.SSM{Parameters: map[string]string{"/amx/tokens": token + "\n"}, Status: "InProgress"},
+		sqs: &awstest.SQS{Names: []string{"work", "dead"}},
 	}
 	s.wire = &awstest.Wire{Next: s.ssm, Check: awstest.CheckSSM}
 	s.vars = map[string]string{
 		"AMX_CONFIG": "file:" + write(t, t.TempDir(), "amx.yaml", config), "AMX_TABLE": s.table.Name,
 		"AMX_TOKEN_PARAMETER": "/amx/tokens", "AMX_TOPIC_ARNS": topic,
+		"AMX_QUEUE_URL": awstest.QueueURL("work"), "AMX_DEAD_LETTER_URL": awstest.QueueURL("dead"),
+		"AWS_ENDPOINT_URL_SQS": (&awstest.Wire{Next: s.sqs, Check: awstest.CheckSQS}).Listen(t),
 		"AWS_ENDPOINT_URL_SSM": s.wire.Listen(t), "AWS_ENDPOINT_URL_DYNAMODB": s.table.Endpoint,
 	}
 	return s
@@ -104,15 +109,33 @@ func (s *stack) start(bootstrap string, vars map[string]string) *lambdatest.Func
 
 func (s *stack) webhook() *lambdatest.Function {
 	s.Helper()
-	bootstrap, _ := bootstraps(s.T)
+	bootstrap, _, _ := bootstraps(s.T)
 	return s.start(bootstrap, nil)
 }
 
 func (s *stack) sns() *lambdatest.Function {
 	s.Helper()
-	_, bootstrap := bootstraps(s.T)
+	_, bootstrap, _ := bootstraps(s.T)
 	return s.start(bootstrap, nil)
 }
+
+func (s *stack) worker() *lambdatest.Function {
+	s.Helper()
+	_, _, bootstrap := bootstraps(s.T)
+	return s.start(bootstrap, nil)
+}
+
+// workQueue is the queue as Lambda's event source polls it.
+type workQueue struct{ *awstest.SQS }
+
+func (q workQueue) Receive(n int) (batch []lambdatest.Message) {
+	for _, m := range q.SQS.Receive("work", n) {
+		batch = append(batch, lambdatest.Message{ID: m.ID, Receipt: m.Receipt, Body: m.Body, Received: m.Received})
+	}
+	return batch
+}
+
+func (q workQueue) Delete(receipt string) { q.SQS.Delete("work", receipt) }
 
 // episode is one time that an alert fires on a node.
 type episode struct {

@@ -34,11 +34,24 @@ func (c *checkCmd) Run(io stdio) error {
 }
 
 func loadConfig(file string) (*amx.Config, error) {
+	text, err := readConfig(file)
+	if err != nil {
+		return nil, err
+	}
+	return amx.ParseConfig(file, text)
+}
+
+// readConfig is the text of a configuration file. One that holds what a
+// parameter does is unpacked, so that it can be checked, too.
+func readConfig(file string) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
-	return amx.ParseConfig(file, text)
+	if text, err = amx.Unpack(text); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return text, nil
 }
 
 func plural(n int, noun string) string {

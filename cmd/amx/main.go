@@ -39,6 +39,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Take notifications and run their commands on this machine."`
 	Check   checkCmd   `cmd:"" help:"Check configuration files."`
 	Explain explainCmd `cmd:"" help:"Show what a notification would run."`
+	Config  configCmd  `cmd:"" help:"Print a configuration with its defaults, or packed for Parameter Store."`
 
 	Template templateCmd `cmd:"" help:"Print configuration for what sends the notifications."`
 }

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
@@ -100,5 +102,14 @@ func (c *connection) dynamodb() *dynamodbClient {
 	return narrowDynamoDB(dynamodb.New(dynamodb.Options{
 		Region: c.region, Credentials: c.credentials, HTTPClient: c.http, BaseEndpoint: c.endpoint("DYNAMODB"),
 		EndpointOptions: dynamodb.EndpointResolverOptions{UseFIPSEndpoint: c.fips()},
+	}))
+}
+
+// sqs retries soon: what is put off is put at the end of a delivery's time.
+func (c *connection) sqs() *sqsClient {
+	return narrowSQS(sqs.New(sqs.Options{
+		Region: c.region, Credentials: c.credentials, HTTPClient: c.http, BaseEndpoint: c.endpoint("SQS"),
+		EndpointOptions: sqs.EndpointResolverOptions{UseFIPSEndpoint: c.fips()},
+		Retryer:         retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 300 * time.Millisecond }),
 	}))
 }

@@ -52,9 +52,13 @@ func newConfiguration(ctx context.Context, env Getenv, source string, client par
 	return c, nil
 }
 
-// parseConfig reads and checks a configuration for Lambda. An error says which
-// it is.
+// parseConfig reads and checks a configuration for Lambda, packed or plain. An
+// error says which it is.
 func parseConfig(name string, text []byte) (*amx.Config, error) {
+	text, err := amx.Unpack(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	config, err := amx.ParseConfig(name, text)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
 // configStub answers one text or error and counts.
@@ -90,6 +92,13 @@ func TestAConfigurationInParameterStoreIsReadAgainAfterAMinute(t *testing.T) {
 
 	client.text, client.err = named("fourth"), nil
 	after(time.Minute, 1, "fourth", `a new configuration counts`, "")
+
+	// Parameter Store takes no template: with one it is packed.
+	client.text = amx.Pack([]byte(strings.Replace(named("fifth"), "[b]", "['{{ .Labels.role }}']", 1)))
+	after(time.Minute, 1, "fifth", `a new configuration counts`, "")
+	after(time.Minute, 1, "fifth", "", "") // the same
+	client.text = client.text[:len(client.text)/2]
+	after(time.Minute, 1, "fifth", "ssm:/amx/s/config: unpacking the configuration: ", "wrong")
 }
 
 func TestAFunctionDoesNotBeginWithAFileThatSaysNothingOfCommands(t *testing.T) {

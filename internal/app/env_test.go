@@ -34,6 +34,7 @@ type stack struct {
 	ssm   *awstest.SSM
 	wire  *awstest.Wire // before ssm
 	table *awstest.Table
+	sqs   *awstest.SQS
 	vars  map[string]string
 	log   *logText
 	out   logText // a function's standard output, where it is not the log
@@ -61,6 +62,7 @@ func newStack(t *testing.T) *stack {
 	s := &stack{
 		T: t, table: awstest.NewTable(t, ""), log: &logText{},
 		ssm: &awstest.SSM{Parameters: map[string]string{"/amx/tokens": token + "\n"}, Status: "InProgress"},
+		sqs: &awstest.SQS{Names: []string{"work", "dead"}},
 	}
 	s.wire = &awstest.Wire{Next: s.ssm, Check: awstest.CheckSSM}
 	dir := t.TempDir()
@@ -71,6 +73,8 @@ func newStack(t *testing.T) *stack {
 		"AMX_TABLE": s.table.Name, "AMX_TOKEN_PARAMETER": "/amx/tokens", "AMX_TOPIC_ARNS": "arn:aws:sns:eu-central-1:123456789012:other, " + topic,
 		"LAMBDA_TASK_ROOT": dir, "AWS_REGION": awstest.Region,
 		"AWS_ACCESS_KEY_ID": awstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awstest.SecretKey,
+		"AMX_QUEUE_URL": awstest.QueueURL("work"), "AMX_DEAD_LETTER_URL": awstest.QueueURL("dead"),
+		"AWS_ENDPOINT_URL_SQS": (&awstest.Wire{Next: s.sqs, Check: awstest.CheckSQS}).Listen(t),
 		"AWS_ENDPOINT_URL_SSM": s.wire.Listen(t), "AWS_ENDPOINT_URL_DYNAMODB": s.table.Endpoint,
 	}
 	return s

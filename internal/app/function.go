@@ -18,6 +18,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/amx-lambda/amx/internal/ledger/dynamo"
+	"github.com/amx-lambda/amx/internal/queue/sqs"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
@@ -43,22 +44,27 @@ type parameters interface {
 type common struct {
 	runner  *runner.Runner
 	config  *configuration
+	exec    *ssmexec.Executor
+	queue   *sqs.Queue // what is put off
 	client  *ssmClient
+	sqs     *sqsClient
 	metrics *metrics
 }
 
 // newCommon calls AWS only where the configuration is in Parameter Store.
 func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, out io.Writer) (*common, error) {
 	conn := newConnection(env)
-	c := &common{client: conn.ssm(), metrics: &metrics{out: out, function: env("AWS_LAMBDA_FUNCTION_NAME")}}
+	c := &common{client: conn.ssm(), sqs: conn.sqs(), metrics: &metrics{out: out, function: env("AWS_LAMBDA_FUNCTION_NAME")}}
 	var err error
 	if c.config, err = newConfiguration(ctx, env, s.config, c.client, log, c.metrics); err != nil {
 		return nil, err
 	}
+	c.queue = &sqs.Queue{Client: c.sqs, URL: s.queue}
+	c.exec = &ssmexec.Executor{Client: c.client, Nodes: c.client, Outputs: c.client, Jitter: rand.Float64}
 	c.runner = &runner.Runner{
 		Config: c.config.current,
 		Store:  &dynamo.Store{Client: conn.dynamodb(), Table: s.table},
-		Exec:   &ssmexec.Executor{Client: c.client, Nodes: c.client, Outputs: c.client, Jitter: rand.Float64},
+		Exec:   c.exec,
 		Log:    log,
 		Window: s.listLag,
 		Wait:   webhookWait,

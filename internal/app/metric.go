@@ -17,6 +17,18 @@ const (
 	// configErrors counts readings of the configuration after which the last
 	// good one goes on ("unreadable", "wrong"), and of the tokens ("tokens").
 	configErrors = "ConfigErrors"
+	// itemsGivenUp counts items of the queue that go to the dead letters, by
+	// their kind.
+	itemsGivenUp = "ItemsGivenUp"
+)
+
+// Lambda filters JSON lines by LogLevel, and takes one without a level or with
+// an odd timestamp for INFO: under LogLevel=WARN such a line is dropped, and the
+// metric with it. ERROR is the highest that LogLevel can be.
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+const (
+	metricLevel   = "ERROR"
+	timestampForm = "2006-01-02T15:04:05.000Z" // RFC 3339, of a time in UTC
 )
 
 // metrics are counted by lines of the log from which CloudWatch makes them, so
@@ -42,6 +54,7 @@ func (m *metrics) count(ctx context.Context, log *slog.Logger, metric, reason st
 			}},
 		},
 		"FunctionName": m.function, "Reason": reason, metric: 1,
+		"level": metricLevel, "timestamp": now.UTC().Format(timestampForm),
 	})
 	if err == nil {
 		_, err = m.out.Write(append(line, '\n')) // at once: several lines must not mix

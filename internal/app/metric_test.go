@@ -35,6 +35,8 @@ func TestRefusedMessagesCountInAMetric(t *testing.T) {
 			} `json:"_aws"`
 			FunctionName, Reason string
 			MessagesRefused      int
+			Level                string
+			Timestamp            time.Time
 		}
 		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			t.Fatalf("%v: %s", err, line)
@@ -43,6 +45,10 @@ func TestRefusedMessagesCountInAMetric(t *testing.T) {
 		if d.Namespace != "amx" || d.Metrics[0].Name != "MessagesRefused" || m.MessagesRefused != 1 || m.FunctionName != "amx-sns" ||
 			time.Since(time.UnixMilli(m.AWS.Timestamp)).Abs() > time.Minute || !slices.Equal(d.Dimensions[1], []string{"FunctionName", "Reason"}) {
 			t.Errorf("got %s", line)
+		}
+		// Without these two Lambda drops the line under LogLevel=WARN or ERROR.
+		if m.Level != "ERROR" || !m.Timestamp.Equal(time.UnixMilli(m.AWS.Timestamp)) || !strings.Contains(line, `Z"`) {
+			t.Errorf("level %q at %v: %s", m.Level, m.Timestamp, line)
 		}
 		reasons = append(reasons, m.Reason)
 	}

@@ -4,12 +4,13 @@ import (
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
 // The SDK's clients have a method for each operation of their service, and the
 // linker keeps all of them once a client is in an interface: text/template may
-// call any method by its name. These two have the operations that amx uses, as
+// call any method by its name. These have the operations that amx uses, as
 // functions, behind which the linker drops the rest: some 200 operations, 4 MiB of
 // 16, and a tenth of a cold start (BenchmarkColdStart).
 
@@ -29,6 +30,10 @@ type dynamodbClient struct {
 	putItem      operation[dynamodb.PutItemInput, dynamodb.PutItemOutput, dynamodb.Options]
 }
 
+type sqsClient struct {
+	sendMessage operation[sqs.SendMessageInput, sqs.SendMessageOutput, sqs.Options]
+}
+
 // operation is a method of a client.
 type operation[In, Out, Options any] func(context.Context, *In, ...func(*Options)) (*Out, error)
 
@@ -39,6 +44,8 @@ func narrowSSM(c *ssm.Client) *ssmClient {
 func narrowDynamoDB(c *dynamodb.Client) *dynamodbClient {
 	return &dynamodbClient{c.BatchGetItem, c.PutItem}
 }
+
+func narrowSQS(c *sqs.Client) *sqsClient { return &sqsClient{c.SendMessage} }
 
 func (c *ssmClient) SendCommand(ctx context.Context, in *ssm.SendCommandInput, o ...func(*ssm.Options)) (*ssm.SendCommandOutput, error) {
 	return c.sendCommand(ctx, in, o...)
@@ -74,4 +81,8 @@ func (c *dynamodbClient) BatchGetItem(ctx context.Context, in *dynamodb.BatchGet
 
 func (c *dynamodbClient) PutItem(ctx context.Context, in *dynamodb.PutItemInput, o ...func(*dynamodb.Options)) (*dynamodb.PutItemOutput, error) {
 	return c.putItem(ctx, in, o...)
+}
+
+func (c *sqsClient) SendMessage(ctx context.Context, in *sqs.SendMessageInput, o ...func(*sqs.Options)) (*sqs.SendMessageOutput, error) {
+	return c.sendMessage(ctx, in, o...)
 }

@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
 // Getenv answers an environment variable, "" where it is not set: os.Getenv of
@@ -15,20 +18,24 @@ type Getenv func(name string) string
 const (
 	defaultConfig  = "file:amx.yaml"
 	defaultListLag = 2 * time.Minute
+	defaultHistory = 90 * 24 * time.Hour
 )
 
 // settings are a function's environment variables.
 type settings struct {
 	config         string
 	table          string
+	queue          string // URL
 	listLag        time.Duration
-	tokenParameter string   // webhook; empty: the function URL itself authenticates
-	topics         []string // sns
+	history        time.Duration // how long a run's record is kept; 0: until the run is over
+	tokenParameter string        // webhook; empty: the function URL itself authenticates
+	topics         []string      // sns
+	deadLetters    string        // worker: URL
 }
 
-// readSettings reads what both functions use. All that is wrong is in one error.
+// readSettings reads what all functions use. All that is wrong is in one error.
 func readSettings(env Getenv, own func(*settings) error) (*settings, error) {
-	s := &settings{config: cmp.Or(env("AMX_CONFIG"), defaultConfig), table: env("AMX_TABLE"), listLag: defaultListLag}
+	s := &settings{config: cmp.Or(env("AMX_CONFIG"), defaultConfig), table: env("AMX_TABLE"), listLag: defaultListLag, history: defaultHistory}
 	var errs []error
 	if !strings.HasPrefix(s.config, "file:") && !strings.HasPrefix(s.config, "ssm:") {
 		errs = append(errs, fmt.Errorf("AMX_CONFIG is %q: want \"file:\" and a path, or \"ssm:\" and the name of a parameter", s.config))
@@ -36,8 +43,16 @@ func readSettings(env Getenv, own func(*settings) error) (*settings, error) {
 	if s.table == "" {
 		errs = append(errs, errors.New("AMX_TABLE is not set: give it the name of the DynamoDB table that holds the ledger"))
 	}
+	var err error
+	if s.queue, err = queueURL(env, "AMX_QUEUE_URL", "keeps what is put off"); err != nil {
+		errs = append(errs, err)
+	}
+	if text := env("AMX_HISTORY"); text != "" {
+		if s.history, err = amx.ParseDuration(text); err != nil || s.history < 0 {
+			errs = append(errs, fmt.Errorf("AMX_HISTORY is %q: want a duration such as \"90d\", or \"0\" for no history", text))
+		}
+	}
 	if text := env("AMX_LIST_LAG"); text != "" {
-		var err error
 		if s.listLag, err = time.ParseDuration(text); err != nil || s.listLag < 0 {
 			errs = append(errs, fmt.Errorf("AMX_LIST_LAG is %q: want a duration such as \"2m\"", text))
 		}
@@ -46,6 +61,27 @@ func readSettings(env Getenv, own func(*settings) error) (*settings, error) {
 		errs = append(errs, errors.New("AWS_REGION is not set: Lambda sets it; elsewhere give it the region of the nodes and the table"))
 	}
 	return s, errors.Join(append(errs, own(s))...)
+}
+
+// queueURL reads the URL of an SQS queue.
+func queueURL(env Getenv, name, purpose string) (string, error) {
+	text := env(name)
+	if text == "" {
+		return "", fmt.Errorf("%s is not set: give it the URL of the SQS queue that %s", name, purpose)
+	}
+	// https://sqs.eu-central-1.amazonaws.com/123456789012/amx-work
+	if u, err := url.Parse(text); err != nil || u.Host == "" || strings.Count(strings.Trim(u.Path, "/"), "/") != 1 {
+		return "", fmt.Errorf("%s is %q: want the URL of an SQS queue, not its name or ARN", name, text)
+	}
+	return text, nil
+}
+
+// workerSettings reads what only the worker uses.
+func workerSettings(env Getenv) func(*settings) error {
+	return func(s *settings) (err error) {
+		s.deadLetters, err = queueURL(env, "AMX_DEAD_LETTER_URL", "takes what is given up")
+		return err
+	}
 }
 
 // webhookSettings reads what only the webhook uses. Without a token it takes

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
 func TestInitErrors(t *testing.T) {
@@ -29,7 +31,13 @@ func TestInitErrors(t *testing.T) {
 		_, err := NewSNSFunction(t.Context(), env, s.logger(), &s.out)
 		return err
 	}
+	worker := func(env Getenv) error {
+		_, err := NewWorkerFunction(t.Context(), env, s.logger(), &s.out)
+		return err
+	}
 	const (
+		noQueue  = "AMX_QUEUE_URL is not set: give it the URL of the SQS queue that keeps what is put off"
+		noDead   = "AMX_DEAD_LETTER_URL is not set: give it the URL of the SQS queue that takes what is given up"
 		noTable  = "AMX_TABLE is not set: give it the name of the DynamoDB table that holds the ledger"
 		noTokens = `AMX_TOKEN_PARAMETER is not set: give it the name of a SecureString with the accepted tokens, one a line; or set AMX_AUTH to "iam" where the function URL authenticates`
 		noTopics = "AMX_TOPIC_ARNS is not set: give it the ARNs of the topics whose messages are accepted, separated by commas"
@@ -43,7 +51,12 @@ func TestInitErrors(t *testing.T) {
 	}{
 		{"webhook: all that it needs", webhook, nil, "", "[]"},
 		{"sns: all that it needs", sns, map[string]string{"AMX_TOKEN_PARAMETER": ""}, "", "[]"},
-		{"webhook: nothing", webhook, map[string]string{"AMX_TABLE": "", "AMX_TOKEN_PARAMETER": ""}, noTable + "\n" + noTokens, "[]"},
+		{"worker: all that it needs", worker, map[string]string{"AMX_TOKEN_PARAMETER": "", "AMX_TOPIC_ARNS": ""}, "", "[]"},
+		{"webhook: nothing", webhook, map[string]string{"AMX_TABLE": "", "AMX_QUEUE_URL": "", "AMX_TOKEN_PARAMETER": ""}, noTable + "\n" + noQueue + "\n" + noTokens, "[]"},
+		{"worker: nothing", worker, map[string]string{"AMX_TABLE": "", "AMX_QUEUE_URL": "", "AMX_DEAD_LETTER_URL": ""}, noTable + "\n" + noQueue + "\n" + noDead, "[]"},
+		{"a queue by its name", sns, map[string]string{"AMX_QUEUE_URL": "work"}, `AMX_QUEUE_URL is "work": want the URL of an SQS queue, not its name or ARN`, "[]"},
+		{"dead letters by their ARN", worker, map[string]string{"AMX_DEAD_LETTER_URL": "arn:aws:sqs:eu-central-1:123456789012:dead"}, `AMX_DEAD_LETTER_URL is "arn:aws:sqs:eu-central-1:123456789012:dead": want the URL of an SQS queue, not its name or ARN`, "[]"},
+		{"a history that is none", worker, map[string]string{"AMX_HISTORY": "for ever"}, `AMX_HISTORY is "for ever": want a duration such as "90d", or "0" for no history`, "[]"},
 		{"webhook: authenticated by its URL", webhook, map[string]string{"AMX_TOKEN_PARAMETER": "", "AMX_AUTH": "iam"}, "", "[]"},
 		{"webhook: no such authentication", webhook, map[string]string{"AMX_AUTH": "none"}, `AMX_AUTH is "none": want "token" or "iam"`, "[]"},
 		{"sns: nothing", sns, map[string]string{"AMX_TABLE": "", "AMX_TOPIC_ARNS": " ,"}, noTable + "\n" + noTopics, "[]"},
@@ -60,7 +73,7 @@ func TestInitErrors(t *testing.T) {
 		{"no such parameter", webhook, map[string]string{"AMX_CONFIG": "ssm:/amx/missing"}, `AMX_CONFIG "ssm:/amx/missing": GetParameter "/amx/missing": ParameterNotFound: `, "[GetParameter]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s.ssm.SetParameter("/amx/config", config)
+			s.ssm.SetParameter("/amx/config", amx.Pack([]byte(config)))
 			s.ssm.SetParameter("/amx/broken", "x: y")
 			err := tt.make(s.with(tt.vars))
 			switch {
@@ -76,14 +89,25 @@ func TestInitErrors(t *testing.T) {
 	}
 }
 
-func TestListLag(t *testing.T) {
-	for text, want := range map[string]time.Duration{"": 2 * time.Minute, "90s": 90 * time.Second, "0s": 0} {
-		env := func(name string) string {
-			return map[string]string{"AMX_TABLE": "t", "AWS_REGION": "r", "AMX_LIST_LAG": text}[name]
+func TestDurationsOfTheEnvironment(t *testing.T) {
+	read := func(name, text string) *settings {
+		t.Helper()
+		s, err := readSettings(func(n string) string {
+			return map[string]string{"AMX_TABLE": "t", "AMX_QUEUE_URL": "https://sqs/1/work", "AWS_REGION": "r", name: text}[n]
+		}, func(*settings) error { return nil })
+		if err != nil {
+			t.Errorf("%s=%s: %v", name, text, err)
 		}
-		s, err := readSettings(env, func(*settings) error { return nil })
-		if err != nil || s.listLag != want {
-			t.Errorf("%q is %v, %v", text, s.listLag, err)
+		return s
+	}
+	for text, want := range map[string]time.Duration{"": 2 * time.Minute, "90s": 90 * time.Second, "0s": 0} {
+		if got := read("AMX_LIST_LAG", text).listLag; got != want {
+			t.Errorf("AMX_LIST_LAG=%s is %v", text, got)
+		}
+	}
+	for text, want := range map[string]time.Duration{"": 90 * 24 * time.Hour, "30d": 30 * 24 * time.Hour, "36h": 36 * time.Hour, "0": 0} {
+		if got := read("AMX_HISTORY", text).history; got != want {
+			t.Errorf("AMX_HISTORY=%s is %v", text, got)
 		}
 	}
 }

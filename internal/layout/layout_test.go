@@ -39,6 +39,7 @@ var impure = []string{
 // notOnLambda is what the command line needs and a function must not carry.
 var notOnLambda = []string{
 	module + "internal/ledger/bolt",
+	module + "internal/queue/bolt",
 	module + "internal/ssmlocal",
 	"github.com/alecthomas/kong",
 	"go.etcd.io/bbolt",
@@ -62,6 +63,17 @@ var places = map[string]place{
 		below:     []string{"internal/amx", "internal/ledger"},
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSmithy},
 	},
+	"internal/queue": {
+		below: []string{"internal/amx"},
+	},
+	"internal/queue/bolt": {
+		below:     []string{"internal/amx", "internal/queue"},
+		libraries: []string{"go.etcd.io/bbolt"},
+	},
+	"internal/queue/sqs": {
+		below:     []string{"internal/amx", "internal/queue"},
+		libraries: []string{awsCore, awsSDK + "/service/sqs", awsSmithy},
+	},
 	// ssmexec speaks the ledger's terms: entry, run, claim. It has no store.
 	"internal/ssmexec": {
 		below:     []string{"internal/amx", "internal/ledger"},
@@ -71,13 +83,13 @@ var places = map[string]place{
 		below: []string{"internal/amx"},
 	},
 	"internal/runner": {
-		below:     []string{"internal/amx", "internal/ledger", "internal/report", "internal/ssmexec"},
+		below:     []string{"internal/amx", "internal/ledger", "internal/queue", "internal/report", "internal/ssmexec"},
 		libraries: []string{awsSDK + "/service/ssm"}, // the requests that ssmexec builds and sends
 	},
 	"internal/app": {
 		below: []string{
-			"internal/amx", "internal/ledger", "internal/ledger/dynamo", "internal/report",
-			"internal/runner", "internal/ssmexec",
+			"internal/amx", "internal/ledger", "internal/ledger/dynamo", "internal/queue",
+			"internal/queue/sqs", "internal/report", "internal/runner", "internal/ssmexec",
 		},
 		libraries: []string{awsLambda, awsSDK, awsSmithy},
 	},
@@ -100,7 +112,7 @@ var places = map[string]place{
 		below: []string{"internal/ledger"},
 	},
 	"internal/awstest": {
-		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSDK + "/service/ssm", awsSmithy},
+		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSDK + "/service/sqs", awsSDK + "/service/ssm", awsSmithy},
 	},
 	"internal/cloudtest": {
 		below:     []string{"internal/ledger", "internal/ssmexec"},

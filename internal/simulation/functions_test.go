@@ -187,7 +187,7 @@ func (q *quick) process(f *quickFunction) *quickProcess {
 	p := &quickProcess{Process: q.cloud.Process(name, q.fate)}
 	q.alive[name] = p
 	p.Function = lambdatest.Start(
-		logger{q.T, q.cloud}, f.bootstrap, "AMX_CONFIG=file:"+filepath.Join(filepath.Dir(filepath.Dir(f.bootstrap)), "amx.yaml"), "AMX_TABLE=amx", "AMX_AUTH=iam",
+		logger{q.T, q.cloud}, f.bootstrap, "AMX_CONFIG=file:"+filepath.Join(filepath.Dir(filepath.Dir(f.bootstrap)), "amx.yaml"), "AMX_TABLE=amx", "AMX_QUEUE_URL=https://sqs/1/work", "AMX_AUTH=iam",
 		"AMX_TOPIC_ARNS="+quickTopic, "AMX_LIST_LAG="+quickWindow.String(),
 		"AWS_ENDPOINT_URL_SSM="+q.front.URL+"/"+name, "AWS_ENDPOINT_URL_DYNAMODB="+q.front.URL+"/"+name,
 	)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/lambdatest"
 )
@@ -190,7 +191,7 @@ func TestBuildErrors(t *testing.T) {
 	}{
 		"no configuration":        {[]string{"CONFIG=no/such.yaml"}, true, "CONFIG=no/such.yaml: no such file. Begin with examples/amx-ec2.yaml, or build with CONFIG= for a configuration in Parameter Store"},
 		"a configuration outside": {[]string{"CONFIG=../amx.yaml"}, true, "CONFIG=../amx.yaml: want a file under this folder, or the build cache of SAM would miss its changes"},
-		"a wrong configuration":   {[]string{"CONFIG=samconfig.toml"}, true, "samconfig.toml:"},
+		"a wrong configuration":   {[]string{"CONFIG=examples/samconfig.toml"}, true, "examples/samconfig.toml:"},
 		"one that Lambda refuses": {[]string{"CONFIG=examples/amx.yaml"}, true, `examples/amx.yaml:4: commands[0] "show-alert": no targets: add "targets" to it, or to the file as the default`},
 		"not from SAM":            {nil, false, "ARTIFACTS_DIR is not set: sam build sets it; make lambda builds without SAM"},
 	} {
@@ -221,7 +222,7 @@ func TestAConfigurationInParameterStoreNeedsNoFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ssm := &awstest.SSM{Parameters: map[string]string{"/amx/amx/config": string(text)}}
+	ssm := &awstest.SSM{Parameters: map[string]string{"/amx/amx/config": amx.Pack(text)}}
 	wire := &awstest.Wire{Next: ssm, Check: awstest.CheckSSM}
 	table := awstest.NewTable(t, "")
 	s := deploy(t, map[string]any{"TopicArn": ownTopic, "ConfigSource": "parameter"})

@@ -139,6 +139,7 @@ func TestRights(t *testing.T) {
 	}
 	added := []string{
 		"ssm:SendCommand arn:aws:s3:::amx-output",
+		"ssm:SendCommand arn:aws:s3:::amx-output/*",
 		"ssm:GetParameter arn:aws:ssm:eu-central-1:123456789012:parameter/amx/amx/config",
 	}
 	key := func(arn string) []string {
@@ -271,7 +272,7 @@ func TestExamplePolicies(t *testing.T) {
 		}
 		policies[e.Name()] = p
 	}
-	if got := slices.Sorted(maps.Keys(policies)); fmt.Sprint(got) != "[key.json node-trust.json node.json topic.json webhook-caller.json]" {
+	if got := slices.Sorted(maps.Keys(policies)); fmt.Sprint(got) != "[deployer.json key.json node-trust.json node.json topic.json webhook-caller.json]" {
 		t.Errorf("there is %q", got)
 	}
 	s := deploy(t, choices["AMP"])

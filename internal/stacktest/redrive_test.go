@@ -20,7 +20,7 @@ case "$1 $2" in
 	for f in "$QUEUE"/*.json; do
 		[ -e "$f" ] || exit 0
 		mv "$f" "$f.seen"
-		jq -Rs --arg handle "$f" '{Messages: [{Body: ., ReceiptHandle: $handle}]}' "$f.seen"
+		jq -Rs --arg handle "$f" '{Messages: [{MessageId: ($handle | split("/")[-1]), Body: ., ReceiptHandle: $handle}]}' "$f.seen"
 		exit 0
 	done ;;
 "sqs delete-message") rm "$6.seen" ;;
@@ -53,15 +53,21 @@ func TestRedrive(t *testing.T) {
 	write("1.json", `{"version": "1.0", "requestContext": {"condition": "RetriesExhausted"}, "requestPayload": {"Records": [{"Sns": {"MessageId": "failed"}}]}}`, 0o600)
 	write("2.json", `{"Type": "Notification", "MessageId": "undelivered", "Message": "alerts: []"}`, 0o600)
 	write("3.json", `{"requestPayload": {"Records": [{"Sns": {"MessageId": "bad"}}]}}`, 0o600)
+	// The documents say nothing of which form SNS puts into a dead-letter queue
+	// for a function.
+	write("4.json", `{"Records": [{"EventSource": "aws:sns", "Sns": {"MessageId": "event"}}]}`, 0o600)
+	write("5.json", `{"version": "1.0", "requestContext": {"condition": "EventAgeExceeded"}, "MessageId": "x", "Message": "y"}`, 0o600)
+	write("6.json", `Error - no JSON`, 0o600)
 	redrive := exec.Command("sh", root+"/examples/redrive.sh", "amx")
 	redrive.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "QUEUE="+dir)
 	out, err := redrive.CombinedOutput()
-	want := "settled: failed\nsettled: undelivered\nleft in the queue: bad: message \"bad\": of no accepted form\n2 settled, 1 left\n"
+	want := "settled: failed\nsettled: undelivered\nleft in the queue: bad: message \"bad\": of no accepted form\nsettled: event\n" +
+		"left in the queue: 5.json: it has no notification\nleft in the queue: 6.json: it has no notification\n3 settled, 3 left\n"
 	if string(out) != want || err == nil {
 		t.Errorf("%v\n%s\nwant exit 1 and\n%s", err, out, want)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*.seen"))
-	if err != nil || len(left) != 1 || filepath.Base(left[0]) != "3.json.seen" {
+	if names := strings.ReplaceAll(strings.Join(left, " "), dir+"/", ""); err != nil || names != "3.json.seen 5.json.seen 6.json.seen" {
 		t.Errorf("not deleted: %q (%v)", left, err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "invoked"))
@@ -77,6 +83,9 @@ func TestRedrive(t *testing.T) {
 		events = append(events, e)
 	}
 	message := object{"Type": "Notification", "MessageId": "undelivered", "Message": "alerts: []"}
+	if len(events) != 4 {
+		t.Fatalf("invoked %d times, want 4", len(events))
+	}
 	if got, want := events[1], any(object{"Records": []any{object{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": message}}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("invoked with %v\nwant %v", got, want)
 	}

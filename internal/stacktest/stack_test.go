@@ -30,7 +30,7 @@ var choices = map[string]map[string]any{
 	"IAM for this account": {"WebhookAuth": "iam"},
 	"IAM for another":      {"WebhookAuth": "iam", "WebhookPrincipal": "210987654321"},
 	"all that narrows":     {"Scripts": "none", "DocumentArns": "arn:aws:ssm:eu-central-1:123456789012:document/Restart,arn:aws:ssm:eu-central-1::document/AWS-ConfigureAWSPackage", "NodeTagKey": "team", "NodeTagValue": "web", "ParameterKeyArn": ownKey},
-	"all that adds":        {"ConfigSource": "parameter", "OutputBucket": "amx-output", "WebhookConcurrency": 5.0, "SNSConcurrency": 5.0, "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:people", "KmsKeyArn": "create"},
+	"all that adds":        {"WorkspaceArn": workspace, "ConfigSource": "parameter", "OutputBucket": "amx-output", "WebhookConcurrency": 5.0, "SNSConcurrency": 5.0, "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:people", "KmsKeyArn": "create"},
 }
 
 func eachStack(t *testing.T, check func(*testing.T, *stack)) {
@@ -42,7 +42,7 @@ func eachStack(t *testing.T, check func(*testing.T, *stack)) {
 func TestResourcesAndOutputsOfEachChoice(t *testing.T) {
 	both := []string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TokenCommand", "TopicArn", "WebhookConfigs", "WebhookURL"}
 	for name, want := range map[string]struct{ outputs, without []string }{
-		"the defaults":         {both, []string{"Key"}},
+		"the defaults":         {both, []string{"Key", "WorkspaceAlarm"}},
 		"webhook only":         {[]string{"TableName", "TokenCommand", "WebhookConfigs", "WebhookURL"}, []string{"SNSFunction", "SNSRole", "Topic", "DeadLetterQueue", "Key"}},
 		"SNS only":             {[]string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TopicArn"}, []string{"WebhookFunction", "WebhookRole", "WebhookURLPermission", "WebhookFunctionUrl"}},
 		"a topic of one's own": {both, []string{"Topic", "TopicPolicy", "Key"}},
@@ -188,7 +188,7 @@ func TestOnlyTheWorkspaceMayPublish(t *testing.T) {
 func TestTheLedger(t *testing.T) {
 	tmpl := load(t)
 	table := tmpl.Resources["Table"]
-	if table.DeletionPolicy != "Retain" || table.UpdateReplacePolicy != "Retain" || table.Condition != "" {
+	if table.DeletionPolicy != "RetainExceptOnCreate" || table.UpdateReplacePolicy != "Retain" || table.Condition != "" {
 		t.Errorf("the table: %+v", table)
 	}
 	want := object{
@@ -224,6 +224,7 @@ func TestAlarms(t *testing.T) {
 		"WebhookErrorsAlarm: AWS/Lambda/Errors WebhookFunction",
 		"WebhookThrottlesAlarm: AWS/Lambda/Throttles WebhookFunction",
 		"WebhookUnsettledAlarm: AWS/Lambda/Url5xxCount WebhookFunction",
+		"WorkspaceAlarm: AWS/Prometheus/AlertManagerNotificationsFailed ws-01234567",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -265,7 +266,7 @@ func TestTheReceiversInTheOutputs(t *testing.T) {
 var override = regexp.MustCompile(`"([A-Z][A-Za-z]+)=([^"]*)"`)
 
 func TestParametersInSamconfigAreTheTemplates(t *testing.T) {
-	text, err := os.ReadFile(root + "/samconfig.toml")
+	text, err := os.ReadFile(root + "/examples/samconfig.toml")
 	if err != nil {
 		t.Fatal(err)
 	}

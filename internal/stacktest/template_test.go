@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -197,6 +198,18 @@ func (s *stack) function(name string, argument any) (any, bool) {
 			parts = append(parts, fmt.Sprint(p))
 		}
 		return strings.Join(parts, list[0].(string)), true
+	case "Fn::Select":
+		i, err := strconv.Atoi(fmt.Sprint(list[0]))
+		if err != nil {
+			s.t.Fatalf("Fn::Select %v: %v", list[0], err)
+		}
+		return s.value(list[1]).([]any)[i], true
+	case "Fn::Split":
+		var parts []any
+		for p := range strings.SplitSeq(fmt.Sprint(s.value(list[1])), list[0].(string)) {
+			parts = append(parts, p)
+		}
+		return parts, true
 	case "Fn::Sub":
 		return s.sub(argument), true
 	}
