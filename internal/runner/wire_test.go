@@ -1,6 +1,8 @@
 package runner_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +67,52 @@ func TestThrottledUntilTheTimeIsUpIsSentByTheNextDelivery(t *testing.T) {
 			w.Errorf("the command ran %d times, want once", got)
 		}
 	})
+}
+
+// A delivery is answered before its deadline, whatever hangs, and half a second
+// before it all calls have returned. What is not settled by then comes again, is
+// then found, and is not sent once more.
+func TestADeliveryIsAnsweredBeforeItsDeadline(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		hangs   []string // operations of SSM
+		timeout time.Duration
+		want    string // of the error
+	}{
+		{"a send hangs, and a look finds it", []string{"SendCommand"}, 3 * time.Second, ""},
+		{"a send hangs, longer", []string{"SendCommand"}, 5 * time.Second, ""},
+		{"all of SSM hangs", []string{"SendCommand", "ListCommands"}, 3 * time.Second, `command "fix": `},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, once, func(w *world) {
+				w.wire.Fault = func(c awstest.Call) *awstest.Fault {
+					if !slices.Contains(tt.hangs, c.Operation) {
+						return nil
+					}
+					return &awstest.Fault{After: true, Delay: time.Minute}
+				}
+				w.runner.Wait = 0 // as for SNS, which waits for no outcome
+				begun := time.Now()
+				a := w.deliver(tt.timeout, w.fires("a"))
+				if took := time.Since(begun); took > tt.timeout-500*time.Millisecond {
+					w.Errorf("it took %v of %v", took, tt.timeout)
+				}
+				if (a.Err == nil) != (tt.want == "") || a.Err != nil && !strings.HasPrefix(a.Err.Error(), tt.want) {
+					w.Errorf("got %v, want %q", a.Err, tt.want)
+				}
+				w.wire.Fault = nil
+				// It comes again. Until the claim's lease is over that fails too.
+				for tries := 1; w.deliver(30*time.Second, w.fires("a")).Err != nil; tries++ {
+					if tries == 5 {
+						w.Fatal("the run is not found")
+					}
+				}
+				if n := w.effects(); n != 1 {
+					w.Errorf("the command ran %d times", n)
+				}
+			})
+		})
+	}
 }
 
 const held = `
