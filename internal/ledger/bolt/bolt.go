@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,14 +29,15 @@ type Store struct {
 	db     *bbolt.DB
 	now    func() time.Time
 	swept  time.Time // when what had expired was last removed
-	puts   chan put
+	writes chan change
 	closed chan struct{}
 	closes sync.Once
 	done   chan struct{}
 }
 
-type put struct {
-	record ledger.Record
+// A change is what one caller wants to write.
+type change struct {
+	do     func(*bbolt.Tx) error
 	answer chan error
 }
 
@@ -66,7 +68,7 @@ func Open(path string, now func() time.Time) (*Store, error) {
 	case err != nil:
 		return nil, fmt.Errorf("opening the ledger %q: %w", path, err)
 	}
-	s := &Store{db: db, now: now, swept: now(), puts: make(chan put), closed: make(chan struct{}), done: make(chan struct{})}
+	s := &Store{db: db, now: now, swept: now(), writes: make(chan change), closed: make(chan struct{}), done: make(chan struct{})}
 	if err := db.Update(func(tx *bbolt.Tx) error { return expire(tx, s.swept) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("reading the ledger %q: %w", path, err), db.Close())
 	}
@@ -102,10 +104,30 @@ func (s *Store) Get(_ context.Context, keys ...string) ([]ledger.Record, error) 
 
 // Put writes one record, durably when it returns.
 func (s *Store) Put(ctx context.Context, r ledger.Record) error {
-	p := put{record: r, answer: make(chan error, 1)}
+	conflict := false
+	err := s.Update(ctx, func(tx *bbolt.Tx) error {
+		err := write(tx, r)
+		conflict = errors.Is(err, ledger.ErrConflict) // it has written nothing
+		if conflict {
+			return nil
+		}
+		return err
+	})
+	if err == nil && conflict {
+		return ledger.ErrConflict
+	}
+	return err
+}
+
+// Update lets do write to the file, durably when it returns nil. Whoever else
+// keeps something in the file has buckets of its own. do may be called again,
+// and shares its transaction with others: where it returns an error, nothing of
+// what it wrote is kept, and the others are written without it.
+func (s *Store) Update(ctx context.Context, do func(*bbolt.Tx) error) error {
+	c := change{do: do, answer: make(chan error, 1)}
 	select {
-	case s.puts <- p:
-		return <-p.answer
+	case s.writes <- c:
+		return <-c.answer
 	case <-s.closed:
 		return errors.New("writing the ledger: it is closed")
 	case <-ctx.Done():
@@ -113,55 +135,70 @@ func (s *Store) Put(ctx context.Context, r ledger.Record) error {
 	}
 }
 
+// View lets do read the file as it is now.
+func (s *Store) View(do func(*bbolt.Tx) error) error { return s.db.View(do) }
+
 // write commits, in one transaction, all that came while the disk was busy with
-// the one before: at eight clients that is several times as many puts as one
+// the one before: at eight clients that is several times as many changes as one
 // transaction each, and bbolt's own Batch waits where this does not.
 func (s *Store) write() {
 	defer close(s.done)
 	for {
-		var batch []put
+		var batch []change
 		select {
-		case p := <-s.puts:
-			batch = append(batch, p)
+		case c := <-s.writes:
+			batch = append(batch, c)
 		case <-s.closed:
 			return
 		}
 		for more := true; more; {
 			select {
-			case p := <-s.puts:
-				batch = append(batch, p)
+			case c := <-s.writes:
+				batch = append(batch, c)
 			default:
 				more = false
 			}
 		}
-		s.commit(batch)
+		for len(batch) > 0 {
+			batch = s.commit(batch)
+		}
 	}
 }
 
-func (s *Store) commit(batch []put) {
-	answers := make([]error, len(batch))
+// commit writes the batch and answers who waits for it. Where one change fails
+// it answers that one alone, and returns the others to be tried again.
+func (s *Store) commit(batch []change) (again []change) {
 	now := s.now()
 	old := now.Sub(s.swept) >= sweep
+	failed := -1
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		if old {
 			if err := expire(tx, now); err != nil {
 				return err
 			}
 		}
-		for i, p := range batch {
-			answers[i] = write(tx, p.record)
+		for i, c := range batch {
+			if err := c.do(tx); err != nil {
+				failed = i
+				return err
+			}
 		}
 		return nil
 	})
+	if err != nil {
+		err = fmt.Errorf("writing the ledger: %w", err)
+	}
+	if failed >= 0 {
+		batch[failed].answer <- err
+		return slices.Delete(batch, failed, failed+1)
+	}
 	if old && err == nil {
 		s.swept = now
 	}
-	for i, p := range batch {
-		if err != nil {
-			answers[i] = fmt.Errorf("writing the ledger: %w", err)
-		}
-		p.answer <- answers[i]
+	for _, c := range batch {
+		c.answer <- err
 	}
+	return nil
 }
 
 func write(tx *bbolt.Tx, r ledger.Record) error {

@@ -2,10 +2,14 @@ package bolt
 
 import (
 	"bytes"
+	"errors"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/ledger/storetest"
@@ -101,5 +105,41 @@ func TestAClosedStoreSaysSo(t *testing.T) {
 	err := s.Put(t.Context(), ledger.Record{Key: "k"})
 	if want := "writing the ledger: it is closed"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// What shares a transaction does not share its failure.
+func TestAChangeThatFailsLeavesTheOthers(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "ledger.db"), now)
+	broken := errors.New("broken")
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Go(func() {
+			err := s.Update(t.Context(), func(tx *bbolt.Tx) error {
+				b, err := tx.CreateBucketIfNotExists([]byte("other"))
+				if err == nil {
+					err = b.Put([]byte{byte(i)}, []byte("v"))
+				}
+				if i%3 == 0 {
+					return broken
+				}
+				return err
+			})
+			if want := i%3 == 0; errors.Is(err, broken) != want || !want && err != nil {
+				t.Errorf("change %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	err := s.View(func(tx *bbolt.Tx) error {
+		for i := range 30 {
+			if got, want := tx.Bucket([]byte("other")).Get([]byte{byte(i)}) != nil, i%3 != 0; got != want {
+				t.Errorf("change %d is written: %v, want %v", i, got, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
