@@ -38,6 +38,7 @@ var impure = []string{
 
 // notOnLambda is what the command line needs and a function must not carry.
 var notOnLambda = []string{
+	module + "internal/history/bolt",
 	module + "internal/ledger/bolt",
 	module + "internal/ssmlocal",
 	"github.com/alecthomas/kong",
@@ -60,6 +61,17 @@ var places = map[string]place{
 	},
 	"internal/ledger/dynamo": {
 		below:     []string{"internal/amx", "internal/ledger"},
+		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSmithy},
+	},
+	"internal/history": {
+		below: []string{"internal/amx"},
+	},
+	"internal/history/bolt": {
+		below:     []string{"internal/history"},
+		libraries: []string{"go.etcd.io/bbolt"},
+	},
+	"internal/history/dynamo": {
+		below:     []string{"internal/history"},
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSmithy},
 	},
 	// ssmexec speaks the ledger's terms: entry, run, claim. It has no store.
@@ -98,6 +110,9 @@ var places = map[string]place{
 	// of it that can go wrong in any way, and Lambda's side of a function.
 	"internal/ledger/storetest": {
 		below: []string{"internal/ledger"},
+	},
+	"internal/history/storetest": {
+		below: []string{"internal/amx", "internal/history"},
 	},
 	"internal/awstest": {
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSDK + "/service/ssm", awsSmithy},
