@@ -86,11 +86,12 @@ type Target struct {
 
 // A Node is what became of the run on one node.
 type Node struct {
-	Node     string    `json:"node"`
-	Status   string    `json:"status,omitempty"`    // SSM's StatusDetails without spaces
-	ExitCode *int      `json:"exit_code,omitempty"` // nil: none is known
-	Started  time.Time `json:"started,omitzero"`
-	Ended    time.Time `json:"ended,omitzero"`
+	Node      string    `json:"node"`
+	CommandID string    `json:"command_id,omitempty"` // of those of the run, the one that this node has
+	Status    string    `json:"status,omitempty"`     // SSM's StatusDetails without spaces
+	ExitCode  *int      `json:"exit_code,omitempty"`  // nil: none is known
+	Started   time.Time `json:"started,omitzero"`
+	Ended     time.Time `json:"ended,omitzero"`
 	// Output is standard output, then standard error, cut to [MaxOutput]. Lists
 	// leave it out.
 	Output string `json:"output,omitempty"`
