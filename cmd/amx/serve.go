@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -57,7 +56,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 			return err
 		}
 	}
-	ledgerFile, err := c.ledgerFile(std.env)
+	ledgerFile, err := ledgerFile(c.Ledger, std.env)
 	if err != nil {
 		return err
 	}
@@ -157,20 +156,6 @@ func (c *serveCmd) address(cfg *amx.Config) (string, error) {
 		return "", usageError{fmt.Errorf("%q can be reached from other machines: add --token-file FILE with an accepted token, or --no-auth to let everybody run the commands", address)}
 	}
 	return address, nil
-}
-
-// ledgerFile is where the ledger is.
-func (c *serveCmd) ledgerFile(env []string) (string, error) {
-	if c.Ledger != "" {
-		return filepath.Abs(c.Ledger)
-	}
-	if dir := getenv(env, "XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "amx", "ledger.db"), nil
-	}
-	if home := getenv(env, "HOME"); home != "" {
-		return filepath.Join(home, ".local", "state", "amx", "ledger.db"), nil
-	}
-	return "", usageError{errors.New("no place for the ledger: neither XDG_STATE_HOME nor HOME is set; name a file with --ledger")}
 }
 
 func getenv(env []string, name string) string {
