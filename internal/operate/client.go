@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -25,14 +24,6 @@ type Client struct {
 	// Token is an operator's; empty on the socket.
 	Token string
 	HTTP  *http.Client
-}
-
-// OnSocket is the client of the amx serve whose socket this is.
-func OnSocket(path string) *Client {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}
-	return &Client{Base: "http://amx", HTTP: &http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
 // Operator is the client under both interfaces.

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -88,7 +88,11 @@ func everyWay(t *testing.T, f func(*world)) {
 			}
 			w.o = desk.Operator()
 			if way == "over a socket" {
-				l, err := net.Listen("unix", filepath.Join(dir, "ledger.sock"))
+				path := filepath.Join(dir, "a-folder-with-a-name-that-makes-the-path-longer-than-a-socket-may-have-it-on-any-system-that-there-is", "ledger.sock")
+				if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				l, err := ListenSocket(path)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -97,7 +101,7 @@ func everyWay(t *testing.T, f func(*world)) {
 				server.Listener = l
 				server.Start()
 				t.Cleanup(server.Close)
-				w.o = OnSocket(l.Addr().String()).Operator()
+				w.o = OnSocket(path).Operator()
 			}
 			f(w)
 		})
