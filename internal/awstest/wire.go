@@ -195,6 +195,10 @@ func serve(out http.ResponseWriter, r *http.Request, f func(operation string, bo
 		reply(out, http.StatusBadRequest, map[string]string{"__type": failed.name, "message": failed.message})
 		return
 	}
+	if _, refused := answer.(refusal); refused {
+		reply(out, http.StatusBadRequest, answer)
+		return
+	}
 	reply(out, http.StatusOK, answer)
 }
 
