@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
 )
@@ -88,7 +89,7 @@ func TestExampleConfigurationsLoad(t *testing.T) {
 
 func TestExamplePayloadsDecode(t *testing.T) {
 	for _, file := range find(t, "../examples/payloads/*.json") {
-		m, err := amx.Decode([]byte(read(t, file)))
+		m, err := amx.Decode([]byte(read(t, file)), time.Time{})
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
