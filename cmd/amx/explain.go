@@ -32,7 +32,7 @@ func (c *explainCmd) Run(std stdio) error {
 	if err != nil {
 		return fmt.Errorf("reading the notification: %w", err)
 	}
-	m, err := amx.Decode(body)
+	m, err := amx.Decode(body, time.Now())
 	if err != nil {
 		return err
 	}

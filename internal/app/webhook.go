@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/runner"
@@ -85,7 +86,7 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 	if len(text) > MaxBody {
 		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes: group by more labels", MaxBody))
 	}
-	m, err := amx.Decode(text)
+	m, err := amx.Decode(text, w.now())
 	if err != nil {
 		w.Runner.Log.WarnContext(ctx, "not an Alertmanager message", "error", err.Error(), "bytes", len(text))
 		return refuse(http.StatusBadRequest, err.Error())
@@ -95,6 +96,13 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 		return respond(http.StatusInternalServerError, body{Error: a.Err.Error(), Results: &a.Results}), a
 	}
 	return respond(http.StatusOK, body{Results: &a.Results}), a
+}
+
+func (w *Webhook) now() time.Time {
+	if w.Runner.Now != nil {
+		return w.Runner.Now()
+	}
+	return time.Now()
 }
 
 // Authenticate answers the caller's token, or the refusal of a caller that is not
