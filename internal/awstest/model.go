@@ -105,24 +105,29 @@ var requests = map[string]*shape{
 // CheckSSM holds a request to SSM's service model, and to the limits of
 // SendCommand that are documented in prose only. It answers all that is wrong.
 func CheckSSM(operation string, body []byte) error {
+	errs := check(requests, operation, body)
+	if operation == "SendCommand" && len(errs) == 0 {
+		errs = checkSendCommand(body)
+	}
+	return errors.Join(errs...)
+}
+
+// check holds a request to a service's model.
+func check(requests map[string]*shape, operation string, body []byte) []error {
 	s := requests[operation]
 	if s == nil {
-		return fmt.Errorf("%s is not an operation that amx may call", operation)
+		return []error{fmt.Errorf("%s is not an operation that amx may call", operation)}
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	var v any
 	if err := d.Decode(&v); err != nil {
-		return err
+		return []error{err}
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more than one JSON value")
+		return []error{errors.New("more than one JSON value")}
 	}
-	errs := s.check(operation, v)
-	if operation == "SendCommand" && len(errs) == 0 {
-		errs = checkSendCommand(body)
-	}
-	return errors.Join(errs...)
+	return s.check(operation, v)
 }
 
 func (s *shape) check(path string, v any) []error {

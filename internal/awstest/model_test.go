@@ -52,12 +52,26 @@ type official struct {
 	Enum     []string
 }
 
-// .ci/run names the file, which comes with botocore.
+// .ci/moto names the files, which come with botocore.
 func TestTheModelIsTheOfficialOne(t *testing.T) {
-	name := os.Getenv("AMX_TEST_SSM_MODEL")
-	if name == "" {
-		t.Skip("AMX_TEST_SSM_MODEL does not name botocore's data/ssm/2014-11-06/service-2.json.gz")
+	for _, service := range []struct {
+		variable, path string
+		requests       map[string]*shape
+	}{
+		{"AMX_TEST_SSM_MODEL", "data/ssm/2014-11-06/service-2.json.gz", requests},
+		{"AMX_TEST_SQS_MODEL", "data/sqs/2012-11-05/service-2.json.gz", sqsRequests},
+	} {
+		t.Run(service.variable, func(t *testing.T) {
+			name := os.Getenv(service.variable)
+			if name == "" {
+				t.Skipf("%s does not name botocore's %s", service.variable, service.path)
+			}
+			compareWithOfficial(t, name, service.requests)
+		})
 	}
+}
+
+func compareWithOfficial(t *testing.T, name string, requests map[string]*shape) {
 	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)

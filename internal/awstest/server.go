@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
@@ -32,6 +33,11 @@ func DynamoDBClient(endpoint string) *dynamodb.Client {
 // SSMClient is the SDK's client of an SSM at that URL.
 func SSMClient(endpoint string) *ssm.Client {
 	return ssm.New(ssm.Options{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials()})
+}
+
+// SQSClient is the SDK's client of an SQS at that URL.
+func SQSClient(endpoint string) *sqs.Client {
+	return sqs.New(sqs.Options{Region: Region, BaseEndpoint: &endpoint, Credentials: credentials()})
 }
 
 func credentials() aws.CredentialsProvider {

@@ -1,7 +1,7 @@
 // Package awstest is AWS as tests see it, on the loopback: a [Wire] that
 // records every request, holds it to the service's own model and can make it
 // fail in the ways that networks and services do; and, behind it, small doubles
-// of the parts of [DynamoDB] and [SSM] that amx uses.
+// of the parts of [DynamoDB], [SQS] and [SSM] that amx uses.
 package awstest
 
 import (
