@@ -118,7 +118,7 @@ func TestALongNameIsFoundByItsHead(t *testing.T) {
 	s := newStack(t)
 	s.vars["AMX_CONFIG"] = "ssm:/amx/config"
 	long := strings.Repeat("long-", 12)
-	s.ssm.SetParameter("/amx/config", config+"  - {name: "+long+"a, cmd: x, match_labels: {a: b}}\n  - {name: "+long+"b, cmd: x, match_labels: {a: b}}\n")
+	s.ssm.SetParameter("/amx/config", amx.Pack([]byte(config+"  - {name: "+long+"a, cmd: x, match_labels: {a: b}}\n  - {name: "+long+"b, cmd: x, match_labels: {a: b}}\n")))
 	for name, want := range map[string][]string{
 		long:   {long + "a", long + "b"},
 		"gone": {"gone"},
