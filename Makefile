@@ -43,9 +43,11 @@ help: ## list the targets
 build: ## bin/amx, for this machine
 	$(GO) build $(BUILD_FLAGS) -ldflags '-X main.version=$(VERSION)' -o bin/amx ./cmd/amx
 
+# Tests that run processes wait more than they work: four packages at a time keep
+# two processors busy.
 .PHONY: test
 test: ## all tests of the product
-	$(GO) test ./...
+	$(GO) test -p 4 ./...
 
 .PHONY: test-race
 test-race: ## the same under the race detector

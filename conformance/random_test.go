@@ -39,5 +39,5 @@ func instant(r *rand.Rand) time.Time {
 		return time.Time{}
 	}
 	zone := time.FixedZone("", (r.IntN(27)-12)*3600)
-	return time.Unix(r.Int64N(4e9), r.Int64N(1e9)).In(zone)
+	return time.Unix(4e7+r.Int64N(39e8), r.Int64N(1e9)).In(zone) // after 1970, before sent
 }

@@ -3,6 +3,7 @@ package functions
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -24,6 +25,11 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
+	// The tests wait more than they work: for processes to start, for calls to hang.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if built.dir != "" {
 		os.RemoveAll(built.dir)

@@ -22,7 +22,7 @@ func (s *stack) put(command string, e episode, status string) {
 	if err := json.Unmarshal(e.webhookEvent(status), &event); err != nil {
 		s.Fatal(err)
 	}
-	m, err := amx.Decode([]byte(event.Body))
+	m, err := amx.Decode([]byte(event.Body), e.start)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
 )
@@ -28,7 +29,7 @@ func BenchmarkServe(b *testing.B) {
 		benchHandler(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			text, err := io.ReadAll(r.Body)
 			if err == nil {
-				_, err = amx.Decode(text)
+				_, err = amx.Decode(text, time.Now())
 			}
 			if err == nil {
 				err = exec.Command("/bin/true").Run()

@@ -143,7 +143,7 @@ commands:
 				})
 			}
 			wg.Wait()
-			if count["run a: firing"] != 3 || count["skip a: max: as many runs as may be are running"] != 47 {
+			if count["run a: firing"] != 3 || count["skip a: concurrency limit reached (max: 3)"] != 47 {
 				t.Errorf("%v", count)
 			}
 			m.eventually("three run", func() bool { return len(sleepers(t, m.dir)) == 3 })
@@ -153,7 +153,7 @@ commands:
 		}},
 		{"a run that ends makes room under max, and a skipped alert is still due", "commands: [{name: turn, cmd: sh, max: 1, wait: 0s, args: [-c, 'until [ -e @DIR@/go ]; do sleep 0.01; done']}]", func(t *testing.T, m *machine) {
 			m.post(group("1", notification("amx", firing("a", 0))))
-			if a := m.post(group("2", notification("amx", firing("a", 0)))); !slices.Equal(told(a), []string{"skip a: max: as many runs as may be are running"}) {
+			if a := m.post(group("2", notification("amx", firing("a", 0)))); !slices.Equal(told(a), []string{"skip a: concurrency limit reached (max: 1)"}) {
 				t.Errorf("%+v", a)
 			}
 			if err := os.WriteFile(m.dir+"/go", nil, 0o600); err != nil {

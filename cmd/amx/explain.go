@@ -32,7 +32,7 @@ func (c *explainCmd) Run(std stdio) error {
 	if err != nil {
 		return fmt.Errorf("reading the notification: %w", err)
 	}
-	m, err := amx.Decode(body)
+	m, err := amx.Decode(body, time.Now())
 	if err != nil {
 		return err
 	}
@@ -125,8 +125,8 @@ func explainRun(out io.Writer, data amx.Data, cmd *amx.Command, alerts amx.Alert
 // is rendered as if it were. Which node an Address is, and what a command
 // without targets runs on, is not known here.
 func refusal(cmd *amx.Command, data amx.Data, targets []amx.Target) error {
-	somewhere := ledger.Target{Key: ssmexec.KeyInstanceIDs, Values: []string{ssmlocal.LocalNode}}
-	var resolved []ledger.Target
+	somewhere := amx.Target{Key: ssmexec.KeyInstanceIDs, Values: []string{ssmlocal.LocalNode}}
+	var resolved []amx.Target
 	for _, t := range targets {
 		switch {
 		case t.Key == ssmexec.KeyAddress:
@@ -134,11 +134,11 @@ func refusal(cmd *amx.Command, data amx.Data, targets []amx.Target) error {
 		case t.Key == ssmexec.KeyInstanceIDs && len(t.Values) > cmd.MaxTargets:
 			return fmt.Errorf("%d targets, over max_targets: %d", len(t.Values), cmd.MaxTargets)
 		default:
-			resolved = append(resolved, ledger.Target{Key: t.Key, Values: t.Values})
+			resolved = append(resolved, amx.Target{Key: t.Key, Values: t.Values})
 		}
 	}
 	if len(resolved) == 0 {
-		resolved = []ledger.Target{somewhere}
+		resolved = []amx.Target{somewhere}
 	}
 	_, _, err := ssmexec.Render(ssmexec.Job{
 		Command: cmd, Data: data, Targets: resolved,

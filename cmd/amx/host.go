@@ -19,7 +19,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	historybolt "github.com/amx-lambda/amx/internal/history/bolt"
 	"github.com/amx-lambda/amx/internal/ledger/bolt"
+	"github.com/amx-lambda/amx/internal/operate"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 	"github.com/amx-lambda/amx/internal/ssmlocal"
@@ -33,6 +35,9 @@ type host struct {
 	runner  *runner.Runner
 	metrics *metrics
 	names   *names
+
+	history  *historybolt.Store
+	operator operate.Operator
 
 	current   atomic.Pointer[amx.Config]
 	reloading sync.Mutex
@@ -73,6 +78,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	if err := h.metrics.adopt(context.Background(), localClient(h.ssm)); err != nil {
 		log.Warn("metrics: what runs already is not counted", "error", err.Error())
 	}
+	h.operator = h.newDesk().Operator()
 	h.use(cfg)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails

@@ -8,15 +8,17 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/app"
+	"github.com/amx-lambda/amx/internal/operate"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
 // newServer answers the webhook at every path but those of the server itself.
 // accepts is nil where everybody is accepted.
-func newServer(h *host, accepts func(context.Context, string) (bool, error)) *http.Server {
+func newServer(h *host, accepts func(context.Context, string) (*app.Token, error)) *http.Server {
 	f := front{host: h, webhook: app.Webhook{Runner: h.runner, AllowGet: true, Accepts: accepts}}
 	if accepts == nil {
 		f.origins = http.NewCrossOriginProtection()
@@ -29,6 +31,7 @@ func newServer(h *host, accepts func(context.Context, string) (bool, error)) *ht
 				"GET /metrics":   h.metrics.handler(),
 				"POST /-/reload": http.HandlerFunc(f.reload),
 			},
+			api:    f.api(operate.Handler(h.operator, whoAsks, time.Now)),
 			others: http.HandlerFunc(f.notify),
 		}, h.log),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -43,6 +46,7 @@ func newServer(h *host, accepts func(context.Context, string) (bool, error)) *ht
 // a path such as // with a redirect.
 type paths struct {
 	own    map[string]http.Handler // :: method, space, path → handler; GET is HEAD, too
+	api    http.Handler            // all that begins with operate.Prefix
 	others http.Handler
 }
 
@@ -52,7 +56,11 @@ func (p paths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		method = http.MethodGet
 	}
 	handler, ok := p.own[method+" "+r.URL.Path]
-	if !ok {
+	switch {
+	case ok:
+	case strings.HasPrefix(r.URL.Path, operate.Prefix):
+		handler = p.api
+	default:
 		handler = p.others
 	}
 	handler.ServeHTTP(w, r)
@@ -120,7 +128,7 @@ func (b *incoming) Read(p []byte) (int, error) {
 func (f front) reload(w http.ResponseWriter, r *http.Request) {
 	refusal := f.elsewhere(r)
 	if refusal == nil {
-		refusal = f.webhook.Authenticate(r.Context(), r.Header.Get("Authorization"))
+		_, refusal = f.webhook.Authenticate(r.Context(), r.Header.Get("Authorization"))
 	}
 	if refusal != nil {
 		reply(w, *refusal)

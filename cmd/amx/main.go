@@ -41,6 +41,13 @@ type cli struct {
 	Explain explainCmd `cmd:"" help:"Show what a notification would run."`
 	Config  configCmd  `cmd:"" help:"Print a configuration with its defaults, or packed for Parameter Store."`
 
+	Runs   runsCmd   `cmd:"" help:"List what ran, and what was refused."`
+	Show   showCmd   `cmd:"" help:"Show a run, with its output."`
+	Cancel cancelCmd `cmd:"" help:"Stop a run, or all runs of a command."`
+	Pause  pauseCmd  `cmd:"" help:"Let no run start for a while."`
+	Resume resumeCmd `cmd:"" help:"Let runs start again."`
+	Status statusCmd `cmd:"" help:"Show what is paused, limited and waiting."`
+
 	Template templateCmd `cmd:"" help:"Print configuration for what sends the notifications."`
 }
 

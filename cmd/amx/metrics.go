@@ -108,7 +108,7 @@ func (m *metrics) observe(cfg *amx.Config, cut bool, r app.Response, a runner.An
 		if r.Action == runner.ActionSkip {
 			m.skips.WithLabelValues(r.Command, r.Reason).Inc()
 		}
-		if r.Reason == string(ledger.SkipMax) {
+		if ledger.Reason(r.Reason).Limited() {
 			m.skipped.WithLabelValues("fingerover").Inc()
 		}
 	}

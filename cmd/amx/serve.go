@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -51,13 +50,13 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	var accepts func(context.Context, string) (bool, error)
+	var accepts func(context.Context, string) (*app.Token, error)
 	if c.TokenFile != "" {
 		if accepts, err = acceptFile(c.TokenFile); err != nil {
 			return err
 		}
 	}
-	ledgerFile, err := c.ledgerFile(std.env)
+	ledgerFile, err := ledgerFile(c.Ledger, std.env)
 	if err != nil {
 		return err
 	}
@@ -79,6 +78,11 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	defer stopSSM()
+	stopSocket, err := h.serveSocket(socketBeside(ledgerFile))
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stopSocket()
 	h.reload = c.config
 	defer h.reloadOn(std.hup)()
 	server := newServer(h, accepts)
@@ -159,20 +163,6 @@ func (c *serveCmd) address(cfg *amx.Config) (string, error) {
 	return address, nil
 }
 
-// ledgerFile is where the ledger is.
-func (c *serveCmd) ledgerFile(env []string) (string, error) {
-	if c.Ledger != "" {
-		return filepath.Abs(c.Ledger)
-	}
-	if dir := getenv(env, "XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "amx", "ledger.db"), nil
-	}
-	if home := getenv(env, "HOME"); home != "" {
-		return filepath.Join(home, ".local", "state", "amx", "ledger.db"), nil
-	}
-	return "", usageError{errors.New("no place for the ledger: neither XDG_STATE_HOME nor HOME is set; name a file with --ledger")}
-}
-
 func getenv(env []string, name string) string {
 	value := ""
 	for _, e := range env {
@@ -184,16 +174,19 @@ func getenv(env []string, name string) string {
 }
 
 // acceptFile accepts the tokens of a file, as they are when amx starts.
-func acceptFile(file string) (func(context.Context, string) (bool, error), error) {
+func acceptFile(file string) (func(context.Context, string) (*app.Token, error), error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("reading the tokens: %w", err)
 	}
-	tokens := app.ParseTokens(string(text))
+	tokens, err := app.ParseTokens(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("reading the tokens: %q: %w", file, err)
+	}
 	if len(tokens) == 0 {
 		return nil, fmt.Errorf("reading the tokens: %q has none: write one a line", file)
 	}
-	return func(_ context.Context, token string) (bool, error) { return tokens.Accept(token), nil }, nil
+	return func(_ context.Context, token string) (*app.Token, error) { return tokens.Find(token), nil }, nil
 }
 
 // serve answers requests until ctx ends; then it takes no more, lets what runs

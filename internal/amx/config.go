@@ -13,7 +13,11 @@ type Config struct {
 	Verbose        bool   // amx serve
 	TLSKey, TLSCrt string // amx serve: file names
 	Targets        []Target
-	Commands       []*Command // in the order of the file
+	Limits         Limits            // over all commands together
+	Reports        []*Report         // who is told, in the order of the file
+	Prometheus     *Prometheus       // for the graphs of reports; nil: none
+	Templates      map[string]string // by name, for reports, args and parameters
+	Commands       []*Command        // in the order of the file
 
 	file string
 }
@@ -54,19 +58,34 @@ type Command struct {
 	User             string   // "" for the agent's
 	WorkingDirectory string   // "" for the agent's
 
-	Timeout         time.Duration  // of the execution, whole seconds
-	DeliveryTimeout time.Duration  // until a node takes the command, whole seconds
-	Wait            *time.Duration // how long a webhook's caller waits; nil: the front end's default
+	Timeout         time.Duration // of the execution, whole seconds
+	DeliveryTimeout time.Duration // until a node takes the command, whole seconds
+	// Wait is how long a webhook's caller waits for the outcome. ParseConfig sets
+	// it, to 5s by default; nil is left to tests that make commands by hand.
+	Wait            *time.Duration
 	NotifyOnFailure bool
-	Retries         int           // after a failure, if the source sends again
+	Retries         int           // after a failure
+	RetryDelay      time.Duration // from the end of a run to its first retry; doubles with each retry
 	RepeatAfter     time.Duration // 0: never
-	Max             int           // runs at once; 0 or less: no limit
 	IgnoreResolved  bool
-	ResolvedSignal  string // a name such as "SIGTERM"
+	ResolvedSignal  string        // a name such as "SIGTERM"
+	KillAfter       time.Duration // after ResolvedSignal, until a run that goes on is cancelled; 0: never
+	OnStop          OnStop        // amx serve
 	Output          Output
 
-	line     int       // where the command begins in the file
-	compiled []matcher // of Matchers
+	Cooldown    time.Duration // least time between the starts of two runs for one alert; 0: none
+	Max         int           // runs at once, to MaxRuns; 0 or less: no limit
+	RateLimit   []Window      // every one holds; nil or empty: none
+	WhenLimited WhenLimited
+	SpreadBy    string // a template over a due alert: runs go on for one value at a time; "": for all
+	Breaker     Breaker
+	StopAlarm   []string // CloudWatch alarms; SSM takes one
+	Mode        Mode
+	Report      []string // names of Config.Reports; nil: all of them, empty: none
+
+	line     int            // where the command begins in the file
+	lines    map[string]int // :: key → its line, of those that were given
+	compiled []matcher      // of Matchers
 }
 
 // Target selects nodes, in SSM's own form. The values are templates.
@@ -85,6 +104,7 @@ type Output struct {
 
 // newCommand has the defaults of the contract.
 func newCommand() *Command {
+	wait := 5 * time.Second
 	return &Command{
 		Scope:           ScopeNotification,
 		MaxTargets:      10,
@@ -94,15 +114,26 @@ func newCommand() *Command {
 		Shell:           "sh",
 		Timeout:         time.Hour,
 		DeliveryTimeout: 10 * time.Minute,
+		Wait:            &wait,
 		NotifyOnFailure: true,
+		RetryDelay:      30 * time.Second,
 		ResolvedSignal:  SIGKILL,
+		OnStop:          StopCancelled,
+		WhenLimited:     LimitedWait,
+		Breaker:         Breaker{Failures: 3, For: time.Hour},
+		Mode:            ModeRun,
 	}
 }
 
 // ParseConfig reads a configuration. Name is the file's, for errors only. The
 // error joins everything that is wrong, in the order of the lines.
 func ParseConfig(name string, data []byte) (*Config, error) {
-	r := &reader{file: name}
+	return parseConfig(name, data, notYet)
+}
+
+// parseConfig refuses the keys of refused, but reads and checks them too.
+func parseConfig(name string, data []byte, refused map[string]bool) (*Config, error) {
+	r := &reader{file: name, refused: refused}
 	c := &Config{file: name}
 	if root := r.document(data); root != nil {
 		lines := readKeys(r, "", root, configKeys, c)

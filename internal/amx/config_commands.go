@@ -47,6 +47,7 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 		return
 	}
 	lines := readKeys(r, at, n, commandKeys, c)
+	c.lines = lines
 	c.compiled = compileMatchers(c.Matchers)
 	kinds := []string{"cmd", "script", "document"}
 	var given []string
@@ -93,9 +94,25 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 			r.fail(lines[key], at, `%q goes with platform "linux", not with "windows"`, key)
 		}
 	}
+	if c.WorkingDirectory != "" && !isAbsolute(c.Platform, c.WorkingDirectory) {
+		r.fail(lines["working_directory"], at, "working_directory: %q: want an absolute path: a relative one that does not exist is ignored on the node", c.WorkingDirectory)
+	}
+	if c.KillAfter != 0 && c.ResolvedSignal == SIGKILL {
+		r.fail(lines["kill_after"], at, `"kill_after" goes with a resolved_signal other than %s, which ends the run at once`, SIGKILL)
+	}
 	if c.ResolvedSignal != SIGKILL && (kind == "document" || c.Platform == "windows") {
 		r.fail(lines["resolved_signal"], at, "resolved_signal: %q: want %s, which is SSM's cancellation: there is no process to signal otherwise", c.ResolvedSignal, SIGKILL)
 	}
+}
+
+// isAbsolute says whether a directory does not depend on where the agent runs.
+func isAbsolute(platform, directory string) bool {
+	if platform != "windows" {
+		return strings.HasPrefix(directory, "/")
+	}
+	drive, rest, ok := strings.Cut(directory, ":")
+	return strings.HasPrefix(directory, `\\`) ||
+		ok && len(drive) == 1 && isLetter(rune(drive[0])) && strings.IndexAny(rest, `\/`) == 0
 }
 
 // isBatch says that Windows would start cmd.exe for a program, which takes the
@@ -109,10 +126,14 @@ func isBatch(cmd string) bool {
 // complete fills in what depends on the whole file: names and targets.
 func (c *Config) complete(r *reader) {
 	c.nameCommands()
+	c.checkReports(r)
 	first := map[string]int{} // :: name → index of the command
 	for i, cmd := range c.Commands {
 		if len(cmd.Targets) == 0 {
 			cmd.Targets = c.Targets
+		}
+		if line := cmd.lines["max_targets"]; line != 0 && slices.ContainsFunc(cmd.Targets, func(t Target) bool { return t.Key == keyResourceGroup }) {
+			r.fail(line, fmt.Sprintf("commands[%d] %q", i, cmd.Name), "max_targets: amx cannot count the nodes of %s: remove it: max_concurrency and max_errors are the limit", keyResourceGroup)
 		}
 		if cmd.Name == "" {
 			continue

@@ -20,7 +20,11 @@ commands:
 `, `amx.yaml:7: commands[1] "restart": unknown key "match_label": did you mean "match_labels"?`},
 	{
 		"an unknown key of the file", "listen: :80\n",
-		`amx.yaml:1: unknown key "listen": want one of listen_address verbose tls_key tls_crt targets commands`,
+		`amx.yaml:1: unknown key "listen": did you mean "listen_address"?`,
+	},
+	{
+		"a key that is like no other", "commands: [{cmd: a, environment: x}]",
+		`amx.yaml:1: commands[0]: unknown key "environment": the nearest are document name timeout`,
 	},
 	{"a key in capitals", "Verbose: true\n", `amx.yaml:1: unknown key "Verbose": did you mean "verbose"?`},
 	{"a key twice", "verbose: true\nverbose: false\n", `amx.yaml:2: key "verbose" is already on line 1: keep one of them`},
@@ -29,15 +33,6 @@ commands:
 		`amx.yaml:4: commands[0] "b": key "cmd" is already on line 2: keep one of them`,
 	},
 	{"a key that is no name", "? [a]\n: b\n", `amx.yaml:1: a list as a key: want a name`},
-	{"keys that are not built yet", `
-commands:
-  - cmd: e
-    rate_limit: {runs: 3, per: 1h}
-    cooldown: 5m
-    mode: observe
-`, `amx.yaml:4: commands[0]: key "rate_limit": not supported yet: remove it
-amx.yaml:5: commands[0]: key "cooldown": not supported yet: remove it
-amx.yaml:6: commands[0]: key "mode": not supported yet: remove it`},
 	{"what does not go with a document", `
 commands:
   - name: d
@@ -101,7 +96,7 @@ amx.yaml:3: commands[0]: output: s3_prefix: "` + strings.Repeat("x", 501) + `": 
 amx.yaml:4: commands[1]: output: cloudwatch_log_group: "` + strings.Repeat("x", 513) + `": 513 characters: SSM takes 1 to 512
 amx.yaml:4: commands[1]: output: s3_prefix without s3_bucket: name the bucket
 amx.yaml:5: commands[2]: output: nowhere to go: want s3_bucket, cloudwatch_log_group or both
-amx.yaml:6: commands[3]: output: unknown key "bucket": want one of s3_bucket s3_prefix cloudwatch_log_group`},
+amx.yaml:6: commands[3]: output: unknown key "bucket": did you mean "s3_bucket"?`},
 	{
 		"Address beside another key", "targets: [{key: Address, values: [x]}, {key: 'tag:A', values: [y]}]\n",
 		`amx.yaml:1: targets: Address together with another key: SSM takes a node only if all keys select it: keep one or the other`,
@@ -176,6 +171,12 @@ amx.yaml:1: commands[0]: shell: "zsh": want "sh" or "bash"
 amx.yaml:1: commands[0]: platform: "macos": want "linux" or "windows"`},
 	{"a user", `commands: [{cmd: a, user: "-x"}, {cmd: b, user: a b}]`, `amx.yaml:1: commands[0]: user: "-x": want the name of a user on the nodes
 amx.yaml:1: commands[1]: user: "a b": want the name of a user on the nodes`},
+	{"a relative working directory", "commands:\n  - {cmd: a, working_directory: srv}\n  - {cmd: b, platform: windows, working_directory: /srv}\n  - {cmd: c, platform: windows, working_directory: 'C:\\srv'}\n", `amx.yaml:2: commands[0]: working_directory: "srv": want an absolute path: a relative one that does not exist is ignored on the node
+amx.yaml:3: commands[1]: working_directory: "/srv": want an absolute path: a relative one that does not exist is ignored on the node`},
+	{
+		"max_targets where nobody can count", "targets: [{key: resource-groups:Name, values: [g]}]\ncommands:\n  - cmd: a\n  - cmd: b\n    max_targets: 3\n",
+		`amx.yaml:5: commands[1] "b": max_targets: amx cannot count the nodes of resource-groups:Name: remove it: max_concurrency and max_errors are the limit`,
+	},
 	{"a working directory that SSM would change", "commands: [{cmd: a, working_directory: '/srv/{{ssm:dir}}'}]", `amx.yaml:1: commands[0]: working_directory: "/srv/{{ssm:dir}}": it is no template, and SSM would resolve what {{ begins`},
 	{
 		"a signal", "commands: [{cmd: a, resolved_signal: SIGFOO}, {cmd: b, resolved_signal: 64}]",

@@ -11,9 +11,29 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// key is one key of a mapping of the configuration. What the contract names and
-// this version cannot do has no read: it is refused, because to ignore it would
-// be to run a command in a way that nobody asked for.
+// notYet has the keys that are read and checked, and then refused, because this
+// version cannot do what they say: to ignore one would be to run a command in a
+// way that nobody asked for. Whoever builds what a key says deletes its line.
+// Those of a command have "commands." before them.
+var notYet = map[string]bool{
+	"limits":                true,
+	"reports":               true,
+	"prometheus":            true,
+	"templates":             true,
+	"commands.retry_delay":  true,
+	"commands.cooldown":     true,
+	"commands.rate_limit":   true,
+	"commands.when_limited": true,
+	"commands.breaker":      true,
+	"commands.stop_alarm":   true,
+	"commands.report":       true,
+	"commands.kill_after":   true,
+	"commands.mode":         true,
+	"commands.spread_by":    true,
+	"commands.on_stop":      true,
+}
+
+// key is one key of a mapping of the configuration.
 type key[T any] struct {
 	name string
 	read read[T]
@@ -25,6 +45,10 @@ var configKeys = []key[Config]{
 	{"tls_key", text(func(c *Config) *string { return &c.TLSKey })},
 	{"tls_crt", text(func(c *Config) *string { return &c.TLSCrt })},
 	{"targets", func(r *reader, path string, n *yaml.Node, c *Config) { c.Targets = readTargets(r, path, n) }},
+	{"limits", readLimits},
+	{"reports", readReports},
+	{"prometheus", readPrometheus},
+	{"templates", readTemplates},
 	{"commands", readCommands},
 }
 
@@ -52,13 +76,21 @@ var commandKeys = []key[Command]{
 	{"wait", duration(0, 0, 1, func(c *Command) *time.Duration { c.Wait = new(time.Duration); return c.Wait })},
 	{"notify_on_failure", boolean(func(c *Command) *bool { return &c.NotifyOnFailure })},
 	{"retries", whole(0, func(c *Command) *int { return &c.Retries })},
-	{"repeat_after", readRepeatAfter},
-	{name: "cooldown"},
-	{"max", whole(minInt, func(c *Command) *int { return &c.Max })},
-	{name: "rate_limit"},
+	{"repeat_after", never(1, func(c *Command) *time.Duration { return &c.RepeatAfter })},
+	{"retry_delay", duration(time.Second, 6*time.Hour, 1, func(c *Command) *time.Duration { return &c.RetryDelay })},
+	{"cooldown", cooldown},
+	{"max", within(minInt, MaxRuns, func(c *Command) *int { return &c.Max })},
+	{"rate_limit", rates(func(c *Command) *[]Window { return &c.RateLimit })},
+	{"when_limited", choice(func(c *Command) *string { return (*string)(&c.WhenLimited) }, string(LimitedWait), string(LimitedSkip))},
+	{"spread_by", checked(func(c *Command) *string { return &c.SpreadBy }, checkTemplate[dueData])},
+	{"breaker", readBreaker},
+	{"stop_alarm", readStopAlarm},
+	{"report", readReport},
 	{"ignore_resolved", boolean(func(c *Command) *bool { return &c.IgnoreResolved })},
 	{"resolved_signal", readSignal},
-	{name: "mode"},
+	{"kill_after", never(1, func(c *Command) *time.Duration { return &c.KillAfter })},
+	{"on_stop", choice(func(c *Command) *string { return (*string)(&c.OnStop) }, string(StopRerun), string(StopCancelled))},
+	{"mode", choice(func(c *Command) *string { return (*string)(&c.Mode) }, string(ModeRun), string(ModeObserve))},
 	{"output", readOutput},
 }
 
@@ -71,27 +103,59 @@ func readKeys[T any](r *reader, path string, n *yaml.Node, table []key[T], into 
 	for _, e := range r.entries(path, n) {
 		lines[e.name] = e.line
 		i := slices.IndexFunc(table, func(k key[T]) bool { return k.name == e.name })
-		switch {
-		case i < 0:
-			r.fail(e.line, path, "unknown key %q: %s", e.name, remedy(e.name, supported(table)))
-		case table[i].read == nil:
-			r.fail(e.line, path, "key %q: not supported yet: remove it", e.name)
-		default:
-			table[i].read(r, under(path, e.name), r.resolve(e.value), into)
+		if i < 0 {
+			r.fail(e.line, path, "unknown key %q: %s", e.name, remedy(e.name, names(table, r.refused)))
+			continue
 		}
+		if r.refused[fullName(into, e.name)] {
+			r.fail(e.line, path, "key %q: not supported yet: remove it", e.name)
+		}
+		table[i].read(r, under(path, e.name), r.resolve(e.value), into)
 	}
 	return lines
 }
 
-// supported is the names of the keys that this version reads.
-func supported[T any](table []key[T]) []string {
-	var names []string
+// fullName is a key as notYet has it. The tables below a command have no keys
+// there: they are refused with the key that they belong to.
+func fullName(into any, name string) string {
+	switch into.(type) {
+	case *Config:
+		return name
+	case *Command:
+		return "commands." + name
+	}
+	return ""
+}
+
+// names is the keys of a table, without those that are refused.
+func names[T any](table []key[T], refused map[string]bool) []string {
+	var list []string
 	for _, k := range table {
-		if k.read != nil {
-			names = append(names, k.name)
+		if !refused[fullName(new(T), k.name)] {
+			list = append(list, k.name)
 		}
 	}
-	return names
+	return list
+}
+
+// Keys returns the keys of the file and of a command, in the order in which the
+// documentation has them: those that this version takes, and those that it
+// refuses with "not supported yet". Those of a command have "commands." before
+// them.
+func Keys() (supported, refused []string) {
+	for _, k := range configKeys {
+		supported = append(supported, k.name)
+	}
+	for _, k := range commandKeys {
+		supported = append(supported, "commands."+k.name)
+	}
+	isRefused := func(name string) bool { return notYet[name] }
+	for _, name := range supported {
+		if isRefused(name) {
+			refused = append(refused, name)
+		}
+	}
+	return slices.DeleteFunc(supported, isRefused), refused
 }
 
 // under is the path of a key's value.
@@ -146,6 +210,8 @@ func checkUser(s string) error {
 	return nil
 }
 
+// checkDirectory leaves to read whether the path is absolute: that depends on the
+// platform.
 func checkDirectory(s string) error {
 	if strings.Contains(s, "{{") {
 		return errors.New("it is no template, and SSM would resolve what {{ begins")
@@ -164,23 +230,6 @@ func readSignal(r *reader, path string, n *yaml.Node, c *Command) {
 		return
 	}
 	c.ResolvedSignal = name
-}
-
-func readRepeatAfter(r *reader, path string, n *yaml.Node, c *Command) {
-	if n.Kind == yaml.ScalarNode && n.Value == "never" {
-		c.RepeatAfter = 0
-		return
-	}
-	s, ok := r.scalar(path, n)
-	if !ok {
-		return
-	}
-	d, err := parseDuration(s)
-	if err != nil || d <= 0 {
-		r.fail(n.Line, path, `%q: want "never", or a duration such as "4h"`, s)
-		return
-	}
-	c.RepeatAfter = d
 }
 
 // conditions reads what says which alerts a command acts on. There, no value is
@@ -202,4 +251,35 @@ func readMatchLabels(r *reader, path string, n *yaml.Node, c *Command) {
 			c.MatchLabels[e.name] = value
 		}
 	}
+}
+
+// readStopAlarm takes the name of an alarm, alone or in a list. SSM takes one:
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_AlarmConfiguration.html
+func readStopAlarm(r *reader, path string, n *yaml.Node, c *Command) {
+	texts(func(c *Command) *[]string { return &c.StopAlarm }, func(s string) error {
+		if err := checkLength(1, 255)(s); err != nil {
+			return err
+		}
+		if strings.TrimSpace(s) == "" {
+			return errors.New("want the name of a CloudWatch alarm")
+		}
+		return nil
+	})(r, path, listed(n), c)
+	if len(c.StopAlarm) > 1 {
+		r.fail(n.Line, path, "%d alarms: SSM takes one: want a composite alarm over them", len(c.StopAlarm))
+	}
+}
+
+// readReport takes the name of a destination, alone or in a list; an empty list
+// is nobody.
+func readReport(r *reader, path string, n *yaml.Node, c *Command) {
+	texts(func(c *Command) *[]string { return &c.Report }, checkName)(r, path, listed(n), c)
+}
+
+// listed is a list of one where a single value stands without brackets.
+func listed(n *yaml.Node) *yaml.Node {
+	if n.Kind != yaml.ScalarNode || isNull(n) {
+		return n
+	}
+	return &yaml.Node{Kind: yaml.SequenceNode, Line: n.Line, Content: []*yaml.Node{n}}
 }

@@ -27,6 +27,7 @@ const maxMerges = 10
 // only they know the line and the text as it was typed.
 type reader struct {
 	file     string
+	refused  map[string]bool // as notYet
 	problems []problem
 	known    map[problem]bool // what an alias repeats is said once
 	nodes    int

@@ -64,12 +64,8 @@ func readParameters(r *reader, path string, n *yaml.Node, c *Command) {
 			r.fail(e.line, path, "parameter %q: want letters and digits only", e.name)
 			continue
 		}
-		at, value := under(path, e.name), r.resolve(e.value)
-		if value.Kind == yaml.ScalarNode { // one value may stand without brackets
-			value = &yaml.Node{Kind: yaml.SequenceNode, Line: value.Line, Content: []*yaml.Node{value}}
-		}
 		var list []string
-		texts(func(l *[]string) *[]string { return l }, checkTemplate[Data])(r, at, value, &list)
+		texts(func(l *[]string) *[]string { return l }, checkTemplate[Data])(r, under(path, e.name), listed(r.resolve(e.value)), &list)
 		c.Parameters[e.name] = list
 	}
 }

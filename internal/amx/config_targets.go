@@ -28,6 +28,9 @@ const (
 	KeyAddress     = "Address"
 )
 
+// keyResourceGroup names a group of which only SSM knows the nodes.
+const keyResourceGroup = "resource-groups:Name"
+
 // byName says that a key names nodes one by one.
 func byName(key string) bool { return key == KeyInstanceIDs || key == KeyAddress }
 
@@ -39,7 +42,7 @@ const maxTagName = 128
 // function 4 ms and 5 MB.)
 func selectsNodes(key string) bool {
 	switch key {
-	case KeyInstanceIDs, KeyAddress, "resource-groups:Name":
+	case KeyInstanceIDs, KeyAddress, keyResourceGroup:
 		return true
 	}
 	name, ok := strings.CutPrefix(key, "tag:")
@@ -57,7 +60,7 @@ var targetKeys = []key[Target]{
 
 func checkTargetKey(s string) error {
 	if !selectsNodes(s) {
-		return errors.New("want " + KeyInstanceIDs + ", " + KeyAddress + ", tag:NAME or resource-groups:Name")
+		return errors.New("want " + KeyInstanceIDs + ", " + KeyAddress + ", tag:NAME or " + keyResourceGroup)
 	}
 	return nil
 }

@@ -31,10 +31,11 @@ func TestConfigHasWhatTheFileSays(t *testing.T) {
 		Targets:     []Target{{"InstanceIds", []string{"{{ .Labels.instance_id }}"}}},
 		MaxTargets:  3, MaxConcurrency: "10%", MaxErrors: "1", Platform: "linux", Shell: "bash",
 		WorkingDirectory: "/srv", Timeout: 150 * time.Minute, DeliveryTimeout: 24 * time.Hour, Wait: &wait,
-		Retries: 2, RepeatAfter: 4 * time.Hour, IgnoreResolved: true, ResolvedSignal: "SIGTERM",
+		Retries: 2, RetryDelay: 30 * time.Second, RepeatAfter: 4 * time.Hour, IgnoreResolved: true, ResolvedSignal: "SIGTERM",
+		OnStop: StopCancelled, WhenLimited: LimitedWait, Breaker: Breaker{3, time.Hour}, Mode: ModeRun,
 	}
 	got := *c.Commands[0]
-	got.line, got.compiled = 0, nil
+	got.line, got.lines, got.compiled = 0, nil, nil
 	if !reflect.DeepEqual(&got, want) {
 		t.Errorf("parsed\n%+v\nwant\n%+v", &got, want)
 	}
@@ -52,13 +53,15 @@ func TestTLSAndALimitBelowZero(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	c := parse(t, "targets: [{key: tag:Role, values: [web]}]\ncommands: [{cmd: /usr/bin/true}]")
+	wait := 5 * time.Second
 	want := &Command{
 		Name: "true", Cmd: "/usr/bin/true", Scope: ScopeNotification, Targets: []Target{{"tag:Role", []string{"web"}}},
 		MaxTargets: 10, MaxConcurrency: "50", MaxErrors: "0", Platform: "linux", Shell: "sh", Timeout: time.Hour,
-		DeliveryTimeout: 10 * time.Minute, NotifyOnFailure: true, ResolvedSignal: SIGKILL,
+		DeliveryTimeout: 10 * time.Minute, Wait: &wait, NotifyOnFailure: true, RetryDelay: 30 * time.Second, ResolvedSignal: SIGKILL,
+		OnStop: StopCancelled, WhenLimited: LimitedWait, Breaker: Breaker{3, time.Hour}, Mode: ModeRun,
 	}
 	got := *c.Commands[0]
-	got.line, got.compiled = 0, nil
+	got.line, got.lines, got.compiled = 0, nil, nil
 	if !reflect.DeepEqual(&got, want) {
 		t.Errorf("parsed\n%+v\nwant\n%+v", &got, want)
 	}

@@ -104,17 +104,27 @@ func boolean[T any](field func(*T) *bool) read[T] {
 
 // whole takes a whole number that is at least least.
 func whole[T any](least int, field func(*T) *int) read[T] {
+	return within(least, math.MaxInt, field)
+}
+
+// within takes a whole number between two bounds; math.MaxInt is no bound.
+func within[T any](least, most int, field func(*T) *int) read[T] {
 	return func(r *reader, path string, n *yaml.Node, into *T) {
 		s, ok := r.scalar(path, n)
 		if !ok {
 			return
 		}
 		var number int
-		if n.ShortTag() != "!!int" || n.Decode(&number) != nil {
+		switch {
+		case n.ShortTag() != "!!int" || n.Decode(&number) != nil:
 			r.fail(n.Line, path, "%q: want a whole number", s)
-		} else if number < least {
+		case number > most && least == minInt:
+			r.fail(n.Line, path, "%s: want %d or less", s, most)
+		case number < least && most == math.MaxInt:
 			r.fail(n.Line, path, "%s: want %d or more", s, least)
-		} else {
+		case number < least || number > most:
+			r.fail(n.Line, path, "%s: want %d to %d", s, least, most)
+		default:
 			*field(into) = number
 		}
 	}
@@ -141,6 +151,26 @@ func duration[T any](least, most, unit time.Duration, field func(*T) *time.Durat
 		default:
 			*field(into) = d
 		}
+	}
+}
+
+// never takes "never", which is 0, or a duration of at least least.
+func never[T any](least time.Duration, field func(*T) *time.Duration) read[T] {
+	return func(r *reader, path string, n *yaml.Node, into *T) {
+		if n.Kind == yaml.ScalarNode && n.Value == "never" {
+			*field(into) = 0
+			return
+		}
+		s, ok := r.scalar(path, n)
+		if !ok {
+			return
+		}
+		d, err := parseDuration(s)
+		if err != nil || d < least {
+			r.fail(n.Line, path, `%q: want "never", or a duration such as "4h"`, s)
+			return
+		}
+		*field(into) = d
 	}
 }
 

@@ -1,7 +1,6 @@
 package amx
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -18,15 +17,16 @@ type SNS struct {
 // DecodeSNS reads an SNS message in any form that is accepted of an
 // Alertmanager, which lets its users choose the text:
 //
-//   - [Data] as JSON or as YAML. Unlike a webhook's body it may leave out the
-//     version, write times as Go prints them, or have none.
+//   - [Data] as JSON or as YAML, as [Decode] takes it. Unlike a webhook's body it
+//     often has no version, times as Go prints them, or none.
 //   - the block in the shape of PagerDuty's events ([Message].DedupKey is set)
 //   - Alertmanager's own default text ([Message].Ungrouped is set)
 //
-// A form without times leaves them zero. A message that its sender has cut or
-// replaced is [ErrTruncated] or [ErrReplaced]. An error quotes no more of the
-// body than a name, a status or a time: a text of another form may carry a
-// secret, such as PagerDuty's routing_key.
+// A form without times leaves them zero. Times are bounded by SentAt: see [Alert].
+// A message that its sender has cut or replaced is [ErrTruncated] or
+// [ErrReplaced]. An error quotes no more of the body than a name, a status or a
+// time: a text of another form may carry a secret, such as PagerDuty's
+// routing_key.
 func DecodeSNS(s SNS) (*Message, error) {
 	if err := s.spoilt(); err != nil {
 		return nil, err
@@ -50,85 +50,49 @@ var errNoForm = errors.New(`of no accepted form: want Alertmanager's Data as YAM
 // own, because they would have to be indented there. It may also begin like JSON,
 // with an annotation that does.
 func (s *SNS) decode() (*Message, error) {
-	body := bytes.TrimSpace([]byte(s.Body))
+	body := trimmed([]byte(s.Body))
 	if len(body) == 0 {
 		return nil, errors.New("empty body")
 	}
 	var notJSON error
-	if body[0] == '{' {
-		m, err := decodeDataJSON(body)
-		if err == nil {
+	if body[0] == '{' || body[0] == '[' {
+		m, root, err := decodeJSON(body, s.SentAt)
+		switch {
+		case m != nil:
 			return m, nil
+		case err == nil:
+			return decodeSNSRoot(root, s)
 		}
 		notJSON = err
 	}
 	if text := findDefaultText(s.Body); text != nil {
 		return text.decode(s.Subject)
 	}
-	if notJSON != nil && !errors.Is(notJSON, errNoForm) {
+	if body[0] == '{' {
 		return nil, notJSON
 	}
-	return decodeYAML(body, s.Subject)
-}
-
-// decodeYAML reads Data or the block; JSON is YAML too.
-func decodeYAML(body []byte, subject string) (*Message, error) {
-	root, err := parseYAML(body)
+	text := aligned([]byte(s.Body))
+	root, err := parseYAML(text)
 	switch {
+	case err == nil && root.has("alerts"):
+		return decodeData(root, s.SentAt)
+	case looksLikeBlock(text):
+		return decodeBlockText(text, root, err, s.Subject)
 	case err != nil:
 		return nil, err
-	case hasKey(root, "alerts"):
-		return decodeDataYAML(root)
-	case hasKey(root, "dedup_key"), hasKey(root, "routing_key"):
-		return decodeBlock(root, subject)
+	}
+	return decodeSNSRoot(root, s)
+}
+
+func decodeSNSRoot(root document, s *SNS) (*Message, error) {
+	switch {
+	case root.has("alerts"):
+		return decodeData(root, s.SentAt)
+	case root.has("dedup_key"), root.has("routing_key"):
+		return decodeBlock(root, s.Subject)
+	}
+	if foreign := foreignBody(root); foreign != nil {
+		return nil, foreign
 	}
 	return nil, errNoForm
-}
-
-// message checks and completes what was decoded from either form of Data.
-func (d *snsData) message() (*Message, error) {
-	if d.Alerts == nil {
-		return nil, errNoForm
-	}
-	alerts := make(Alerts, len(*d.Alerts))
-	for i, a := range *d.Alerts {
-		// A template may leave out what takes the most room. What all alerts
-		// have in common each of them has.
-		if a.Annotations == nil {
-			a.Annotations = d.CommonAnnotations
-		}
-		alerts[i] = Alert{
-			Status: a.Status, Labels: a.Labels, Annotations: a.Annotations,
-			StartsAt: a.StartsAt.Time, EndsAt: a.EndsAt.Time,
-			GeneratorURL: a.GeneratorURL, Fingerprint: a.Fingerprint,
-		}
-	}
-	return (&webhook{
-		Receiver: d.Receiver, Status: d.Status, Alerts: &alerts,
-		GroupLabels: d.GroupLabels, CommonLabels: d.CommonLabels, CommonAnnotations: d.CommonAnnotations,
-		ExternalURL: d.ExternalURL, GroupKey: d.GroupKey, TruncatedAlerts: d.TruncatedAlerts,
-	}).message()
-}
-
-// snsData is Data as a template may have written it.
-type snsData struct {
-	Receiver          string      `json:"receiver"`
-	Status            string      `json:"status"`
-	Alerts            *[]snsAlert `json:"alerts"`
-	GroupLabels       KV          `json:"groupLabels"`
-	CommonLabels      KV          `json:"commonLabels"`
-	CommonAnnotations KV          `json:"commonAnnotations"`
-	ExternalURL       string      `json:"externalURL"`
-	GroupKey          string      `json:"groupKey"`
-	TruncatedAlerts   uint64      `json:"truncatedAlerts"`
-}
-
-type snsAlert struct {
-	Status       string  `json:"status"`
-	Labels       KV      `json:"labels"`
-	Annotations  KV      `json:"annotations"`
-	StartsAt     snsTime `json:"startsAt"`
-	EndsAt       snsTime `json:"endsAt"`
-	GeneratorURL string  `json:"generatorURL"`
-	Fingerprint  string  `json:"fingerprint"`
 }

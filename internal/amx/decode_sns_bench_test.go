@@ -38,7 +38,7 @@ func BenchmarkDecodeSNS1000Alerts(b *testing.B) {
 		b.SetBytes(int64(len(asJSON)))
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := json.Unmarshal([]byte(asJSON), new(Message)); err != nil {
+			if err := json.Unmarshal([]byte(asJSON), new(plainMessage)); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -19,15 +19,18 @@ const (
 // prometheus/common's model.LabelSet.Fingerprint computes it, in 16 hex digits.
 func Fingerprint(labels KV) string {
 	sum := uint64(fnvOffset)
-	add := func(s string) {
-		for i := 0; i < len(s); i++ {
-			sum = (sum ^ uint64(s[i])) * fnvPrime
-		}
-		sum = (sum ^ separator) * fnvPrime
-	}
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		add(name)
-		add(labels[name])
+		sum = hashText(hashText(sum, name), labels[name])
 	}
 	return fmt.Sprintf("%016x", sum)
+}
+
+// hash is FNV-1a over a text, in 16 hex digits.
+func hash(text string) string { return fmt.Sprintf("%016x", hashText(fnvOffset, text)) }
+
+func hashText(sum uint64, s string) uint64 {
+	for i := 0; i < len(s); i++ {
+		sum = (sum ^ uint64(s[i])) * fnvPrime
+	}
+	return (sum ^ separator) * fnvPrime
 }

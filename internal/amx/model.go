@@ -1,6 +1,8 @@
 package amx
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"time"
 )
@@ -16,10 +18,58 @@ type Alert struct {
 	Status       string    `json:"status"` // Firing or Resolved
 	Labels       KV        `json:"labels"`
 	Annotations  KV        `json:"annotations"`
-	StartsAt     time.Time `json:"startsAt"`
-	EndsAt       time.Time `json:"endsAt"` // zero or in the future while the alert fires
+	StartsAt     time.Time `json:"startsAt"` // bounded: see StartsSent; zero: the form has none, or none that can be
+	EndsAt       time.Time `json:"endsAt"`   // bounded while resolved; zero or in the future while the alert fires
 	GeneratorURL string    `json:"generatorURL"`
-	Fingerprint  string    `json:"fingerprint"` // 16 hex digits of the labels' hash
+	Fingerprint  string    `json:"fingerprint"` // as it was sent, else 16 hex digits of the labels' hash
+
+	// Identity tells the alert from every other one; read it with ID. Decode and
+	// DecodeSNS set it where it is not the Fingerprint.
+	Identity string `json:"-"`
+	// StartsSent and EndsSent are the times as they were sent, where StartsAt or
+	// EndsAt had to be bounded; else zero. Read them with SentStart and SentEnd.
+	StartsSent time.Time `json:"-"`
+	EndsSent   time.Time `json:"-"`
+}
+
+// ID is the alert's identity, 16 to 33 characters: the fingerprint of its labels,
+// and a hash of the fingerprint that came with it where that is another one
+// (Grafana's, a body made by hand). Two alerts of one Fingerprint and different
+// labels have different IDs, and an alert has the same ID in every message of its
+// sender. In the PagerDuty-shaped form it is the dedup_key's alone, because the
+// labels may change while the group fires.
+//
+// Whatever is recorded of an alert, compared or used as a key goes by ID: an
+// episode, a tombstone, what a run covers, the entry of scope: alert. Answers, logs
+// and variables show Fingerprint.
+func (a *Alert) ID() string { return cmp.Or(a.Identity, a.Fingerprint) }
+
+// SentStart is when the alert began, as it was sent; zero if the form has no
+// times. It is for equality alone: a firing whose SentStart is that of a recorded
+// episode belongs to it, however both were bounded. What comes before or after
+// what is judged by StartsAt.
+func (a *Alert) SentStart() time.Time { return sentTime(a.StartsSent, a.StartsAt) }
+
+// SentEnd is the same of the alert's end.
+func (a *Alert) SentEnd() time.Time { return sentTime(a.EndsSent, a.EndsAt) }
+
+// Format prints the alert as Alertmanager's templates do: with the fields that it
+// has there.
+func (a Alert) Format(s fmt.State, verb rune) {
+	fmt.Fprintf(s, fmt.FormatString(s, verb), struct {
+		Status              string
+		Labels, Annotations KV
+		StartsAt, EndsAt    time.Time
+		GeneratorURL        string
+		Fingerprint         string
+	}{a.Status, a.Labels, a.Annotations, a.StartsAt, a.EndsAt, a.GeneratorURL, a.Fingerprint})
+}
+
+func sentTime(asSent, bounded time.Time) time.Time {
+	if asSent.IsZero() {
+		return bounded
+	}
+	return asSent
 }
 
 // Alerts is a list of alerts.
@@ -70,7 +120,8 @@ func (d Data) At(now time.Time) Data {
 	return d
 }
 
-// Message is one notification, whichever form it arrived in.
+// Message is one notification, whichever form it arrived in. As JSON it is whole:
+// what is decoded again is equal.
 type Message struct {
 	Data
 	Version         string `json:"version"`
@@ -106,13 +157,13 @@ func (m *Message) Narrow(alerts Alerts) Data {
 
 // coveredBy reports whether every alert of the message is among the given ones.
 func (m *Message) coveredBy(alerts Alerts) bool {
-	type identity struct{ fingerprint, status string }
+	type identity struct{ id, status string }
 	given := make(map[identity]bool, len(alerts))
 	for i := range alerts {
-		given[identity{alerts[i].Fingerprint, alerts[i].Status}] = true
+		given[identity{alerts[i].ID(), alerts[i].Status}] = true
 	}
 	for i := range m.Alerts {
-		if !given[identity{m.Alerts[i].Fingerprint, m.Alerts[i].Status}] {
+		if !given[identity{m.Alerts[i].ID(), m.Alerts[i].Status}] {
 			return false
 		}
 	}

@@ -1,20 +1,37 @@
 package amx
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // remedy says what an unknown key may have been meant to be: the known one that
-// takes the fewest changes, if they are few, or all of them.
+// takes the fewest changes, if they are few or it has the typed one in it, or the
+// nearest three.
 func remedy(typed string, known []string) string {
-	best, least := "", 3
-	for _, k := range known {
-		if d := distance(strings.ToLower(typed), k); d < least {
-			best, least = k, d
+	type candidate struct {
+		name  string
+		steps int
+	}
+	near := make([]candidate, len(known))
+	for i, k := range known {
+		near[i] = candidate{k, distance(strings.ToLower(typed), k)}
+		if len(typed) > 3 && strings.Contains(k, strings.ToLower(typed)) {
+			near[i].steps = min(near[i].steps, 2)
 		}
 	}
-	if best != "" {
-		return `did you mean "` + best + `"?`
+	slices.SortStableFunc(near, func(a, b candidate) int { return a.steps - b.steps })
+	switch {
+	case len(near) == 0:
+		return "there is none"
+	case near[0].steps < min(3, len(typed)):
+		return `did you mean "` + near[0].name + `"?`
 	}
-	return "want one of " + strings.Join(known, " ")
+	text := "the nearest are"
+	for _, c := range near[:min(3, len(near))] {
+		text += " " + c.name
+	}
+	return text
 }
 
 // distance is the number of characters to insert, drop or replace to get from

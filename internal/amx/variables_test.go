@@ -157,7 +157,7 @@ func lines(pairs Pairs) string {
 }
 
 func BenchmarkVariables1000Alerts(b *testing.B) {
-	m, err := Decode(manyAlerts(1000))
+	m, err := Decode(manyAlerts(1000), arrived)
 	if err != nil {
 		b.Fatal(err)
 	}

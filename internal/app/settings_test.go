@@ -69,7 +69,7 @@ func TestInitErrors(t *testing.T) {
 		{"a key that is none", sns, map[string]string{"AMX_CONFIG": "file:" + unknown}, unknown + `:1: unknown key "comands": did you mean "commands"?`, "[]"},
 		{"no targets", webhook, map[string]string{"AMX_CONFIG": "file:" + noTargets}, noTargets + `:2: commands[0] "x": no targets: add "targets" to it, or to the file as the default`, "[]"},
 		{"a configuration in Parameter Store", sns, map[string]string{"AMX_CONFIG": "ssm:/amx/config"}, "", "[GetParameter]"},
-		{"a broken one there", webhook, map[string]string{"AMX_CONFIG": "ssm:/amx/broken"}, `ssm:/amx/broken:1: unknown key "x": want one of`, "[GetParameter]"},
+		{"a broken one there", webhook, map[string]string{"AMX_CONFIG": "ssm:/amx/broken"}, `ssm:/amx/broken:1: unknown key "x": the nearest are`, "[GetParameter]"},
 		{"no such parameter", webhook, map[string]string{"AMX_CONFIG": "ssm:/amx/missing"}, `AMX_CONFIG "ssm:/amx/missing": GetParameter "/amx/missing": ParameterNotFound: `, "[GetParameter]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

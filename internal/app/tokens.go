@@ -42,9 +42,9 @@ type tokenParameter struct {
 	forced bool      // an unknown token has had its reading since
 }
 
-// accepts says whether token is one of those accepted. An error says that none
-// is known.
-func (p *tokenParameter) accepts(ctx context.Context, token string) (bool, error) {
+// find is the accepted token that was sent, nil if it is none of them. An error
+// says that none is known.
+func (p *tokenParameter) find(ctx context.Context, token string) (*Token, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
@@ -52,17 +52,17 @@ func (p *tokenParameter) accepts(ctx context.Context, token string) (bool, error
 		p.forced = false
 		p.refresh(ctx, now)
 	}
-	if p.tokens.Accept(token) {
-		return true, nil
+	if t := p.tokens.Find(token); t != nil {
+		return t, nil
 	}
 	if p.failed == nil && !p.forced && !p.tried.Equal(now) {
 		p.forced = true
 		p.refresh(ctx, now)
 	}
 	if len(p.tokens) == 0 {
-		return false, p.failed
+		return nil, p.failed
 	}
-	return p.tokens.Accept(token), nil
+	return p.tokens.Find(token), nil
 }
 
 func (p *tokenParameter) due(now time.Time) bool {
@@ -82,10 +82,16 @@ func (p *tokenParameter) refresh(ctx context.Context, now time.Time) {
 		patience = firstPatience
 	}
 	text, err := readParameter(beforeTheEnd(ctx, patience), p.client, p.name)
+	var tokens Tokens
+	if err == nil {
+		if tokens, err = ParseTokens(text); err != nil {
+			err = fmt.Errorf("parameter %q: %w", p.name, err)
+		}
+	}
 	p.tried, p.failed = now, err
 	switch {
 	case err == nil:
-		p.tokens, p.read = ParseTokens(text), now
+		p.tokens, p.read = tokens, now
 		if len(p.tokens) == 0 {
 			p.failed = fmt.Errorf("parameter %q has no token: write one a line", p.name)
 		}

@@ -35,16 +35,16 @@ func TestTokens(t *testing.T) {
 	at := func(after time.Duration, token string, want bool, reads int) {
 		t.Helper()
 		now, client.reads = now.Add(after), 0
-		got, err := p.accepts(t.Context(), token)
-		if got != want || err != nil || client.reads != reads {
+		got, err := p.find(t.Context(), token)
+		if (got != nil) != want || err != nil || client.reads != reads {
 			t.Errorf("%q: %v, %v after %d readings; want %v after %d", token, got, err, client.reads, want, reads)
 		}
 	}
 	unknown := func(after time.Duration, token string, reads int) {
 		t.Helper()
 		now, client.reads = now.Add(after), 0
-		got, err := p.accepts(t.Context(), token)
-		if got || err == nil || client.reads != reads {
+		got, err := p.find(t.Context(), token)
+		if got != nil || err == nil || client.reads != reads {
 			t.Errorf("%q: %v, %v after %d readings; want an error after %d", token, got, err, client.reads, reads)
 		}
 	}
@@ -88,8 +88,8 @@ func TestTokensAreReadWithinTheInvocation(t *testing.T) {
 	defer cancel()
 	client := deadlineStub{}
 	p := &tokenParameter{client: &client, name: "/amx/tokens", log: slog.New(slog.DiscardHandler), now: time.Now}
-	if ok, err := p.accepts(ctx, "x"); !ok || err != nil {
-		t.Fatal(ok, err)
+	if found, err := p.find(ctx, "x"); found == nil || err != nil {
+		t.Fatal(found, err)
 	}
 	if left := deadline.Sub(client.deadline); left != callsEnd {
 		t.Errorf("the call may last until %v before the deadline, want %v", left, callsEnd)
@@ -130,7 +130,7 @@ func TestAParameterStoreThatHangsDoesNotTakeTheInvocation(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			begun := time.Now()
-			if got, err := p.accepts(ctx, token); got != want || err != nil || time.Since(begun) != took {
+			if got, err := p.find(ctx, token); (got != nil) != want || err != nil || time.Since(begun) != took {
 				t.Errorf("%q: %v, %v after %v; want %v after %v", token, got, err, time.Since(begun), want, took)
 			}
 		}
@@ -155,9 +155,37 @@ func TestTheFirstReadingOfTheTokensHasTheTimeThereIs(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		begun := time.Now()
-		ok, err := p.accepts(ctx, "any")
-		if took := time.Since(begun); ok || err == nil || took != 10*time.Second-callsEnd {
-			t.Errorf("%v, %v after %v", ok, err, took)
+		found, err := p.find(ctx, "any")
+		if took := time.Since(begun); found != nil || err == nil || took != 10*time.Second-callsEnd {
+			t.Errorf("%v, %v after %v", found, err, took)
 		}
 	})
+}
+
+func TestParseTokens(t *testing.T) {
+	ts, err := ParseTokens("plain\n\n  alertmanager  s3cret \nann t0ken operator\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		token, name string
+		operator    bool
+	}{
+		{"plain", "a116c9", false}, {"s3cret", "alertmanager", false}, {"t0ken", "ann", true},
+	} {
+		if got := ts.Find(tt.token); got == nil || got.Name != tt.name || got.Operator != tt.operator {
+			t.Errorf("%q is %+v, want %q, operator %v", tt.token, got, tt.name, tt.operator)
+		}
+	}
+	for _, other := range []string{"", "ann", "operator", "alertmanager", "ann t0ken operator", "plain "} {
+		if got := ts.Find(other); got != nil {
+			t.Errorf("%q is accepted as %q", other, got.Name)
+		}
+	}
+	for _, text := range []string{"a\nann t0ken admin\n", "a\nann t0ken operator x\n"} {
+		_, err := ParseTokens(text)
+		if want := "line 2 is not a token: want TOKEN, NAME TOKEN or NAME TOKEN operator"; err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
 }

@@ -6,14 +6,13 @@ package app
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/runner"
@@ -26,9 +25,9 @@ const MaxBody = 6 << 20
 // A Webhook answers Alertmanager's webhook.
 type Webhook struct {
 	Runner *runner.Runner
-	// Accepts says whether a token is one of the accepted. nil: the caller was
-	// authenticated before, or need not be.
-	Accepts func(ctx context.Context, token string) (bool, error)
+	// Accepts answers the accepted token that was sent, nil if it is none of
+	// them. Without it the caller was authenticated before, or need not be.
+	Accepts func(ctx context.Context, token string) (*Token, error)
 	// AllowGet takes GET with a body, as prometheus-am-executor's example
 	// sends it.
 	AllowGet bool
@@ -77,7 +76,7 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 	if r.Method != http.MethodPost && (!w.AllowGet || r.Method != http.MethodGet) {
 		return refuse(http.StatusMethodNotAllowed, "send a notification with POST, as Alertmanager's webhook does")
 	}
-	if refusal := w.Authenticate(ctx, r.Authorization); refusal != nil {
+	if _, refusal := w.Authenticate(ctx, r.Authorization); refusal != nil {
 		return *refusal, runner.Answer{}
 	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
@@ -87,7 +86,7 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 	if len(text) > MaxBody {
 		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes: group by more labels", MaxBody))
 	}
-	m, err := amx.Decode(text)
+	m, err := amx.Decode(text, w.now())
 	if err != nil {
 		w.Runner.Log.WarnContext(ctx, "not an Alertmanager message", "error", err.Error(), "bytes", len(text))
 		return refuse(http.StatusBadRequest, err.Error())
@@ -99,11 +98,18 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 	return respond(http.StatusOK, body{Results: &a.Results}), a
 }
 
-// Authenticate answers the refusal of a caller that is not accepted; nil for one
-// that is.
-func (w *Webhook) Authenticate(ctx context.Context, authorization string) *Response {
+func (w *Webhook) now() time.Time {
+	if w.Runner.Now != nil {
+		return w.Runner.Now()
+	}
+	return time.Now()
+}
+
+// Authenticate answers the caller's token, or the refusal of a caller that is not
+// accepted. Where nobody needs a token, it is one without a name.
+func (w *Webhook) Authenticate(ctx context.Context, authorization string) (Token, *Response) {
 	if w.Accepts == nil {
-		return nil
+		return Token{}, nil
 	}
 	token, ok := bearer(authorization)
 	status, message := http.StatusUnauthorized, `no token: send "Authorization: Bearer <token>", or Basic with the token as password`
@@ -113,14 +119,14 @@ func (w *Webhook) Authenticate(ctx context.Context, authorization string) *Respo
 		case err != nil:
 			w.Runner.Log.ErrorContext(ctx, "reading the accepted tokens", "error", err.Error())
 			status, message = http.StatusInternalServerError, "the accepted tokens cannot be read; send again"
-		case accepted:
-			return nil
+		case accepted != nil:
+			return *accepted, nil
 		default:
 			message = "the token is not one of the accepted"
 		}
 	}
 	refusal, _ := refuse(status, message)
-	return &refusal
+	return Token{}, &refusal
 }
 
 // refuse answers a request that is no message, or not an accepted one's.
@@ -152,29 +158,4 @@ func bearer(header string) (string, bool) {
 		return password, err == nil && ok && password != ""
 	}
 	return "", false
-}
-
-// Tokens is the accepted tokens, of which only hashes are kept: comparing them
-// takes the same time whatever is sent, its length included.
-type Tokens [][sha256.Size]byte
-
-// ParseTokens reads tokens, one a line. Blank lines and space around a token do
-// not count.
-func ParseTokens(text string) Tokens {
-	var ts Tokens
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			ts = append(ts, sha256.Sum256([]byte(line)))
-		}
-	}
-	return ts
-}
-
-// Accept says whether token is one of ts, in constant time.
-func (ts Tokens) Accept(token string) bool {
-	sum, found := sha256.Sum256([]byte(token)), 0
-	for i := range ts {
-		found |= subtle.ConstantTimeCompare(ts[i][:], sum[:])
-	}
-	return found == 1
 }

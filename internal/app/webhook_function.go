@@ -34,7 +34,7 @@ func NewWebhookFunction(ctx context.Context, env Getenv, log *slog.Logger, out i
 	f := &WebhookFunction{common: c, webhook: Webhook{Runner: c.runner}, log: log}
 	if s.tokenParameter != "" {
 		tokens := &tokenParameter{client: c.client, name: s.tokenParameter, log: log, metrics: c.metrics, now: time.Now}
-		f.webhook.Accepts = tokens.accepts
+		f.webhook.Accepts = tokens.find
 	}
 	return f, nil
 }

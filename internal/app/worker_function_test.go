@@ -198,7 +198,7 @@ func TestWhatIsGivenUpGoesToTheDeadLetters(t *testing.T) {
 
 func TestAnItemRunsItsCommand(t *testing.T) {
 	s := newStack(t)
-	m, err := amx.Decode([]byte(message(t, alert("NginxDown", node1, start, time.Time{}))))
+	m, err := amx.Decode([]byte(message(t, alert("NginxDown", node1, start, time.Time{}))), start)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,9 +8,10 @@ import (
 	"sync"
 )
 
-// DynamoDB is a double of one DynamoDB table, as much of it as the ledger uses:
-// BatchGetItem, and PutItem under the ledger's two conditions, atomically. What
-// it does not know it refuses, so that a new kind of request is seen here first.
+// DynamoDB is a double of one DynamoDB table, as much of it as the ledger and the
+// history use: BatchGetItem, PutItem under two conditions, atomically, and Query
+// of the index by_day. It refuses all else, so that a new kind of request is seen
+// here first.
 type DynamoDB struct {
 	Table string
 	// Batch is how many keys of a BatchGetItem are processed; the rest are
@@ -19,6 +20,7 @@ type DynamoDB struct {
 
 	mu    sync.Mutex
 	items map[string]item
+	days  map[string][]item // :: day → its items, until the next write
 }
 
 // item is in DynamoDB's own notation: name → {"S": …}.
@@ -41,6 +43,16 @@ type putItem struct {
 	ConditionExpression       string
 	ExpressionAttributeNames  map[string]string
 	ExpressionAttributeValues map[string]attribute
+
+	ReturnValuesOnConditionCheckFailure string
+}
+
+// refusal is the answer to a put whose condition does not hold, with the item
+// that is there.
+type refusal struct {
+	Type    string `json:"__type"`
+	Message string `json:"message"`
+	Item    item   `json:",omitempty"`
 }
 
 // Len counts the items.
@@ -60,6 +72,8 @@ func (d *DynamoDB) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 			return d.batchGet(body)
 		case "PutItem":
 			return d.put(body)
+		case "Query":
+			return d.query(body)
 		}
 		return nil, &apiError{"UnknownOperationException", operation}
 	})
@@ -131,6 +145,9 @@ func (d *DynamoDB) put(body []byte) (any, *apiError) {
 	default:
 		return nil, invalid("Invalid ConditionExpression: %q", in.ConditionExpression)
 	}
+	if !holds && in.ReturnValuesOnConditionCheckFailure == "ALL_OLD" {
+		return refusal{"ConditionalCheckFailedException", "The conditional request failed", now}, nil
+	}
 	if !holds {
 		return nil, &apiError{"ConditionalCheckFailedException", "The conditional request failed"}
 	}
@@ -138,6 +155,7 @@ func (d *DynamoDB) put(body []byte) (any, *apiError) {
 		d.items = map[string]item{}
 	}
 	d.items[*pk] = in.Item
+	d.days = nil
 	return struct{}{}, nil
 }
 

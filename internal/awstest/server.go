@@ -85,11 +85,22 @@ func short(name string) string {
 func (table *Table) create(t testing.TB) {
 	t.Helper()
 	client := DynamoDBClient(table.Endpoint)
+	text := func(name string) types.AttributeDefinition {
+		return types.AttributeDefinition{AttributeName: &name, AttributeType: types.ScalarAttributeTypeS}
+	}
 	_, err := client.CreateTable(t.Context(), &dynamodb.CreateTableInput{
 		TableName:            &table.Name,
 		BillingMode:          types.BillingModePayPerRequest,
-		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("pk"), AttributeType: types.ScalarAttributeTypeS}},
+		AttributeDefinitions: []types.AttributeDefinition{text("pk"), text("day"), text("run")},
 		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("pk"), KeyType: types.KeyTypeHash}},
+		GlobalSecondaryIndexes: []types.GlobalSecondaryIndex{{
+			IndexName: aws.String("by_day"),
+			KeySchema: []types.KeySchemaElement{
+				{AttributeName: aws.String("day"), KeyType: types.KeyTypeHash},
+				{AttributeName: aws.String("run"), KeyType: types.KeyTypeRange},
+			},
+			Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
+		}},
 	})
 	if err != nil {
 		t.Fatalf("creating table %q: %v", table.Name, err)

@@ -6,6 +6,7 @@ package awstest
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -165,7 +166,7 @@ func (f *Fault) happen(out http.ResponseWriter, r *http.Request, next http.Handl
 		}
 	}
 	if f.After {
-		next.ServeHTTP(httptest.NewRecorder(), r)
+		next.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
 	}
 	if f.Error == "" {
 		panic(http.ErrAbortHandler) // net/http drops the connection
@@ -192,6 +193,10 @@ func serve(out http.ResponseWriter, r *http.Request, f func(operation string, bo
 	answer, failed := f(operation, body)
 	if failed != nil {
 		reply(out, http.StatusBadRequest, map[string]string{"__type": failed.name, "message": failed.message})
+		return
+	}
+	if _, refused := answer.(refusal); refused {
+		reply(out, http.StatusBadRequest, answer)
 		return
 	}
 	reply(out, http.StatusOK, answer)

@@ -25,6 +25,8 @@ type Cloud struct {
 	Refuse  func(r *Request) error                             // what SSM will not have
 	Written func(ledger.Record)                                // sees each record that is written
 
+	Nodes []Node // nil: each node that a command names is one, and SSM may not be asked for them
+
 	IDs  string // the form of SSM's command IDs, which are all of one length
 	Page int    // how many commands a list has on a page
 

@@ -63,6 +63,10 @@ func (p *Process) answer(ctx context.Context, operation string, body []byte) (an
 		return called(ctx, body, func(ctx context.Context, in *ssm.ListCommandInvocationsInput) (any, error) {
 			return a.ListCommandInvocations(ctx, in)
 		})
+	case "DescribeInstanceInformation":
+		return called(ctx, body, func(ctx context.Context, in *ssm.DescribeInstanceInformationInput) (any, error) {
+			return a.DescribeInstanceInformation(ctx, in)
+		})
 	case "GetCommandInvocation":
 		return nil, APIError("InvocationDoesNotExist") // what a node wrote is of no matter here
 	case "BatchGetItem":

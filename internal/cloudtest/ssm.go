@@ -35,6 +35,11 @@ func (a SSM) SendCommand(ctx context.Context, in *ssm.SendCommandInput, _ ...fun
 				return err
 			}
 		}
+		nodes, err := a.Cloud.resolve(in)
+		if err != nil {
+			return err
+		}
+		r.Nodes = nodes
 		id = a.Cloud.send(r, aws.ToString(in.Comment), a.Name)
 		return nil
 	})
@@ -125,11 +130,6 @@ func (a SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInvo
 		return nil
 	})
 	return out, err
-}
-
-// DescribeInstanceInformation is denied.
-func (a SSM) DescribeInstanceInformation(context.Context, *ssm.DescribeInstanceInformationInput, ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
-	return nil, APIError("AccessDeniedException") // no command here names nodes by their address
 }
 
 // Find is the command of this ID, or nil. The caller holds Mu.

@@ -38,8 +38,10 @@ var impure = []string{
 
 // notOnLambda is what the command line needs and a function must not carry.
 var notOnLambda = []string{
+	module + "internal/history/bolt",
 	module + "internal/ledger/bolt",
 	module + "internal/queue/bolt",
+	module + "internal/operate",
 	module + "internal/ssmlocal",
 	"github.com/alecthomas/kong",
 	"go.etcd.io/bbolt",
@@ -74,6 +76,17 @@ var places = map[string]place{
 		below:     []string{"internal/amx", "internal/queue"},
 		libraries: []string{awsCore, awsSDK + "/service/sqs", awsSmithy},
 	},
+	"internal/history": {
+		below: []string{"internal/amx"},
+	},
+	"internal/history/bolt": {
+		below:     []string{"internal/history"},
+		libraries: []string{"go.etcd.io/bbolt"},
+	},
+	"internal/history/dynamo": {
+		below:     []string{"internal/history"},
+		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSmithy},
+	},
 	// ssmexec speaks the ledger's terms: entry, run, claim. It has no store.
 	"internal/ssmexec": {
 		below:     []string{"internal/amx", "internal/ledger"},
@@ -81,6 +94,11 @@ var places = map[string]place{
 	},
 	"internal/report": {
 		below: []string{"internal/amx"},
+	},
+	// operate asks the runner through an interface of its own.
+	"internal/operate": {
+		below:     []string{"internal/history", "internal/ledger"},
+		libraries: []string{awsCore, awsSDK + "/service/ssm"},
 	},
 	"internal/runner": {
 		below:     []string{"internal/amx", "internal/ledger", "internal/queue", "internal/report", "internal/ssmexec"},
@@ -110,6 +128,9 @@ var places = map[string]place{
 	// of it that can go wrong in any way, and Lambda's side of a function.
 	"internal/ledger/storetest": {
 		below: []string{"internal/ledger"},
+	},
+	"internal/history/storetest": {
+		below: []string{"internal/amx", "internal/history"},
 	},
 	"internal/awstest": {
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSDK + "/service/sqs", awsSDK + "/service/ssm", awsSmithy},

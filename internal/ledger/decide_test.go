@@ -63,7 +63,7 @@ func TestEpisodes(t *testing.T) {
 		{"a refire before its resolve has come is a new episode, and the resolve ends the first", []line{
 			{comes(11*m, fires("a", 10*m)), "run r2 for a: firing"},
 			{comes(12*m, resolves("a", 9*m)), "cancel r1 for a: resolved"},
-			{comes(13*m, fires("a", 10*m)), "adopt r2 for a: claimed before and not sent"},
+			{comes(13*m, fires("a", 10*m)), "take over r2 for a: taken over: its sender is gone"},
 		}},
 		{"a late resolve does not end an episode whose start has moved past it", []line{
 			{comes(2*m, fires("a", 90*s)), "skip a r1: already started for this alert"},
@@ -270,9 +270,9 @@ func TestRetries(t *testing.T) {
 			{answers("r2", "throttled"), "gone"},
 			{comes(4*m, fires("a", 0)), "run r3 for a after r1, attempt 2: failed before, tried again"},
 		}},
-		{"not while the run is unsure", []line{
+		{"not while the run is in doubt", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
-			{func(s *teller) string { s.entry.Run("r1").Unsure = true; return "" }, ""},
+			{func(s *teller) string { s.entry.run("r1").InDoubt = true; return "" }, ""},
 			{comes(3*m, fires("a", 0)), "ask for r1 for a: already running for this alert"},
 			{asked(3*m, "r1", fires("a", 0)), "skip a r1: already running for this alert"},
 		}},
@@ -302,7 +302,7 @@ func TestPruning(t *testing.T) {
 	}
 	entryIs := func(episodes, resolves, runs int) line {
 		return line{func(s *teller) string {
-			if e := s.entry; len(e.Episodes) != episodes || len(e.Resolves) != resolves || len(e.Runs) != runs {
+			if e := s.entry; len(e.episodes) != episodes || len(e.resolves) != resolves || len(e.runs) != runs {
 				v, _ := e.Encode()
 				return string(v)
 			}
@@ -313,32 +313,32 @@ func TestPruning(t *testing.T) {
 		name  string
 		story []line
 	}{
-		{"an ended episode is kept 15 minutes, and its resolve 7 days", []line{
+		{"an ended episode is kept 15 minutes, and its resolve 6 h 15 min", []line{
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
 			{stops("r1", 5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{comes(19*m, resolves("b", 4*m)), "skip b: resolved: no run of this alert is known"},
 			entryIs(1, 2, 1),
 			{comes(19*m+1, resolves("c", 4*m)), "skip c: resolved: no run of this alert is known"},
 			entryIs(0, 3, 0),
-			{comes(7*d+5*m+1, resolves("d", 4*m)), "skip d: resolved: no run of this alert is known"},
+			{comes(6*h+20*m+1, resolves("d", 4*m)), "skip d: resolved: no run of this alert is known"},
 			entryIs(0, 3, 0), // a's is gone
 		}},
 		{"an ended episode is kept while its run may go on", []line{
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
 			{comes(7*d+5*m, resolves("b", 4*m)), "skip b: resolved: no run of this alert is known"},
-			entryIs(1, 2, 1),
+			entryIs(1, 1, 1),
 			{stops("r1", 7*d+5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{comes(7*d+5*m, resolves("c", 4*m)), "skip c: resolved: no run of this alert is known"},
-			entryIs(0, 3, 0),
+			entryIs(0, 2, 0),
 		}},
 		{"a run that has a slot stays until it is known to be over, or 7 days", []line{
-			{func(s *teller) string { s.entry.Run("r1").Slot = true; return "" }, ""},
+			{func(s *teller) string { s.entry.run("r1").Slot = true; return "" }, ""},
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
 			{stops("r1", 5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{comes(7*d+4*m, resolves("b", 4*m)), "skip b: resolved: no run of this alert is known"},
-			entryIs(1, 2, 1),
+			entryIs(1, 1, 1),
 			{comes(7*d+4*m+1, resolves("c", 4*m)), "skip c: resolved: no run of this alert is known"},
-			entryIs(0, 3, 0),
+			entryIs(0, 2, 0),
 		}},
 		{"an open episode is kept 30 days after its last firing", []line{
 			{comes(10*d, fires("a", 0)), "ask for r1 for a: already running for this alert"},
@@ -368,8 +368,8 @@ func TestPruning(t *testing.T) {
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
 			{comes(3*m, fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
 			{answers("r2", "lost"), "r2 ?"},
-			{renews("r2", 6*m), "r2 claimed unsure ?"},
-			{answers("r2", "refused"), "r2 unsure refused"},
+			{renews("r2", 6*m), "r2 claimed in doubt ?"},
+			{answers("r2", "refused"), "r2 in doubt refused"},
 			{comes(7*m, resolves("b", 3*m)), "skip b: resolved: no run of this alert is known"},
 			entryIs(1, 1, 2),
 			{looks("r2", 6*m+lease+window), "gone"},
@@ -404,9 +404,9 @@ func TestExpiry(t *testing.T) {
 		{"resolved and stopped", []line{
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
 			{stops("r1", 5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
-		}, 5*m + 7*d},
+		}, 4*m + 7*d},
 		{"with a run that may wait longer for its node", []line{
-			{func(s *teller) string { s.entry.Run("r1").Until = at(31 * d); return "" }, ""},
+			{func(s *teller) string { s.entry.run("r1").Until = at(31 * d); return "" }, ""},
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
 		}, 31 * d},
 	} {

@@ -42,16 +42,16 @@ func endOf(a *amx.Alert, sent time.Time) time.Time {
 // Equality of startsAt would not do: Alertmanager merges overlapping alerts to
 // the earliest startsAt, and sends a quick resolve and refire as one firing
 // (https://github.com/prometheus/alertmanager, types.Alert.Merge).
-func (e *Entry) place(a *amx.Alert, sent time.Time) (p *Episode, opens time.Time, against Reason) {
+func (e *Entry) place(a *amx.Alert, sent time.Time) (p *episode, opens time.Time, against Reason) {
 	start := startOf(a, sent)
-	for i := range e.Episodes {
-		q := &e.Episodes[i]
+	for i := range e.episodes {
+		q := &e.episodes[i]
 		if q.Fingerprint != a.Fingerprint || !q.EndsAt.IsZero() {
 			continue
 		}
 		// What began before the run was claimed is what the run is for.
 		until := q.StartsAt
-		if r := e.Run(q.Run); r != nil {
+		if r := e.run(q.Run); r != nil {
 			until = later(until, r.Claimed.Add(Skew))
 		}
 		if !a.StartsAt.IsZero() && start.After(until) {
@@ -79,15 +79,15 @@ func (e *Entry) place(a *amx.Alert, sent time.Time) (p *Episode, opens time.Time
 // later one.
 func (e *Entry) end(a *amx.Alert, sent time.Time) (changed bool) {
 	ends := endOf(a, sent)
-	for i := range e.Episodes {
-		p := &e.Episodes[i]
+	for i := range e.episodes {
+		p := &e.episodes[i]
 		if p.Fingerprint == a.Fingerprint && p.EndsAt.IsZero() && !p.StartsAt.After(ends) {
 			p.EndsAt, changed = ends, true
 		}
 	}
 	switch r := e.resolve(a.Fingerprint); {
 	case r == nil:
-		e.Resolves = append(e.Resolves, Resolve{Fingerprint: a.Fingerprint, EndsAt: ends, SentAt: sent})
+		e.resolves = append(e.resolves, tombstone{Fingerprint: a.Fingerprint, EndsAt: ends, SentAt: sent})
 		changed = true
 	case r.EndsAt.Before(ends):
 		r.EndsAt, r.SentAt, changed = ends, sent, true
@@ -95,10 +95,10 @@ func (e *Entry) end(a *amx.Alert, sent time.Time) (changed bool) {
 	return changed
 }
 
-func (e *Entry) resolve(fingerprint string) *Resolve {
-	for i := range e.Resolves {
-		if e.Resolves[i].Fingerprint == fingerprint {
-			return &e.Resolves[i]
+func (e *Entry) resolve(fingerprint string) *tombstone {
+	for i := range e.resolves {
+		if e.resolves[i].Fingerprint == fingerprint {
+			return &e.resolves[i]
 		}
 	}
 	return nil
@@ -108,7 +108,7 @@ func (e *Entry) resolve(fingerprint string) *Resolve {
 // and whether an episode of it goes on that began later.
 func (e *Entry) endedBy(a *amx.Alert, sent time.Time) (runs []string, goesOn bool) {
 	ends := endOf(a, sent)
-	for _, p := range e.Episodes {
+	for _, p := range e.episodes {
 		switch {
 		case p.Fingerprint != a.Fingerprint:
 		case p.StartsAt.After(ends):
@@ -122,7 +122,7 @@ func (e *Entry) endedBy(a *amx.Alert, sent time.Time) (runs []string, goesOn boo
 
 // allEnded says that no episode of the run is open.
 func (e *Entry) allEnded(run string) bool {
-	return !slices.ContainsFunc(e.Episodes, func(p Episode) bool {
+	return !slices.ContainsFunc(e.episodes, func(p episode) bool {
 		return p.Run == run && p.EndsAt.IsZero()
 	})
 }

@@ -7,35 +7,35 @@ import (
 
 func TestSlots(t *testing.T) {
 	now := at(10 * m)
-	running := Chunk{Commands: []SSMCommand{{ID: "c1"}}}
-	done := Chunk{Commands: []SSMCommand{{ID: "c1", Done: true}}}
-	unsent := Chunk{Unsent: true}
+	running := part{State: sent, Commands: []command{{ID: "c1"}}}
+	done := part{State: sent, Commands: []command{{ID: "c1", Done: true}}}
+	left := part{State: unsent}
 	for _, tt := range []struct {
 		name  string
-		run   *Run // in the entry
+		run   *run // in the entry
 		lease time.Duration
 		want  bool
 	}{
 		{"its claim is not written yet", nil, 10*m + 1, false},
 		{"its claim never was", nil, 10*m - 1, true},
-		{"its run goes on", &Run{Chunks: []Chunk{running}}, 0, false},
-		{"its run is over", &Run{Chunks: []Chunk{done}, Outcome: &Outcome{}}, 10*m + 1, true},
-		{"its run is over as far as is known", &Run{Chunks: []Chunk{done}, Outcome: &Outcome{}, Unsure: true}, 0, false},
-		{"its run is only cancelled", &Run{Chunks: []Chunk{done}, CancelAsked: true}, 0, false},
-		{"what is left of its run is still to be sent", &Run{Chunks: []Chunk{done, unsent}}, 0, true},
-		{"and somebody has taken it to do so", &Run{Chunks: []Chunk{done, unsent}}, 10*m + 1, false},
-		{"and somebody does", &Run{Chunks: []Chunk{done, unsent}, Holder: "/x", Lease: at(11 * m)}, 0, false},
-		{"what is left of its run may have been sent", &Run{Chunks: []Chunk{done, {}}}, 0, false},
-		{"the rest of its run goes on", &Run{Chunks: []Chunk{running, unsent}}, 0, false},
+		{"its run goes on", &run{Parts: []part{running}}, 0, false},
+		{"its run is over", &run{Parts: []part{done}, Outcome: &outcome{}}, 10*m + 1, true},
+		{"its run is over as far as is known", &run{Parts: []part{done}, Outcome: &outcome{}, InDoubt: true}, 0, false},
+		{"its run is only cancelled", &run{Parts: []part{done}, CancelAsked: true}, 0, false},
+		{"what is left of its run is still to be sent", &run{Parts: []part{done, left}}, 0, true},
+		{"and somebody has taken it to do so", &run{Parts: []part{done, left}}, 10*m + 1, false},
+		{"and somebody does", &run{Parts: []part{done, left}, Holder: "/x", Lease: at(11 * m)}, 0, false},
+		{"what is left of its run may have been sent", &run{Parts: []part{done, {State: claimed}}}, 0, false},
+		{"the rest of its run goes on", &run{Parts: []part{running, left}}, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := &Entry{}
 			if tt.run != nil {
 				tt.run.ID = "r1"
-				e.Runs = []Run{*tt.run}
+				e.runs = []*run{tt.run}
 			}
-			s := Slot{Run: "r1", Lease: at(tt.lease)}
-			if got := s.Free(e, now, ""); got != tt.want {
+			h := Holder{Run: "r1", slot: slot{Run: "r1", Lease: at(tt.lease)}}
+			if got := h.Free(e, now, ""); got != tt.want {
 				t.Errorf("free %v", got)
 			}
 		})
@@ -44,20 +44,28 @@ func TestSlots(t *testing.T) {
 
 func TestTakingASlot(t *testing.T) {
 	g := &Gate{}
-	if !g.Take(Slot{Run: "r1", Holder: "/a", Lease: at(m)}, 1) || g.Take(Slot{Run: "r2"}, 1) {
-		t.Fatalf("slots %v", g.Slots)
+	by := func(delivery string, lease time.Duration) Actor { return Actor{Delivery: delivery, Lease: at(lease)} }
+	taken := func(a Actor, run string) bool {
+		_, ok := g.Step(a, SlotWanted{Run: run, Max: 1}).(SlotTaken)
+		return ok
 	}
-	if !g.Take(Slot{Run: "r1", Holder: "/b", Lease: at(2 * m)}, 1) || len(g.Slots) != 1 || g.Slots[0].Holder != "/b" || !g.Slots[0].Lease.Equal(at(2*m)) {
-		t.Errorf("a run that has a slot keeps it, under the lease of who asks: %v", g.Slots)
+	if !taken(by("a", m), "r1") || taken(by("a", m), "r2") {
+		t.Fatalf("slots %v", g.slots)
 	}
-	if g.Free("r1"); g.Has("r1") || !g.Take(Slot{Run: "r2"}, 1) {
-		t.Errorf("a slot that was given up is another's: %v", g.Slots)
+	if !taken(by("b", 2*m), "r1") || len(g.slots) != 1 || g.slots[0].Holder != "/b" || !g.slots[0].Lease.Equal(at(2*m)) {
+		t.Errorf("a run that has a slot keeps it, under the lease of who asks: %v", g.slots)
+	}
+	if got := g.Step(by("a", m), SlotWanted{Run: "r2", Max: 1, Refreshed: true}); got != (SlotRefused{Reason: "concurrency limit reached (max: 1)"}) {
+		t.Errorf("a full gate whose holders were asked answers %v", got)
+	}
+	if g.Step(Actor{}, SlotsFree{[]string{"r1"}}); !taken(by("a", m), "r2") {
+		t.Errorf("a slot that was given up is another's: %v", g.slots)
 	}
 }
 
 // SSM delivers a command for up to 30 days, and lets it run for up to two.
 func TestASlotOutlivesItsRun(t *testing.T) {
-	g := Gate{Slots: []Slot{{Run: "r1", Lease: at(0)}}}
+	g := Gate{slots: []slot{{Run: "r1", Lease: at(0)}}}
 	if _, expires := g.Encode(); expires.Before(at(32 * 24 * time.Hour)) {
 		t.Errorf("the store may forget it at %v", expires)
 	}

@@ -1,20 +1,3 @@
-// Package ledger remembers which alerts have had their run.
-//
-// An [Entry] holds what is known of one command and one alert, or one command
-// and one group of alerts. Every rule about it is a pure function in this
-// package: of the entry, the time and what was delivered or seen. The stores
-// below it (ledger/bolt, ledger/dynamo) keep bytes under a version and know no
-// rule, so that one suite of tests covers them all.
-//
-// The way of a delivery through the rules, each step a conditional write that
-// fails if somebody else wrote in between:
-//
-//	Decide   resolves end episodes, firings open or join one; what is due
-//	Claim    a run is entered, with a lease, before SSM is asked to run it
-//	Record   the command IDs that SSM answered
-//	Looked   what a look through SSM's list of commands showed
-//	Renew    the claim of a run whose sender is gone
-//	Finish   the outcome
 package ledger
 
 import (

@@ -1,5 +1,10 @@
 package ledger
 
+import (
+	"fmt"
+	"strings"
+)
+
 // A Reason says in words why an alert got its run, or did not, or why a run
 // was left alone. It is what the answer and the log show.
 type Reason string
@@ -9,7 +14,6 @@ const (
 	SkipRan          Reason = "already started for this alert"
 	SkipRunning      Reason = "already running for this alert"
 	SkipFailed       Reason = "failed, retries used up"
-	SkipMax          Reason = "max: as many runs as may be are running"
 	SkipLate         Reason = "late: this alert's resolve came before"
 	SkipStale        Reason = "stale: sent more than 6 hours ago"
 	SkipNothing      Reason = "resolved: no run of this alert is known"
@@ -23,9 +27,19 @@ const (
 
 // The reasons for which a run is begun or ended.
 const (
-	RunFiring   Reason = "firing"
-	RunRetry    Reason = "failed before, tried again"
-	RunRepeat   Reason = "still firing after repeat_after"
-	RunAdopted  Reason = "claimed before and not sent"
-	CancelEnded Reason = "resolved"
+	RunFiring    Reason = "firing"
+	RunRetry     Reason = "failed before, tried again"
+	RunRepeat    Reason = "still firing after repeat_after"
+	RunTakenOver Reason = "taken over: its sender is gone"
+	CancelEnded  Reason = "resolved"
 )
+
+// Limited says that a limit kept a run from beginning.
+func (r Reason) Limited() bool { return strings.HasPrefix(string(r), limited) }
+
+const limited = "concurrency limit reached"
+
+// SkipMax is the reason for which a run of a command with `max` is not begun.
+func SkipMax(limit int) Reason {
+	return Reason(fmt.Sprintf(limited+" (max: %d)", limit))
+}

@@ -31,11 +31,11 @@ func TestRecording(t *testing.T) {
 		}},
 		{"a lost answer leaves it to the next delivery", []line{
 			{answers("r1", "lost"), "r1 ?"},
-			{comes(2*m, fires("a", 0)), "adopt r1 for a: claimed before and not sent"},
+			{comes(2*m, fires("a", 0)), "take over r1 for a: taken over: its sender is gone"},
 		}},
 		{"a claim that nobody records is waited for, and adopted when its lease has ended", []line{
 			{comes(1*m+30*s, fires("a", 0)), "wait for r1 for a: already running for this alert"},
-			{comes(1*m+30*s+1, fires("a", 0)), "adopt r1 for a: claimed before and not sent"},
+			{comes(1*m+30*s+1, fires("a", 0)), "take over r1 for a: taken over: its sender is gone"},
 		}},
 		{"a command that was known stays known", []line{
 			{answers("r1", "c0"), "r1 c0"},
@@ -45,7 +45,7 @@ func TestRecording(t *testing.T) {
 			{answers("r1", "c0"), "r1 c0 c1"},
 		}},
 		{"of a run that was resolved meanwhile", []line{
-			{comes(1*m+10*s, resolves("a", 1*m)), "cancel r1 for a: resolved"},
+			{comes(1*m+10*s, resolves("a", 1*m)), "wait for r1 for a: resolved"},
 			{answers("r1", "c1"), "r1 to cancel c1"},
 		}},
 		{"nothing, where the run has left the entry", []line{
@@ -67,13 +67,13 @@ func TestUnsureRuns(t *testing.T) {
 		name  string
 		story []line
 	}{
-		{"a renewal that sends what may have been sent makes the run unsure", []line{
-			{renews("r1", 2*m), "r1 claimed unsure ?"},
-			{answers("r1", "c1"), "r1 unsure c1"},
+		{"a renewal that sends what may have been sent makes the run in doubt", []line{
+			{renews("r1", 2*m), "r1 claimed in doubt ?"},
+			{answers("r1", "c1"), "r1 in doubt c1"},
 		}},
 		{"a look before the window is over proves nothing", []line{
 			{looks("r1", proof-1), "r1 ?"},
-			{renews("r1", 2*m), "r1 claimed unsure ?"},
+			{renews("r1", 2*m), "r1 claimed in doubt ?"},
 		}},
 		{"a look after it proves that nothing was sent", []line{
 			{looks("r1", proof), "gone"},
@@ -84,40 +84,41 @@ func TestUnsureRuns(t *testing.T) {
 			{comes(4*m, fires("a", 0)), "skip a r1: already started for this alert"},
 		}},
 		{"the window begins anew with a renewal", []line{
-			{renews("r1", 2*m), "r1 claimed unsure ?"},
-			{answers("r1", "c1"), "r1 unsure c1"},
-			{looks("r1", 2*m+lease+window-1), "r1 unsure c1"},
+			{renews("r1", 2*m), "r1 claimed in doubt ?"},
+			{answers("r1", "c1"), "r1 in doubt c1"},
+			{looks("r1", 2*m+lease+window-1), "r1 in doubt c1"},
 			{looks("r1", 2*m+lease+window), "r1 c1"},
 		}},
 		{"a command that a look finds later takes the outcome back", []line{
-			{renews("r1", 2*m), "r1 claimed unsure ?"},
-			{answers("r1", "c1"), "r1 unsure c1"},
-			{ends("r1", "Failed"), "r1 unsure c1 (done) Failed"},
+			{renews("r1", 2*m), "r1 claimed in doubt ?"},
+			{answers("r1", "c1"), "r1 in doubt c1"},
+			{ends("r1", "Failed"), "r1 in doubt c1 (done) Failed"},
 			{looks("r1", 2*m+lease+window, "c0", "c1"), "r1 c1 (done) c0"},
 		}},
 		{"and one that it does not find lets it stand", []line{
-			{renews("r1", 2*m), "r1 claimed unsure ?"},
-			{answers("r1", "c1"), "r1 unsure c1"},
-			{ends("r1", "Success"), "r1 unsure c1 (done) Success"},
+			{renews("r1", 2*m), "r1 claimed in doubt ?"},
+			{answers("r1", "c1"), "r1 in doubt c1"},
+			{ends("r1", "Success"), "r1 in doubt c1 (done) Success"},
 			{looks("r1", 2*m+lease+window, "c1"), "r1 c1 (done) Success"},
 		}},
 		{"a refusal after an unknown send does not make the run never sent", []line{
-			{renews("r1", 2*m), "r1 claimed unsure ?"},
-			{answers("r1", "refused"), "r1 unsure refused"},
+			{renews("r1", 2*m), "r1 claimed in doubt ?"},
+			{answers("r1", "refused"), "r1 in doubt refused"},
 			{comes(3*m, fires("a", 0)), "ask for r1 for a: already running for this alert"},
 			{looks("r1", 2*m+lease+window), "gone"},
 		}},
 		{"neither does throttling", []line{
-			{renews("r1", 2*m), "r1 claimed unsure ?"},
-			{answers("r1", "throttled"), "r1 unsure unsent"},
-			{renews("r1", 3*m), "r1 claimed unsure ?"},
-			{answers("r1", "throttled"), "r1 unsure unsent"},
+			{renews("r1", 2*m), "r1 claimed in doubt ?"},
+			{answers("r1", "throttled"), "r1 in doubt unsent"},
+			{renews("r1", 3*m), "r1 claimed in doubt ?"},
+			{answers("r1", "throttled"), "r1 in doubt unsent"},
 			{looks("r1", 3*m+lease+window, "c0"), "r1 c0"},
 		}},
 		{"a claim is not renewed while it is live", []line{
-			{renews("r1", 2*m), "r1 claimed unsure ?"},
+			{renews("r1", 2*m), "r1 claimed in doubt ?"},
 			{func(s *teller) string {
-				if s.entry.Renew("r1", "/another", at(5*m), at(d), at(2*m+lease), "") {
+				a := s.actor(2*m+lease, 2*m, "another")
+				if r := (&step{Actor: a, entry: s.entry}).ready(Prepared{Start: Start{Case: Case{Run: "r1"}, lease: at(2*m + lease)}}); r != nil {
 					return "renewed"
 				}
 				return "no"
@@ -128,15 +129,15 @@ func TestUnsureRuns(t *testing.T) {
 			{renews("r1", 2*m), "no"},
 		}},
 		{"the sender that comes late merges what it sent", []line{
-			{renews("r1", 2*m), "r1 claimed unsure ?"},
+			{renews("r1", 2*m), "r1 claimed in doubt ?"},
 			{func(s *teller) string {
-				return describe(s.entry.Record("r1", "/sender of r1", []Sent{{Command: "c0"}}))
-			}, "r1 claimed unsure c0"},
-			{answers("r1", "c1"), "r1 unsure c0 c1"},
+				return describe(s.entry.record("r1", "/sender of r1", []Answer{{Command: "c0"}}))
+			}, "r1 claimed in doubt c0"},
+			{answers("r1", "c1"), "r1 in doubt c0 c1"},
 		}},
-		{"a chunk that was never sent does not make a run unsure, whose others are known", []line{
+		{"a chunk that was never sent does not make a run in doubt, whose others are known", []line{
 			{func(s *teller) string {
-				s.entry.Run("r1").Chunks = []Chunk{{Commands: []SSMCommand{{ID: "c1"}}}, {Unsent: true}}
+				s.entry.run("r1").Parts = []part{{State: sent, Commands: []command{{ID: "c1"}}}, {State: unsent}}
 				return ""
 			}, ""},
 			{renews("r1", 2*m), "r1 claimed c1 ?"},
@@ -152,23 +153,23 @@ func TestStopped(t *testing.T) {
 	now := at(10 * m)
 	for _, tt := range []struct {
 		name string
-		run  Run
+		run  run
 		want bool
 	}{
-		{"a command goes on", Run{Chunks: []Chunk{{Commands: []SSMCommand{{ID: "c1"}}}}}, false},
-		{"one of two goes on", Run{Chunks: []Chunk{{Commands: []SSMCommand{{ID: "c1", Done: true}, {ID: "c2"}}}}}, false},
-		{"every command was stopped", Run{Chunks: []Chunk{{Commands: []SSMCommand{{ID: "c1", Done: true}}}}}, true},
-		{"another chunk may have been sent", Run{Chunks: []Chunk{{Commands: []SSMCommand{{ID: "c1", Done: true}}}, {}}}, false},
-		{"another chunk was not sent", Run{Chunks: []Chunk{{Commands: []SSMCommand{{ID: "c1", Done: true}}}, {Unsent: true}}}, true},
-		{"another chunk was refused", Run{Chunks: []Chunk{{Commands: []SSMCommand{{ID: "c1", Done: true}}}, {Unsent: true, Refused: true}}}, true},
-		{"it is unsure", Run{Unsure: true, Chunks: []Chunk{{Commands: []SSMCommand{{ID: "c1", Done: true}}}}}, false},
-		{"another chunk is being sent", Run{Holder: "/x", Lease: now, Chunks: []Chunk{{Commands: []SSMCommand{{ID: "c1", Done: true}}}}}, false},
-		{"the claim of another chunk has run out", Run{Holder: "/x", Lease: now.Add(-1), Chunks: []Chunk{{Commands: []SSMCommand{{ID: "c1", Done: true}}}}}, true},
-		{"it is over", Run{Outcome: &Outcome{}, Chunks: []Chunk{{}}}, true},
-		{"it is over as far as is known", Run{Unsure: true, Outcome: &Outcome{}, Chunks: []Chunk{{}}}, false},
+		{"a command goes on", run{Parts: []part{{Commands: []command{{ID: "c1"}}}}}, false},
+		{"one of two goes on", run{Parts: []part{{Commands: []command{{ID: "c1", Done: true}, {ID: "c2"}}}}}, false},
+		{"every command was stopped", run{Parts: []part{{Commands: []command{{ID: "c1", Done: true}}}}}, true},
+		{"another chunk may have been sent", run{Parts: []part{{Commands: []command{{ID: "c1", Done: true}}}, {State: claimed}}}, false},
+		{"another chunk was not sent", run{Parts: []part{{Commands: []command{{ID: "c1", Done: true}}}, {State: unsent}}}, true},
+		{"another chunk was refused", run{Parts: []part{{Commands: []command{{ID: "c1", Done: true}}}, {State: refused}}}, true},
+		{"it is in doubt", run{InDoubt: true, Parts: []part{{Commands: []command{{ID: "c1", Done: true}}}}}, false},
+		{"another chunk is being sent", run{Holder: "/x", Lease: now, Parts: []part{{Commands: []command{{ID: "c1", Done: true}}}}}, false},
+		{"the claim of another chunk has run out", run{Holder: "/x", Lease: now.Add(-1), Parts: []part{{Commands: []command{{ID: "c1", Done: true}}}}}, true},
+		{"it is over", run{Outcome: &outcome{}, Parts: []part{{State: claimed}}}, true},
+		{"it is over as far as is known", run{InDoubt: true, Outcome: &outcome{}, Parts: []part{{State: claimed}}}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.run.Stopped(now, ""); got != tt.want {
+			if got := tt.run.stopped(now, ""); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -185,19 +186,22 @@ func TestClaimsOfDeadProcesses(t *testing.T) {
 	})
 	s.process = "two"
 	s.tell(t, []line{
-		{comes(1*m+2*time.Second, fires("a", 0)), "adopt r1 for a: claimed before and not sent"},
-		{renews("r1", 1*m+3*time.Second), "r1 claimed unsure ?"},
-		{comes(1*m+4*time.Second, resolves("a", 1*m)), "cancel r1 for a: resolved"},
+		{comes(1*m+2*time.Second, fires("a", 0)), "take over r1 for a: taken over: its sender is gone"},
+		{renews("r1", 1*m+3*time.Second), "r1 claimed in doubt ?"},
+		{comes(1*m+4*time.Second, resolves("a", 1*m)), "wait for r1 for a: resolved"},
 	})
 }
 
 func TestFinish(t *testing.T) {
 	tell(t, Policy{}, []line{
 		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
-		{func(s *teller) string { s.entry.Run("r1").Chunks = make([]Chunk, 2); return "" }, ""},
+		{func(s *teller) string {
+			s.entry.run("r1").Parts = []part{{State: claimed}, {State: claimed}}
+			return ""
+		}, ""},
 		{answers("r1", "c1", "lost"), "r1 c1 ?"},
 		{ends("r1", "Success"), "r1 c1 ?"},
-		{func(s *teller) string { s.entry.Merge("r1", 1, Found{ID: "c2"}); return describe(s.entry.Run("r1")) }, "r1 c1 c2"},
+		{func(s *teller) string { r := s.entry.run("r1"); r.merge(1, "c2", nil); return describe(r) }, "r1 c1 c2"},
 		{ends("r1", "Success"), "r1 c1 (done) c2 (done) Success"},
 	})
 }

@@ -85,44 +85,70 @@ func comes(d time.Duration, alerts ...amx.Alert) event { return delayed(d, d, al
 // delayed is a delivery that was sent at one time and arrives at another. What
 // is due is claimed, with run IDs r1, r2 …
 func delayed(sent, arrives time.Duration, alerts ...amx.Alert) event {
-	return func(s *teller) string { return s.deliver(sent, arrives, nil, alerts) }
+	return func(s *teller) string { return s.deliver(sent, arrives, "", alerts) }
 }
 
 // asked is a delivery for which SSM was asked about the run before.
 func asked(d time.Duration, run string, alerts ...amx.Alert) event {
-	return func(s *teller) string { return s.deliver(d, d, map[string]bool{run: true}, alerts) }
+	return func(s *teller) string { return s.deliver(d, d, run, alerts) }
 }
 
-func (s *teller) deliver(sent, arrives time.Duration, asked map[string]bool, alerts amx.Alerts) string {
+func (s *teller) actor(now, sent time.Duration, holder string) Actor {
+	return Actor{
+		Process: s.process, Delivery: holder, Now: at(now), SentAt: at(sent), Lease: at(now + lease), ClaimBy: at(now + time.Hour),
+		Until: at(now + time.Hour), Window: window, Policy: s.policy,
+	}
+}
+
+func (s *teller) deliver(sent, arrives time.Duration, asked string, alerts amx.Alerts) string {
 	s.now = arrives
-	in := Input{
-		Now: at(arrives), SentAt: at(sent), Alerts: alerts, Policy: s.policy,
-		Holder: s.process + "/delivery", Process: s.process, Asked: asked,
+	first := &step{Actor: s.actor(arrives, sent, "delivery"), entry: s.entry, asked: asked}
+	Delivered{alerts}.apply(first)
+	if first.changed {
+		s.entry.prune(at(arrives))
 	}
-	plan := s.entry.Decide(in)
 	var words []string
-	for _, d := range plan.Due {
-		s.runs++
-		id := fmt.Sprintf("r%d", s.runs)
-		s.entry.Claim(d, Run{
-			ID: id, Holder: s.process + "/sender of " + id, Lease: at(arrives + lease), Chunks: make([]Chunk, 1), Until: at(arrives + time.Hour),
-		}, at(arrives))
-		of := ""
-		if d.Prev != "" {
-			of = fmt.Sprintf(" after %s, attempt %d", d.Prev, d.Attempt)
-		}
-		words = append(words, fmt.Sprintf("run %s for %s%s: %s", id, names(fingerprintsOf(d.Alerts)), of, d.Reason))
-	}
-	for _, k := range plan.Skips {
-		words = append(words, fmt.Sprintf("skip %s: %s", strings.TrimSpace(names(k.Alerts)+" "+k.Run), k.Reason))
-	}
-	for verb, steps := range map[string][]Step{"cancel": plan.Cancels, "wait for": plan.Waits, "adopt": plan.Adopts, "ask for": plan.Asks} {
-		for _, p := range steps {
-			words = append(words, fmt.Sprintf("%s %s for %s: %s", verb, p.Run, names(fingerprintsOf(p.Alerts)), p.Reason))
-		}
+	for _, a := range first.actions {
+		words = append(words, s.tells(a, sent, arrives))
 	}
 	slices.Sort(words)
 	return strings.Join(words, "; ")
+}
+
+// tells is an action in words. A run that is due is claimed.
+func (s *teller) tells(a Action, sent, arrives time.Duration) string {
+	about := func(verb string, c Case) string {
+		return fmt.Sprintf("%s %s for %s: %s", verb, c.Run, names(fingerprintsOf(c.Alerts)), c.Reason)
+	}
+	switch a := a.(type) {
+	case Prepare:
+		if a.TakenOver {
+			return about("take over", a.Case)
+		}
+		s.runs++
+		a.Run = fmt.Sprintf("r%d", s.runs)
+		s.entry.Step(s.actor(arrives, sent, "sender of "+a.Run), Prepared{Start: a.Start, Parts: 1})
+		of := ""
+		if a.Prev != "" {
+			of = fmt.Sprintf(" after %s, attempt %d", a.Prev, a.Attempt)
+		}
+		return fmt.Sprintf("run %s for %s%s: %s", a.Run, names(fingerprintsOf(a.Alerts)), of, a.Reason)
+	case Settle:
+		return fmt.Sprintf("%s %s: %s", a.Verb, strings.TrimSpace(names(a.Alerts)+" "+a.Run), a.Reason)
+	case Wait:
+		return about("wait for", a.Case)
+	case Look:
+		return about(map[aim]string{toSend: "take over", toStop: "cancel", toDecide: "ask for"}[a.aim], a.Case)
+	case Ask:
+		return about("ask for", a.Case)
+	case Cancel:
+		return about("cancel", a.Case)
+	case Confirm:
+		return about("cancel", a.Case)
+	case Defer:
+		return fmt.Sprintf("put off %s: %v", names(fingerprintsOf(a.Alerts)), a.Err)
+	}
+	return fmt.Sprintf("%T", a)
 }
 
 func fingerprintsOf(alerts amx.Alerts) []string {
@@ -143,24 +169,24 @@ func names(fps []string) string {
 // chunk: a command ID, "lost", "throttled" or "refused".
 func answers(run string, words ...string) event {
 	return func(s *teller) string {
-		var sent []Sent
+		var answered []Answer
 		for i, w := range words {
 			switch w {
 			case "lost":
-				sent = append(sent, Sent{Chunk: i})
+				answered = append(answered, Answer{Part: i, Verdict: Unknown})
 			case "throttled":
-				sent = append(sent, Sent{Chunk: i, Unsent: true})
+				answered = append(answered, Answer{Part: i, Verdict: Unsent})
 			case "refused":
-				sent = append(sent, Sent{Chunk: i, Unsent: true, Refused: true})
+				answered = append(answered, Answer{Part: i, Verdict: Refused})
 			default:
-				sent = append(sent, Sent{Chunk: i, Command: w})
+				answered = append(answered, Answer{Part: i, Command: w})
 			}
 		}
 		holder := s.process + "/sender of " + run
-		if r := s.entry.Run(run); r != nil && strings.Contains(r.Holder, "renewer of "+run) {
+		if r := s.entry.run(run); r != nil && strings.Contains(r.Holder, "renewer of "+run) {
 			holder = r.Holder
 		}
-		return describe(s.entry.Record(run, holder, sent))
+		return describe(s.entry.record(run, holder, answered))
 	}
 }
 
@@ -169,11 +195,10 @@ func answers(run string, words ...string) event {
 func looks(run string, d time.Duration, found ...string) event {
 	return func(s *teller) string {
 		s.now = d
-		var commands []Found
-		for _, id := range found {
-			commands = append(commands, Found{ID: id})
-		}
-		return describe(s.entry.Looked(run, map[int][]Found{0: commands}, at(d), window, s.process))
+		commands := bare(found)
+		r := s.entry.run(run)
+		a := s.actor(d, d, "")
+		return describe(s.entry.looked(r, map[int][]Command{0: commands}, at(d), &a))
 	}
 }
 
@@ -181,18 +206,22 @@ func looks(run string, d time.Duration, found ...string) event {
 func renews(run string, d time.Duration) event {
 	return func(s *teller) string {
 		s.now = d
-		if !s.entry.Renew(run, s.process+"/renewer of "+run, at(d+lease), at(d+time.Hour), at(d), s.process) {
+		a := s.actor(d, d, "renewer of "+run)
+		r := (&step{Actor: a, entry: s.entry}).ready(Prepared{Start: Start{Case: Case{Run: run}, lease: s.entry.run(run).Lease}})
+		if r == nil {
 			return "no"
 		}
-		return describe(s.entry.Run(run))
+		r.renew(&a)
+		return describe(r)
 	}
 }
 
 // ends is the outcome of a run.
 func ends(run, status string) event {
 	return func(s *teller) string {
-		s.entry.Finish(run, Outcome{Status: status, Failed: status == "Failed", Ended: at(s.now)})
-		return describe(s.entry.Run(run))
+		r := s.entry.run(run)
+		r.finish(outcome{Status: status, Failed: status == "Failed", Ended: at(s.now)})
+		return describe(r)
 	}
 }
 
@@ -200,13 +229,13 @@ func ends(run, status string) event {
 func stops(run string, d time.Duration, commands ...string) event {
 	return func(s *teller) string {
 		s.now = d
-		s.entry.Done(run, commands)
-		r := s.entry.Run(run)
-		return fmt.Sprintf("%s, stopped %v", describe(r), r.Stopped(at(d), s.process))
+		r := s.entry.run(run)
+		r.done(commands)
+		return fmt.Sprintf("%s, stopped %v", describe(r), r.stopped(at(d), s.process))
 	}
 }
 
-func describe(r *Run) string {
+func describe(r *run) string {
 	if r == nil {
 		return "gone"
 	}
@@ -214,18 +243,16 @@ func describe(r *Run) string {
 	if r.Holder != "" {
 		words = append(words, "claimed")
 	}
-	if r.Unsure {
-		words = append(words, "unsure")
+	if r.InDoubt {
+		words = append(words, "in doubt")
 	}
 	if r.CancelAsked {
 		words = append(words, "to cancel")
 	}
-	for _, c := range r.Chunks {
+	for _, c := range r.Parts {
 		switch {
-		case c.Refused:
-			words = append(words, "refused")
-		case c.Unsent:
-			words = append(words, "unsent")
+		case c.State == refused || c.State == unsent:
+			words = append(words, string(c.State))
 		case len(c.Commands) == 0:
 			words = append(words, "?")
 		}

@@ -30,16 +30,15 @@ commands:
 `
 
 func TestADocumentIsGivenItsParameters(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, strings.ReplaceAll(document, "@EXIT@", "0"))
-	n.want(n.deliver(30*time.Second, fires("{{ssm:a}} 'x'")), "", "run: firing: Success")
-	n.want(n.deliver(30*time.Second, fires("{{ssm:a}} 'x'")), "", "skip: already started for this alert:")
+	h := newHost(t, strings.ReplaceAll(document, "@EXIT@", "0"))
+	h.want(h.deliver(patience, h.fires("{{ssm:a}} 'x'")), "", "run: firing: Success")
+	h.want(h.deliver(patience, h.fires("{{ssm:a}} 'x'")), "", "skip: already started for this alert:")
 	var in struct {
 		DocumentName, DocumentVersion, Comment, OutputS3BucketName, OutputS3KeyPrefix string
 		CloudWatchOutputConfig                                                        map[string]any
 		Parameters                                                                    map[string][]string
 	}
-	n.wire.Calls("SendCommand")[0].Decode(t, &in)
+	h.wire.Calls("SendCommand")[0].Decode(t, &in)
 	if in.DocumentName != "Acme-Shell" || in.DocumentVersion != "$DEFAULT" || !strings.HasSuffix(in.Comment, " 1/1 fix") ||
 		in.OutputS3BucketName != "logs" || in.OutputS3KeyPrefix != "amx" || fmt.Sprint(in.CloudWatchOutputConfig) != "map[CloudWatchLogGroupName:/amx/commands CloudWatchOutputEnabled:true]" {
 		t.Errorf("the request is %+v", in)
@@ -53,16 +52,15 @@ func TestADocumentIsGivenItsParameters(t *testing.T) {
 }
 
 func TestAParameterThatSSMWouldResolve(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, strings.ReplaceAll(document, "toJson .Alerts", "(index .Alerts 0).Labels.instance"))
-	n.want(n.deliver(30*time.Second, fires("{{ssm:a}}")), "",
-		"refuse: parameters: commands[1]: its value has {{, which SSM would resolve on the node: toJson writes text without it:")
+	in(t, strings.ReplaceAll(document, "toJson .Alerts", "(index .Alerts 0).Labels.instance"), func(w *world) {
+		w.want(w.deliver(30*time.Second, w.fires("{{ssm:a}}")), "",
+			"refuse: parameters: commands[1]: its value has {{, which SSM would resolve on the node: toJson writes text without it:")
+	})
 }
 
 func TestADocumentThatFails(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, strings.ReplaceAll(document, "@EXIT@", "7"))
-	n.want(n.deliver(30*time.Second, fires("a")), "ended Failed; node mi-00000000000000000: Failed, exit 7: ", "run: firing: Failed")
+	h := newHost(t, strings.ReplaceAll(document, "@EXIT@", "7"))
+	h.want(h.deliver(patience, h.fires("a")), "ended Failed; node mi-00000000000000000: Failed, exit 7: ", "run: firing: Failed")
 }
 
 // Without a guard an unknown send is not sent again until a look is proof that
@@ -80,33 +78,34 @@ func TestADocumentIsNotSentTwice(t *testing.T) {
 		{"dropped after the effect, and a list that lags", droppedAfter, 3 * time.Second, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			n := newNode(t, strings.ReplaceAll(document, "@EXIT@", "0"))
-			n.wire.Next = lagging(n.wire.Next, tt.lag)
-			n.wire.Fault = faults("SendCommand", tt.fault)
-			var reasons []string
-			for deadline := time.Now().Add(time.Minute); ; time.Sleep(250 * time.Millisecond) {
-				a := n.deliver(2*time.Second, fires("a"))
-				if a.Err == nil {
-					reasons = append(reasons, a.Results[0].Action)
-					break
+			in(t, document, func(w *world) {
+				w.cloud.Lag = tt.lag
+				w.wire.Fault = faults("SendCommand", tt.fault)
+				var reasons []string
+				for deadline := time.Now().Add(time.Minute); ; time.Sleep(250 * time.Millisecond) {
+					a := w.deliver(2*time.Second, w.fires("a"))
+					if a.Err == nil {
+						reasons = append(reasons, a.Results[0].Action)
+						break
+					}
+					if !strings.Contains(a.Err.Error(), "it may have been sent, and SSM does not list it yet") {
+						w.Fatal(a.Err)
+					}
+					if time.Now().After(deadline) {
+						w.Fatalf("it is never settled: %v", a.Err)
+					}
 				}
-				if !strings.Contains(a.Err.Error(), "it may have been sent, and SSM does not list it yet") {
-					t.Fatal(a.Err)
+				if !slices.Equal(reasons, []string{"run"}) {
+					w.Errorf("in the end: %q", reasons)
 				}
-				if time.Now().After(deadline) {
-					t.Fatalf("it is never settled: %v", a.Err)
+				if sends := len(w.wire.Calls("SendCommand")); sends != tt.sends {
+					w.Errorf("SendCommand was called %d times, want %d", sends, tt.sends)
 				}
-			}
-			if !slices.Equal(reasons, []string{"run"}) {
-				t.Errorf("in the end: %q", reasons)
-			}
-			if sends := len(n.wire.Calls("SendCommand")); sends != tt.sends {
-				t.Errorf("SendCommand was called %d times, want %d", sends, tt.sends)
-			}
-			if got := n.effects(); got != 1 {
-				t.Errorf("the document ran %d times, want once", got)
-			}
+				time.Sleep(time.Minute) // a send that is under way would have its effect by then
+				if got := w.effects(); got != 1 {
+					w.Errorf("the document ran %d times, want once", got)
+				}
+			})
 		})
 	}
 }

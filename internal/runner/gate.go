@@ -3,7 +3,6 @@ package runner
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -33,171 +32,107 @@ func (g *gates) lock(command string) (unlock func()) {
 	return l.Unlock
 }
 
+// A gate is a command's, for one delivery.
+type gate struct {
+	*record
+	full    bool  // it had no room, when all who hold it had been asked: that holds for all runs of the delivery
+	unknown error // some of them could not be told of
+}
+
 // take takes a slot of the command's gate for a run that is about to be claimed,
-// or claimed again. A full gate is first asked whether all who hold it still run;
-// then the answer is no, for all runs of the delivery. It is an error where that
-// could not be told of all who hold it: the source is to send again, and not when
-// its repeat_interval has passed.
-func (t *task) take(ctx context.Context, run string) (taken bool, err error) {
-	if t.command.Max <= 0 {
-		return true, nil
-	}
+// or claimed again. Where there is none, those who hold the gate are asked once
+// whether they still run.
+func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
+	answer := ledger.Taken{Prepared: a.Prepared}
 	defer t.gates.lock(t.command.Name)()
-	record := t.gate
-	slot := ledger.Slot{Run: run, Entry: t.entry, Holder: t.holder, Lease: t.lease}
-	refreshed := false
-	var unknown error
-	for conflicts := 0; ; {
-		gate, err := ledger.DecodeGate(record.Value)
-		if err != nil {
-			return false, err
-		}
-		if full, why := t.isFull(); full && !gate.Has(run) {
-			return false, why
-		}
-		switch {
-		case gate.Take(slot, t.command.Max):
-			err = t.Store.Put(ctx, t.encodeGate(*record, gate))
-			if err == nil {
-				record.Version++
-				record.Value, record.Expires = gate.Encode()
-				return true, nil
-			}
-			if conflicts++; !errors.Is(err, ledger.ErrConflict) || conflicts > tries {
-				return false, fmt.Errorf("writing the gate of max: %w", err)
-			}
-			if err := sleep(ctx, t.jitter(time.Duration(conflicts)*20*time.Millisecond), nil); err != nil {
-				return false, fmt.Errorf("writing the gate of max: %w", err)
-			}
-		case refreshed:
-			t.setFull(unknown)
-			return false, unknown
-		}
-		if err := t.readGate(ctx, record); err != nil {
-			return false, err
-		}
-		if gate, err = ledger.DecodeGate(record.Value); err != nil {
-			return false, err
-		}
-		if len(gate.Slots) >= t.command.Max {
-			refreshed = true
-			var free []string
-			if free, unknown, err = t.freeSlots(ctx, gate); err != nil {
-				return false, err
-			}
-			gate.Free(free...)
-			record.Value, record.Expires = gate.Encode()
-		}
-	}
-}
-
-// isFull says that the gate was full before in this delivery, and what kept that
-// from being known for sure.
-func (t *task) isFull() (full bool, unknown error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	unknown, full = t.full[t.command.Name]
-	return full, unknown
-}
-
-func (t *task) setFull(unknown error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.full == nil {
-		t.full = map[string]error{}
-	}
-	t.full[t.command.Name] = unknown
-}
-
-func (t *task) encodeGate(r ledger.Record, g *ledger.Gate) ledger.Record {
-	if r.Value, r.Expires = g.Encode(); r.Expires.IsZero() {
-		r.Expires = t.now().Add(keepEmpty)
-	}
-	return r
-}
-
-func (t *task) readGate(ctx context.Context, record *ledger.Record) error {
-	records, err := t.Store.Get(ctx, record.Key)
-	if err != nil {
-		return fmt.Errorf("reading the gate of max: %w", err)
-	}
-	*record = records[0]
-	return nil
-}
-
-// freeSlots asks for each run that holds a slot whether it is over, and answers
-// those whose slot is free. It takes half of the time that is left for claims:
-// one that SSM is slow to tell of keeps nobody from the slots of the others.
-func (t *task) freeSlots(ctx context.Context, gate *ledger.Gate) (free []string, unknown, err error) {
-	keys := make([]string, len(gate.Slots))
-	for i, s := range gate.Slots {
-		keys[i] = ledger.EntryKey(t.command.Name, s.Entry)
-	}
-	records, err := t.Store.Get(ctx, keys...)
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading the runs that count against max: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, t.claims.Sub(t.now())/2)
-	defer cancel()
-	is, errs := make([]bool, len(gate.Slots)), make([]error, len(gate.Slots))
-	var asks []func()
-	for i, s := range gate.Slots {
-		holder := &task{delivery: t.delivery, command: t.command, entry: s.Entry, updates: newTurn(), record: records[i]}
-		asks = append(asks, func() {
-			if is[i], errs[i] = holder.slotFree(ctx, s); errs[i] != nil {
-				errs[i] = fmt.Errorf("asking whether run %s still counts against max: %w", s.Run, errs[i])
-			}
+	read := false
+	for {
+		action, err := t.stepGate(ctx, ledger.SlotWanted{
+			Run: a.Run, Entry: t.entry, Max: t.command.Max, Refreshed: t.gate.full, Unknown: t.gate.unknown,
 		})
-	}
-	parallel(asks, func(ask func()) { ask() })
-	for i, s := range gate.Slots {
-		if is[i] {
-			free = append(free, s.Run)
+		switch got := action.(type) {
+		case ledger.SlotTaken:
+			answer.OK, answer.Err = err == nil, err
+			return answer
+		case ledger.SlotRefused:
+			answer.Reason, answer.Err = got.Reason, cmp.Or(err, got.Err)
+			return answer
+		case ledger.Refresh:
+			switch {
+			case err != nil:
+			case !read: // it may have changed since the delivery began
+				read, err = true, t.reread(ctx, t.gate.record)
+			default:
+				err = t.refresh(ctx, got)
+			}
+		}
+		if err != nil {
+			answer.Err = err
+			return answer
 		}
 	}
-	return free, cmp.Or(errs...), nil // all of them may be too much to read
 }
 
-func (t *task) slotFree(ctx context.Context, s ledger.Slot) (bool, error) {
-	r, err := t.run(s.Run)
-	if err != nil {
-		return false, err
+func (t *task) stepGate(ctx context.Context, events ...ledger.GateEvent) (action ledger.GateAction, err error) {
+	err = t.change(ctx, t.gate.record, func(value []byte) ([]byte, time.Time, error) {
+		gate, err := ledger.DecodeGate(value)
+		if err != nil {
+			return nil, time.Time{}, err
+		}
+		action = gate.Step(t.actor(), events...)
+		after, expires := gate.Encode()
+		return after, expires, nil
+	})
+	return action, err
+}
+
+// refresh finds out which runs that hold a full gate still run. It takes half of
+// the time that is left for claims: one that SSM is slow to tell of keeps nobody
+// from the slots of the others.
+func (t *task) refresh(ctx context.Context, a ledger.Refresh) error {
+	asks, cancel := context.WithTimeout(ctx, t.claims.Sub(t.now())/2)
+	defer cancel()
+	holders := make([]*task, len(a.Holders))
+	records := make([]*record, len(a.Holders))
+	for i, h := range a.Holders {
+		holders[i] = t.task(t.command, h.Entry, nil)
+		holders[i].checking = true
+		records[i] = holders[i].record
 	}
-	if r != nil && !r.Over() && !r.Live(t.now(), t.Process, "") {
-		// A run that may have been sent keeps its slot, and that is known.
-		if err := t.refresh(ctx, r); err != nil && !errors.Is(err, errMaybeSent) {
-			return false, err
+	if err := t.get(asks, records...); err != nil {
+		return fmt.Errorf("reading the runs that count against max: %w", err)
+	}
+	at := make([]int, len(a.Holders))
+	for i := range at {
+		at[i] = i
+	}
+	parallel(at, func(i int) { holders[i].feed(asks, ledger.Check{Run: a.Holders[i].Run}) })
+	var free []string
+	var unknown error
+	for i, h := range a.Holders {
+		entry, err := ledger.Decode(holders[i].record.Value)
+		switch err = cmp.Or(append(holders[i].failed, err)...); {
+		case err == nil && h.Free(entry, t.now(), t.Process):
+			free = append(free, h.Run)
+		case err != nil:
+			unknown = cmp.Or(unknown, fmt.Errorf("asking whether run %s still counts against max: %w", h.Run, err))
 		}
 	}
-	entry, err := t.current()
-	if err != nil {
-		return false, err
+	if len(free) == 0 {
+		t.gate.full, t.gate.unknown = true, unknown
+		return nil
 	}
-	return s.Free(entry, t.now(), t.Process), nil
+	_, err := t.stepGate(ctx, ledger.SlotsFree{Runs: free})
+	return err
 }
 
-// giveUp frees the slots of runs that were not sent after all. Where that fails
-// they are free when their lease has ended.
-func (t *task) giveUp(ctx context.Context, runs ...string) {
-	if t.command.Max <= 0 || len(runs) == 0 {
+// release gives up the slots of runs that were not sent after all.
+func (t *task) release(ctx context.Context, a ledger.Release) {
+	if t.gate == nil {
 		return
 	}
 	defer t.gates.lock(t.command.Name)()
-	for range tries {
-		if t.readGate(ctx, t.gate) != nil {
-			return
-		}
-		gate, err := ledger.DecodeGate(t.gate.Value)
-		if err != nil {
-			return
-		}
-		held := len(gate.Slots)
-		gate.Free(runs...)
-		if len(gate.Slots) == held {
-			return
-		}
-		if err := t.Store.Put(ctx, t.encodeGate(*t.gate, gate)); !errors.Is(err, ledger.ErrConflict) {
-			return
-		}
+	if _, err := t.stepGate(ctx, ledger.SlotsFree{Runs: a.Runs}); err != nil {
+		t.Log.WarnContext(ctx, "a slot is free only when its lease has ended", "command", t.command.Name, "run_ids", a.Runs, "error", err.Error())
 	}
 }

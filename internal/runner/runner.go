@@ -1,19 +1,20 @@
-// Package runner is the way of an alert: match, decide, claim, act, record. It
-// puts the pure rules of internal/ledger and the calls of internal/ssmexec into
-// their order, and adds no rule of its own.
+// Package runner is the loop around the ledger: it reads an entry, steps it,
+// writes it, does the actions that come of it, and feeds what they came to into
+// the next step, until nothing is left to be done. Every rule is the ledger's; it
+// reads no field of an entry. task.go has the loop; each kind of action has a
+// file.
 package runner
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -35,9 +36,8 @@ const (
 	claimTime = 1500 * time.Millisecond
 	// budget is the deadline of a delivery where the caller has none.
 	budget = 30 * time.Second
-	// tries is how often a write that met another is decided anew: five writes
-	// in all.
-	tries = 4
+	// cancelsFirst is how long what starts waits for what stops.
+	cancelsFirst = 2 * time.Second
 	// sideBySide is how many entries of one message are handled at a time.
 	sideBySide = 16
 )
@@ -58,50 +58,24 @@ type Runner struct {
 	gates gates
 }
 
-// An Answer is what became of a delivery.
-type Answer struct {
-	Results []Result
-	Matched []string // the commands that match an alert of the message, in the order of the configuration
-	// Err is not nil where at least one action is unsettled and sending again
-	// is right.
-	Err error
-}
-
-// A Result is one run affected, or one command skipped or refused.
-type Result struct {
-	Command    string   `json:"command"`
-	Action     string   `json:"action"` // run, cancel, skip, refuse
-	Reason     string   `json:"reason"`
-	RunID      string   `json:"run_id"`
-	CommandIDs []string `json:"command_ids"`
-	Alerts     []string `json:"alerts"` // fingerprints
-	Status     string   `json:"status"` // SSM's StatusDetails without spaces, or ""
-}
-
-// The actions of a [Result].
-const (
-	ActionRun    = "run"
-	ActionCancel = "cancel"
-	ActionSkip   = "skip"
-	ActionRefuse = "refuse"
-)
-
-// delivery is one call of Handle.
+// A delivery is one call of Handle.
 type delivery struct {
 	*Runner
+	config  *amx.Config // read once, and used to the end
 	message *amx.Message
-	holder  string
+	id      string // it signs its claims with it
 	arrived time.Time
 	lease   time.Time // of the claims it makes
 	claims  time.Time // none is made after it
 	sends   time.Time // none is under way after it
 	waits   bool      // the caller wants to know how its commands end
+	acted   atomic.Bool
 	sentBy  time.Time // all is sent, and the waiting begins
 
 	mu      sync.Mutex
 	results []Result
 	errs    []error
-	full    map[string]error // :: command whose gate was full when all who hold it had been asked → who could not be told of
+	last    []func(context.Context) // what waits for the end of runs
 }
 
 // Handle acts on a message, and answers once every call that it made has
@@ -109,18 +83,16 @@ type delivery struct {
 // caller waits for the outcome of its commands, as a webhook does and SNS does
 // not.
 func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer {
-	d := &delivery{Runner: r, message: m, arrived: r.now(), waits: waits}
+	d := &delivery{Runner: r, config: r.Config(), message: m, arrived: r.now(), waits: waits}
 	deadline, given := ctx.Deadline()
 	if !given {
 		deadline = d.arrived.Add(budget)
 	}
 	d.lease, d.claims, d.sends = deadline.Add(leaseAfter), deadline.Add(-claimTime), deadline.Add(-sendsEnd)
-	id, err := r.random(8)
-	if err != nil {
+	var err error
+	if d.id, err = r.random(8); err != nil {
 		return Answer{Err: err}
 	}
-	d.holder = r.Process + "/" + id
-
 	acts, cancel := context.WithDeadline(ctx, deadline.Add(-callsEnd))
 	defer cancel()
 	tasks := d.tasks()
@@ -133,9 +105,11 @@ func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer 
 		matched[i] = t.command.Name
 	}
 	if err := d.read(acts, tasks); err != nil {
-		parallel(tasks, func(t *task) { t.withoutLedger(acts, t.alerts, err) })
+		for _, t := range tasks {
+			t.deferred(ledger.Defer{Case: ledger.Case{Alerts: t.alerts}, Err: err})
+		}
 	} else {
-		parallel(tasks, func(t *task) { t.act(acts) })
+		d.act(acts, tasks)
 	}
 	outcomes := acts
 	if !given {
@@ -143,102 +117,54 @@ func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer 
 		outcomes = ctx
 	}
 	d.sentBy = time.Now()
-	var runs []*sending
-	for _, t := range tasks {
-		runs = append(runs, t.sent...)
-	}
-	parallel(runs, func(s *sending) { s.task.report(outcomes, s) })
+	d.acted.Store(true)
+	parallel(d.last, func(wait func(context.Context)) { wait(outcomes) })
 	a := d.answer(ctx)
 	a.Matched = slices.Compact(matched)
 	return a
 }
 
+// act feeds the alerts to their entries: first what stops, across all commands,
+// then what starts. A cancellation that hangs keeps nothing from starting.
+func (d *delivery) act(ctx context.Context, tasks []*task) {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		parallel(tasks, func(t *task) { t.deliver(ctx, t.alerts.Resolved()) })
+	}()
+	first := time.NewTimer(cancelsFirst)
+	defer first.Stop()
+	select {
+	case <-stopped:
+	case <-first.C:
+	}
+	parallel(tasks, func(t *task) { t.deliver(ctx, t.alerts.Firing()) })
+	<-stopped
+}
+
+func (t *task) deliver(ctx context.Context, alerts amx.Alerts) {
+	if len(alerts) > 0 {
+		t.feed(ctx, ledger.Delivered{Alerts: alerts})
+	}
+}
+
 // read gets the entries of all tasks, and their commands' gates, in one trip.
 func (d *delivery) read(ctx context.Context, tasks []*task) error {
-	var into []*ledger.Record
+	var into []*record
 	for _, t := range tasks {
-		if t.gate != nil && !slices.Contains(into, t.gate) {
-			into = append(into, t.gate)
+		if t.gate != nil && !slices.Contains(into, t.gate.record) {
+			into = append(into, t.gate.record)
 		}
-		into = append(into, &t.record)
+		into = append(into, t.record)
 	}
-	keys := make([]string, len(into))
-	for i, r := range into {
-		keys[i] = r.Key
-	}
-	records, err := d.Store.Get(ctx, keys...)
-	if err != nil {
-		return fmt.Errorf("reading the ledger: %w", err)
-	}
-	for i, r := range records {
-		*into[i] = r
-	}
-	return nil
+	return d.get(ctx, into...)
 }
 
-func (d *delivery) settle(r Result) {
-	if r.CommandIDs == nil {
-		r.CommandIDs = []string{}
+func (d *delivery) sentAt() time.Time {
+	if !d.message.SentAt.IsZero() {
+		return d.message.SentAt
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if i := slices.IndexFunc(d.results, r.joins); i >= 0 {
-		d.results[i].Alerts = append(d.results[i].Alerts, r.Alerts...)
-		d.results[i].CommandIDs = append(d.results[i].CommandIDs, r.CommandIDs...)
-		if d.results[i].RunID != r.RunID {
-			d.results[i].RunID = ""
-		}
-		return
-	}
-	d.results = append(d.results, r)
-}
-
-// joins says that two skips are one: a repeat of many alerts is one skip of the
-// command.
-func (r Result) joins(o Result) bool {
-	return r.Action == ActionSkip && o.Action == ActionSkip && r.Command == o.Command && r.Reason == o.Reason
-}
-
-// unsettled notes an error after which the source should send again.
-func (d *delivery) unsettled(command string, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.errs = append(d.errs, fmt.Errorf("command %q: %w", command, err))
-}
-
-// answer logs every decision, in an order that does not depend on which call
-// was faster.
-func (d *delivery) answer(ctx context.Context) Answer {
-	place := map[string]int{}
-	for i, c := range d.Config().Commands {
-		place[c.Name] = i
-	}
-	for i := range d.results {
-		slices.Sort(d.results[i].Alerts)
-		d.results[i].Alerts = slices.Compact(d.results[i].Alerts)
-	}
-	slices.SortStableFunc(d.results, func(a, b Result) int {
-		if a.Command != b.Command {
-			return place[a.Command] - place[b.Command]
-		}
-		if c := slices.Compare(a.Alerts, b.Alerts); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Action+a.Reason+a.RunID, b.Action+b.Reason+b.RunID)
-	})
-	for _, r := range d.results {
-		d.Log.InfoContext(ctx, "settled", "action", r.Action, "command", r.Command, "reason", r.Reason, "run_id", r.RunID,
-			"command_ids", r.CommandIDs, "alerts", r.Alerts, "status", r.Status, "receiver", d.message.Receiver)
-	}
-	slices.SortFunc(d.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	d.errs = slices.CompactFunc(d.errs, func(a, b error) bool { return a.Error() == b.Error() }) // a thousand runs may have one reason
-	for _, err := range d.errs {
-		d.Log.ErrorContext(ctx, "unsettled", "error", err.Error(), "receiver", d.message.Receiver)
-	}
-	if d.results == nil {
-		d.results = []Result{}
-	}
-	return Answer{Results: d.results, Err: errors.Join(d.errs...)}
+	return d.arrived
 }
 
 func (r *Runner) now() time.Time {
@@ -266,6 +192,10 @@ func (r *Runner) randomness() io.Reader {
 // parallel calls f for each element, several at a time, and returns when all
 // calls have.
 func parallel[T any](all []T, f func(T)) {
+	if len(all) == 1 {
+		f(all[0])
+		return
+	}
 	var wg sync.WaitGroup
 	free := make(chan struct{}, sideBySide)
 	for _, x := range all {

@@ -1,10 +1,7 @@
 package runner_test
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,35 +10,8 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
-	"github.com/amx-lambda/amx/internal/ssmlocal"
+	"github.com/amx-lambda/amx/internal/cloudtest"
 )
-
-// machine is the i-th of many nodes, which stand for one machine.
-func machine(i int) ssmlocal.Node {
-	return ssmlocal.Node{
-		ID: fmt.Sprintf("i-%017x", i), Address: fmt.Sprintf("10.0.%d.%d", i/256, i%256), Name: fmt.Sprintf("ip-10-0-%d-%d.ec2.internal", i/256, i%256),
-		Tags: map[string]string{"Role": []string{"web", "db"}[i%2]},
-	}
-}
-
-func machines(count int) (all []ssmlocal.Node) {
-	for i := 1; i <= count; i++ {
-		all = append(all, machine(i))
-	}
-	return all
-}
-
-// reached is the nodes on which the command wrote its node's ID into `effects`.
-func (n *node) reached() []string {
-	n.t.Helper()
-	b, err := os.ReadFile(filepath.Join(n.dir, "effects"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		n.t.Fatal(err)
-	}
-	ids := strings.Fields(string(b))
-	slices.Sort(ids)
-	return ids
-}
 
 func ids(nodes ...int) (all []string) {
 	for _, i := range nodes {
@@ -50,10 +20,10 @@ func ids(nodes ...int) (all []string) {
 	return all
 }
 
-func (n *node) wantReached(want ...string) {
-	n.t.Helper()
-	if got := n.reached(); !slices.Equal(got, want) {
-		n.t.Errorf("the command ran on %q\nwant %q", got, want)
+func (w *world) wantReached(want ...string) {
+	w.Helper()
+	if got := w.reached(); !slices.Equal(got, want) {
+		w.Errorf("the command ran on %q\nwant %q", got, want)
 	}
 }
 
@@ -62,8 +32,7 @@ func on(targets string) string {
 	return `
 commands:
   - name: fix
-    cmd: sh
-    args: [-c, 'echo "$AWS_SSM_INSTANCE_ID" >>@DIR@/effects']
+    cmd: /bin/fix
     max_targets: 200
     targets: ` + targets
 }
@@ -88,19 +57,19 @@ func TestTargetsReachTheirNodes(t *testing.T) {
 		{"two addresses of one node", `[{key: Address, values: ['{{ .Labels.instance }}', 'ip-10-0-0-4']}]`, []string{"10.0.0.4"}, ids(4)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			n := newNode(t, on(tt.targets), machines(8)...)
-			n.want(n.deliver(30*time.Second, fires(tt.alerts...)), "", "run: firing: Success")
-			n.wantReached(tt.reached...)
+			in(t, on(tt.targets), func(w *world) {
+				w.want(w.deliver(30*time.Second, w.fires(tt.alerts...)), "", "run: firing: Success")
+				w.wantReached(tt.reached...)
+			}, machines(8)...)
 		})
 	}
 }
 
 func TestTargetsThatRefuseARun(t *testing.T) {
-	twins := []ssmlocal.Node{{ID: machine(1).ID, Address: "10.0.0.1", Name: "web"}, {ID: machine(2).ID, Address: "10.0.0.1", Name: "web"}}
+	twins := []cloudtest.Node{{ID: machine(1).ID, Address: "10.0.0.1", Name: "web"}, {ID: machine(2).ID, Address: "10.0.0.1", Name: "web"}}
 	for _, tt := range []struct {
 		name, targets, alert, reason string
-		nodes                        []ssmlocal.Node
+		nodes                        []cloudtest.Node
 	}{
 		{
 			"an unknown address", `[{key: Address, values: ['{{ .Labels.instance }}']}]`, "10.9.9.9:9100",
@@ -124,82 +93,77 @@ func TestTargetsThatRefuseARun(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			n := newNode(t, on(tt.targets), tt.nodes...)
-			m := fires(tt.alert)
-			m.Alerts[0].Fingerprint = "0000000000000000"
-			n.want(n.deliver(30*time.Second, m), "", tt.reason)
-			if sends := n.wire.Calls("SendCommand"); len(sends) != 0 {
-				t.Errorf("SendCommand was called %d times", len(sends))
-			}
+			in(t, on(tt.targets), func(w *world) {
+				m := w.fires(tt.alert)
+				m.Alerts[0].Fingerprint = "0000000000000000"
+				w.want(w.deliver(30*time.Second, m), "", tt.reason)
+				if sends := w.wire.Calls("SendCommand"); len(sends) != 0 {
+					w.Errorf("SendCommand was called %d times", len(sends))
+				}
+			}, tt.nodes...)
 		})
 	}
 }
 
 func TestMoreTargetsThanMaxTargets(t *testing.T) {
-	t.Parallel()
 	config := strings.ReplaceAll(on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), "max_targets: 200", "max_targets: 2")
-	n := newNode(t, config, machines(4)...)
-	n.want(n.deliver(30*time.Second, fires("10.0.0.1", "10.0.0.2", "10.0.0.3")), "", "refuse: 3 targets, over max_targets: 2:")
-	n.want(n.deliver(30*time.Second, fires("10.0.0.1", "10.0.0.2")), "", "run: firing: Success")
-	n.wantReached(ids(1, 2)...)
+	in(t, config, func(w *world) {
+		w.want(w.deliver(30*time.Second, w.fires("10.0.0.1", "10.0.0.2", "10.0.0.3")), "", "refuse: 3 targets, over max_targets: 2:")
+		w.want(w.deliver(30*time.Second, w.fires("10.0.0.1", "10.0.0.2")), "", "run: firing: Success")
+		w.wantReached(ids(1, 2)...)
+	}, machines(4)...)
 }
 
 func TestTheListOfNodesIsReadAtMostOnceAMinute(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), machines(120)...)
-	for i := 1; i <= 3; i++ {
-		m := fires(fmt.Sprintf("10.0.0.%d", i))
-		m.GroupLabels = amx.KV{"group": fmt.Sprint(i)}
-		n.want(n.deliver(30*time.Second, m), "", "run: firing: Success")
-	}
-	if pages := len(n.wire.Calls("DescribeInstanceInformation")); pages != 3 {
-		t.Errorf("DescribeInstanceInformation was called %d times, want once for each of 3 pages", pages)
-	}
+	in(t, on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), func(w *world) {
+		for i := 1; i <= 3; i++ {
+			m := w.fires(fmt.Sprintf("10.0.0.%d", i))
+			m.GroupLabels = amx.KV{"group": fmt.Sprint(i)}
+			w.want(w.deliver(30*time.Second, m), "", "run: firing: Success")
+		}
+		if pages := len(w.wire.Calls("DescribeInstanceInformation")); pages != 3 {
+			w.Errorf("DescribeInstanceInformation was called %d times, want once for each of 3 pages", pages)
+		}
+	}, machines(120)...)
 }
 
 // SSM cannot be asked for its nodes: that is no answer about the address.
 func TestNodesThatCannotBeListed(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), machines(3)...)
-	n.wire.Fault = func(c awstest.Call) *awstest.Fault {
-		if c.Operation == "DescribeInstanceInformation" {
-			return &awstest.Fault{Error: "AccessDeniedException"}
-		}
-		return nil
-	}
-	n.want(n.deliver(30*time.Second, fires("10.0.0.1")),
-		`command "fix": target Address "10.0.0.1": the managed nodes are not known: DescribeInstanceInformation: AccessDeniedException: a fault of the test`)
-	n.wire.Fault = nil
-	n.want(n.deliver(30*time.Second, fires("10.0.0.1")), "", "run: firing: Success")
+	in(t, on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), func(w *world) {
+		w.wire.Fault = always("DescribeInstanceInformation", awstest.Fault{Error: "AccessDeniedException"})
+		w.want(w.deliver(30*time.Second, w.fires("10.0.0.1")),
+			`command "fix": target Address "10.0.0.1": the managed nodes are not known: DescribeInstanceInformation: AccessDeniedException: a fault of the test`)
+		w.wire.Fault = nil
+		w.want(w.deliver(30*time.Second, w.fires("10.0.0.1")), "", "run: firing: Success")
+	}, machines(3)...)
 }
 
 func TestMoreNodesThanOneCallTakes(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, on(`[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`), machines(120)...)
-	var names []string
-	for i := 1; i <= 120; i++ {
-		names = append(names, machine(i).ID)
-	}
-	a := n.deliver(60*time.Second, fires(names...))
-	n.want(a, "", "run: firing: Success")
-	n.wantReached(names...)
-	var sizes []int
-	for _, c := range n.wire.Calls("SendCommand") {
-		var in struct {
-			InstanceIds []string
-			Comment     string
+	in(t, on(`[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`), func(w *world) {
+		var names []string
+		for i := 1; i <= 120; i++ {
+			names = append(names, machine(i).ID)
 		}
-		c.Decode(t, &in)
-		sizes = append(sizes, len(in.InstanceIds))
-		if !regexp.MustCompile(`^amx [0-9a-f]{16} [0-9A-Z]{26} [123]/3 fix$`).MatchString(in.Comment) {
-			t.Errorf("comment %q", in.Comment)
+		a := w.deliver(60*time.Second, w.fires(names...))
+		w.want(a, "", "run: firing: Success")
+		w.wantReached(names...)
+		var sizes []int
+		for _, c := range w.wire.Calls("SendCommand") {
+			var in struct {
+				InstanceIds []string
+				Comment     string
+			}
+			c.Decode(w.T, &in)
+			sizes = append(sizes, len(in.InstanceIds))
+			if !regexp.MustCompile(`^amx [0-9a-f]{16} [0-9A-Z]{26} [123]/3 fix$`).MatchString(in.Comment) {
+				w.Errorf("comment %q", in.Comment)
+			}
 		}
-	}
-	slices.Sort(sizes)
-	if !slices.Equal(sizes, []int{20, 50, 50}) || len(a.Results[0].CommandIDs) != 3 {
-		t.Errorf("SendCommands to %v nodes, recorded %q", sizes, a.Results[0].CommandIDs)
-	}
+		slices.Sort(sizes)
+		if !slices.Equal(sizes, []int{20, 50, 50}) || len(a.Results[0].CommandIDs) != 3 {
+			w.Errorf("SendCommands to %v nodes, recorded %q", sizes, a.Results[0].CommandIDs)
+		}
+	}, machines(120)...)
 }
 
 // One node that SSM refuses costs the whole call, and must not cost the others
@@ -225,32 +189,27 @@ func TestANodeThatSSMRefuses(t *testing.T) {
 	} {
 		for _, blind := range []bool{false, true} { // where SSM lists its nodes, and where it cannot be asked
 			t.Run(fmt.Sprintf("%s, blind %v", tt.name, blind), func(t *testing.T) {
-				t.Parallel()
-				n := newNode(t, on(`[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`), machines(8)...)
-				if blind {
-					n.wire.Fault = func(c awstest.Call) *awstest.Fault {
-						if c.Operation == "DescribeInstanceInformation" {
-							return &awstest.Fault{Error: "AccessDeniedException"}
+				in(t, on(`[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`), func(w *world) {
+					if blind {
+						w.wire.Fault = always("DescribeInstanceInformation", awstest.Fault{Error: "AccessDeniedException"})
+					}
+					a := w.deliver(30*time.Second, w.fires(tt.alerts...))
+					for i := range a.Results { // what SSM says of the node is its own
+						a.Results[i].Reason = regexp.MustCompile(`(InvalidInstanceId: )[^\n]*`).ReplaceAllString(a.Results[i].Reason, "$1")
+					}
+					var want []string
+					for _, r := range tt.results {
+						if strings.HasPrefix(r, "refuse") {
+							r += ":"
 						}
-						return nil
+						want = append(want, r)
 					}
-				}
-				a := n.deliver(30*time.Second, fires(tt.alerts...))
-				for i := range a.Results { // what SSM says of the node is its own
-					a.Results[i].Reason = regexp.MustCompile(`(InvalidInstanceId: )[^\n]*`).ReplaceAllString(a.Results[i].Reason, "$1")
-				}
-				var want []string
-				for _, r := range tt.results {
-					if strings.HasPrefix(r, "refuse") {
-						r += ":"
+					w.want(a, "", want...)
+					w.wantReached(tt.reached...)
+					if sends := len(w.wire.Calls("SendCommand")); !blind && sends != tt.sends {
+						w.Errorf("SendCommand was called %d times, want %d", sends, tt.sends)
 					}
-					want = append(want, r)
-				}
-				n.want(a, "", want...)
-				n.wantReached(tt.reached...)
-				if sends := len(n.wire.Calls("SendCommand")); !blind && sends != tt.sends {
-					t.Errorf("SendCommand was called %d times, want %d", sends, tt.sends)
-				}
+				}, machines(8)...)
 			})
 		}
 	}

@@ -1,39 +1,43 @@
 package runner
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
+	"sync"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
-// task is one entry of a message: a command, and the alerts that the entry is
+// A task is one entry of a message: a command, and the alerts that the entry is
 // about.
 type task struct {
 	*delivery
 	command *amx.Command
 	entry   ledger.ID
 	alerts  amx.Alerts
-	sent    []*sending // runs of which this delivery sent something
+	record  *record
+	gate    *gate // of the command, where it has a limit
 
-	gate   *ledger.Record // of the command, where it has a limit
-	unused []string       // run IDs that have a slot of the gate and no claim
+	mu     sync.Mutex
+	inputs map[string][]*ssm.SendCommandInput // :: run → one for each part
+	ended  map[string]*ssmexec.State          // :: run that failed → what SSM says of it
 
-	updates turn // held while record is read, changed and written
-	record  ledger.Record
+	checking bool    // for a gate: nobody is answered
+	failed   []error // what it could not find out then
 }
 
 // tasks matches the alerts of the message, each by itself, with the commands.
 func (d *delivery) tasks() []*task {
 	var tasks []*task
-	for _, c := range d.Config().Commands {
-		var gate *ledger.Record
+	for _, c := range d.config.Commands {
+		var limit *gate
 		if c.Max > 0 {
-			gate = &ledger.Record{Key: ledger.GateKey(c.Name)}
+			limit = &gate{record: newRecord(ledger.GateKey(c.Name))}
 		}
 		known := map[ledger.ID]*task{}
 		for _, a := range d.message.Alerts {
@@ -43,7 +47,7 @@ func (d *delivery) tasks() []*task {
 			id := d.entryID(c, &a)
 			t := known[id]
 			if t == nil {
-				t = &task{delivery: d, command: c, entry: id, gate: gate, updates: newTurn(), record: ledger.Record{Key: ledger.EntryKey(c.Name, id)}}
+				t = d.task(c, id, limit)
 				known[id] = t
 				tasks = append(tasks, t)
 			}
@@ -51,6 +55,13 @@ func (d *delivery) tasks() []*task {
 		}
 	}
 	return tasks
+}
+
+func (d *delivery) task(c *amx.Command, id ledger.ID, limit *gate) *task {
+	return &task{
+		delivery: d, command: c, entry: id, gate: limit, record: newRecord(ledger.EntryKey(c.Name, id)),
+		inputs: map[string][]*ssm.SendCommandInput{}, ended: map[string]*ssmexec.State{},
+	}
 }
 
 func (d *delivery) entryID(c *amx.Command, a *amx.Alert) ledger.ID {
@@ -66,239 +77,105 @@ func (d *delivery) entryID(c *amx.Command, a *amx.Alert) ledger.ID {
 	}
 }
 
-func (d *delivery) sentAt() time.Time {
-	if !d.message.SentAt.IsZero() {
-		return d.message.SentAt
+// actor is this delivery, now.
+func (t *task) actor() ledger.Actor {
+	c := t.command
+	signal := c.ResolvedSignal
+	if signal == amx.SIGKILL {
+		signal = ""
 	}
-	return d.arrived
-}
-
-func (t *task) input(alerts amx.Alerts, asked map[string]bool) ledger.Input {
-	return ledger.Input{
-		Now: t.now(), SentAt: t.sentAt(), Alerts: alerts,
-		Holder: t.holder, Process: t.Process, Asked: asked,
+	return ledger.Actor{
+		Process: t.Process, Delivery: t.id, Now: t.now(), SentAt: t.sentAt(), Lease: t.lease, ClaimBy: t.claims,
+		Until: t.sends.Add(c.DeliveryTimeout + c.Timeout), Window: t.Window, MaxEntry: t.MaxEntry,
 		Policy: ledger.Policy{
-			Retries:        t.command.Retries,
-			RepeatAfter:    t.command.RepeatAfter,
-			IgnoreResolved: t.command.IgnoreResolved,
+			Retries: c.Retries, RepeatAfter: c.RepeatAfter, IgnoreResolved: c.IgnoreResolved,
+			Limited: c.Max > 0, Unguarded: c.Document != "", Signal: signal,
 		},
 	}
 }
 
-// act decides and acts until every alert of the task is settled, or is known
-// not to be.
-func (t *task) act(ctx context.Context) {
-	defer func() { t.giveUp(ctx, t.unused...) }()
-	pending := t.alerts
-	asked := map[string]bool{}
-	patience := t.now().Add(leaseAfter)
-	for conflicts := 0; len(pending) > 0; {
-		entry, plan, claimed, err := t.decide(ctx, pending, asked)
-		if errors.Is(err, ledger.ErrConflict) && conflicts < tries {
-			conflicts++
-			if err = t.reread(ctx, conflicts); err == nil {
-				t.unclaimed(claimed)
-				continue
-			}
-		}
+// feed is the loop: events change the entry, which is written; its actions are
+// done, side by side, and what each comes to is the next event.
+func (t *task) feed(ctx context.Context, events ...ledger.Event) {
+	var actions []ledger.Action
+	err := t.change(ctx, t.record, func(value []byte) ([]byte, time.Time, error) {
+		entry, err := ledger.Decode(value)
 		if err != nil {
-			t.withoutLedger(ctx, pending, err)
-			return
+			return nil, time.Time{}, err
 		}
-		for _, s := range plan.Skips {
-			t.skip(s.Reason, s.Run, s.Alerts)
-		}
-		cancelled := make(chan struct{})
-		go func() {
-			defer close(cancelled)
-			parallel(plan.Cancels, func(s ledger.Step) { t.cancel(ctx, s, fingerprints(s.Alerts)) })
-		}()
-		// What is resolved ends before what fires begins; but a cancellation that
-		// hangs does not keep a claim from being sent.
-		_ = sleep(ctx, cancelsFirst, cancelled)
-		parallel(claimed, func(s *sending) { t.send(ctx, s) })
-		<-cancelled
-		pending = t.waitFor(ctx, plan.Waits, patience)
-		for _, s := range plan.Adopts {
-			pending = append(pending, t.adopt(ctx, entry, s)...)
-		}
-		for _, s := range plan.Asks {
-			asked[s.Run] = true
-			if t.ask(ctx, s.Run) {
-				pending = append(pending, s.Alerts...)
-			}
-		}
-		if len(pending) > 0 {
-			if err := t.reread(ctx, 0); err != nil {
-				t.withoutLedger(ctx, pending, err)
-				return
-			}
-		}
-	}
-}
-
-// unclaimed keeps the IDs of runs whose claim met another write, and is not in
-// the entry as it was read since. (An attempt of the SDK's may have entered it
-// before the one that met.) The slot of a run whose claim may yet be found
-// and sent stays taken.
-func (t *task) unclaimed(claimed []*sending) {
-	entry, err := t.current()
+		actions = entry.Step(t.actor(), events...)
+		after, expires := entry.Encode()
+		return after, expires, nil
+	})
 	if err != nil {
+		for _, ev := range events {
+			t.deferred(ledger.Defer{Case: ev.About(), Err: err})
+		}
 		return
 	}
-	for _, s := range claimed {
-		if entry.Run(s.run) == nil {
-			t.unused = append(t.unused, s.run)
+	parallel(actions, func(a ledger.Action) {
+		if ev := t.do(ctx, a); ev != nil {
+			t.feed(ctx, ev)
 		}
-	}
+	})
 }
 
-// decide decides on the entry as it was read, and writes what was decided: the
-// claims are made by that write, and nothing may be done before it.
-func (t *task) decide(ctx context.Context, alerts amx.Alerts, asked map[string]bool) (*ledger.Entry, ledger.Plan, []*sending, error) {
-	entry, err := ledger.Decode(t.record.Value)
-	if err != nil {
-		return nil, ledger.Plan{}, nil, err
+// do does one action, and answers what came of it; nil: nothing that the entry
+// needs to know.
+func (t *task) do(ctx context.Context, action ledger.Action) ledger.Event {
+	switch a := action.(type) {
+	case ledger.Prepare:
+		return t.prepare(ctx, a)
+	case ledger.Take:
+		return t.take(ctx, a)
+	case ledger.Release:
+		t.release(ctx, a)
+	case ledger.Send:
+		return t.send(ctx, a)
+	case ledger.Look:
+		return t.look(ctx, a)
+	case ledger.Ask:
+		return t.ask(ctx, a)
+	case ledger.Cancel:
+		return t.cancel(ctx, a)
+	case ledger.Signal:
+		return t.signal(ctx, a)
+	case ledger.Wait:
+		return t.wait(ctx, a)
+	case ledger.Await, ledger.Confirm:
+		return t.outcome(ctx, a)
+	case ledger.Defer:
+		t.deferred(a)
+	case ledger.Settle:
+		t.settled(ctx, a)
+	default:
+		panic(fmt.Sprintf("runner: no way to do %T", a))
 	}
-	plan := entry.Decide(t.input(alerts, asked))
-	c := t.claim(ctx, entry, plan.Due)
-	if plan.Changed || len(c.runs) > 0 {
-		if err := t.put(ctx, entry); err != nil {
-			return nil, ledger.Plan{}, c.runs, err
-		}
-	}
-	for _, r := range c.settled {
-		t.settle(r)
-	}
-	for _, err := range c.errs {
-		t.unsettled(t.command.Name, err)
-	}
-	return entry, plan, c.runs, nil
-}
-
-// put writes the entry over the version that the task read last.
-func (t *task) put(ctx context.Context, e *ledger.Entry) error {
-	r, err := t.write(ctx, t.record, e)
-	if err == nil {
-		t.record = r
-	}
-	return err
-}
-
-// keepEmpty is how long a record that says nothing any more is kept.
-const keepEmpty = 24 * time.Hour
-
-// write writes the entry over the version r that was read. A write whose answer
-// was lost, or that an attempt of the SDK's met in its own earlier attempt, is
-// found by reading again.
-func (t *task) write(ctx context.Context, r ledger.Record, e *ledger.Entry) (ledger.Record, error) {
-	if r.Value, r.Expires = e.Encode(); r.Expires.IsZero() {
-		r.Expires = t.now().Add(keepEmpty)
-	}
-	err := t.Store.Put(ctx, r)
-	if err == nil {
-		r.Version++
-		return r, nil
-	}
-	if errors.Is(err, ledger.ErrTooLarge) {
-		return r, fmt.Errorf("writing the ledger: %w: %s", err, narrower)
-	}
-	now, readErr := t.Store.Get(ctx, r.Key)
-	if readErr != nil {
-		return r, fmt.Errorf("writing the ledger: %w", errors.Join(err, readErr))
-	}
-	if now[0].Version > r.Version && bytes.Equal(now[0].Value, r.Value) {
-		return now[0], nil
-	}
-	if !errors.Is(err, ledger.ErrConflict) {
-		return r, fmt.Errorf("writing the ledger: %w", err)
-	}
-	return r, err
-}
-
-// reread reads the entry again, after a pause that grows with the number of
-// conflicts and is jittered, so that two deliveries do not keep meeting.
-func (t *task) reread(ctx context.Context, conflicts int) error {
-	if conflicts > 0 {
-		if err := sleep(ctx, t.jitter(time.Duration(conflicts)*20*time.Millisecond), nil); err != nil {
-			return fmt.Errorf("reading the ledger again: %w", err)
-		}
-	}
-	records, err := t.Store.Get(ctx, t.record.Key)
-	if err != nil {
-		return fmt.Errorf("reading the ledger again: %w", err)
-	}
-	t.record = records[0]
 	return nil
 }
 
-// update changes the entry as it is now, whatever others wrote meanwhile, and
-// answers the entry as it then is. Nothing is written where nothing changes.
-func (t *task) update(ctx context.Context, change func(*ledger.Entry)) (*ledger.Entry, error) {
-	t.updates.Lock()
-	defer t.updates.Unlock()
-	for conflicts := 0; ; conflicts++ {
-		entry, err := ledger.Decode(t.record.Value)
-		if err != nil {
-			return nil, err
-		}
-		before, _ := entry.Encode()
-		change(entry)
-		if after, _ := entry.Encode(); bytes.Equal(before, after) {
-			return entry, nil
-		}
-		err = t.put(ctx, entry)
-		if err == nil {
-			return entry, nil
-		}
-		if !errors.Is(err, ledger.ErrConflict) || conflicts == tries {
-			return nil, err
-		}
-		if err := t.reread(ctx, conflicts+1); err != nil {
-			return nil, err
-		}
+// pollLedger is the pause between two reads of an entry that another delivery
+// is about to write.
+const pollLedger = 100 * time.Millisecond
+
+func (t *task) wait(ctx context.Context, a ledger.Wait) ledger.Event {
+	err := sleep(ctx, pollLedger)
+	if err == nil {
+		err = t.reread(ctx, t.record)
 	}
-}
-
-func (t *task) skip(reason ledger.Reason, run string, alerts []string) {
-	t.settle(Result{Command: t.command.Name, Action: ActionSkip, Reason: string(reason), RunID: run, Alerts: alerts})
-}
-
-func (t *task) jitter(d time.Duration) time.Duration {
-	var b [1]byte
-	if _, err := t.randomness().Read(b[:]); err != nil {
-		return d
-	}
-	return d/2 + d*time.Duration(b[0])/256
-}
-
-func fingerprints(alerts amx.Alerts) []string {
-	fps := make([]string, len(alerts))
-	for i := range alerts {
-		fps[i] = alerts[i].Fingerprint
-	}
-	return fps
-}
-
-// A turn is a lock that is held over calls to the ledger. A sync.Mutex would do,
-// were it not for tests under fake time, which stands still while one is waited
-// for (https://pkg.go.dev/testing/synctest).
-type turn chan struct{}
-
-func newTurn() turn    { return make(turn, 1) }
-func (t turn) Lock()   { t <- struct{}{} }
-func (t turn) Unlock() { <-t }
-
-// sleep waits, or says that ctx ended first. What is closed on wake ends it early.
-func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
+	if err != nil {
+		t.deferred(ledger.Defer{Case: a.Case, Err: fmt.Errorf("run %s is being sent by another delivery: %w", a.Run, err)})
 		return nil
-	case <-wake:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return ledger.Waited{Wait: a}
+}
+
+func (t *task) deferred(a ledger.Defer) {
+	if t.checking {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.failed = append(t.failed, a.Err)
+		return
+	}
+	t.unsettled(t.command.Name, a.Err)
 }

@@ -1,205 +1,18 @@
 package runner_test
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
-	"github.com/amx-lambda/amx/internal/ledger/bolt"
-	"github.com/amx-lambda/amx/internal/runner"
-	"github.com/amx-lambda/amx/internal/ssmexec"
-	"github.com/amx-lambda/amx/internal/ssmlocal"
 )
-
-// A node is a machine with Run Command on it, reached over a wire that can fail
-// and that holds every request to SSM's model.
-type node struct {
-	t      *testing.T
-	dir    string
-	wire   *awstest.Wire
-	runner *runner.Runner
-}
-
-// window is how long SSM's list may lag in these tests, which wait for it.
-const window = 4 * time.Second
-
-// newNode takes a configuration; @DIR@ in it is the node's own directory.
-func newNode(t *testing.T, config string, nodes ...ssmlocal.Node) *node {
-	t.Helper()
-	n := &node{t: t, dir: t.TempDir()}
-	cfg, err := amx.ParseConfig("amx.yaml", []byte(strings.ReplaceAll(config, "@DIR@", n.dir)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	local, err := ssmlocal.New(ssmlocal.Options{
-		Dir: filepath.Join(n.dir, "commands"), StateDir: filepath.Join(n.dir, "state"), Env: []string{"PATH=" + os.Getenv("PATH")},
-		Nodes: nodes,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := bolt.Open(filepath.Join(n.dir, "ledger.db"), time.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := local.Close(ctx); err != nil {
-			t.Error(err)
-		}
-		store.Close()
-	})
-	n.wire = &awstest.Wire{Next: acme(local), Check: awstest.CheckSSM}
-	client := awstest.SSMClient(n.wire.Listen(t))
-	n.runner = &runner.Runner{
-		Config: func() *amx.Config { return cfg }, Store: store, Window: window, Wait: 20 * time.Second,
-		Log:  slog.New(slog.NewTextHandler(testLog{t}, nil)),
-		Exec: &ssmexec.Executor{Client: client, Nodes: client, Outputs: client, Poll: 10 * time.Millisecond, Backoff: 20 * time.Millisecond},
-	}
-	return n
-}
-
-// acme is an SSM that has the document Acme-Shell, which is AWS-RunShellScript by
-// another name: one that amx does not know to be a shell's code.
-func acme(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
-		body, err := io.ReadAll(in.Body)
-		if err != nil {
-			panic(http.ErrAbortHandler)
-		}
-		body = bytes.Replace(body, []byte(`"DocumentName":"Acme-Shell"`), []byte(`"DocumentName":"AWS-RunShellScript"`), 1)
-		in.Body, in.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-		next.ServeHTTP(out, in)
-	})
-}
-
-type testLog struct{ t *testing.T }
-
-func (l testLog) Write(b []byte) (int, error) {
-	l.t.Log(strings.TrimSpace(string(b)))
-	return len(b), nil
-}
-
-var began = time.Now().Add(-time.Minute)
-
-// fires is a message in which these alerts fire.
-func fires(names ...string) *amx.Message { return message(amx.Firing, names) }
-
-// resolves is a message in which they are resolved.
-func resolves(names ...string) *amx.Message { return message(amx.Resolved, names) }
-
-func message(status string, names []string) *amx.Message {
-	m := &amx.Message{}
-	m.Receiver, m.Status, m.GroupLabels, m.CommonLabels = "amx", status, amx.KV{"alertname": "Down"}, amx.KV{}
-	for _, name := range names {
-		a := amx.Alert{Status: status, Labels: amx.KV{"alertname": "Down", "instance": name}, StartsAt: began}
-		if status == amx.Resolved {
-			a.EndsAt = time.Now()
-		}
-		a.Fingerprint = amx.Fingerprint(a.Labels)
-		m.Alerts = append(m.Alerts, a)
-	}
-	return m
-}
-
-// deliver hands over a message that has this long.
-func (n *node) deliver(limit time.Duration, m *amx.Message) runner.Answer {
-	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	return n.runner.Handle(ctx, m, true)
-}
-
-// effects is how often a command wrote a line into the file `effects`.
-func (n *node) effects() int {
-	n.t.Helper()
-	b, err := os.ReadFile(filepath.Join(n.dir, "effects"))
-	if err != nil && !os.IsNotExist(err) {
-		n.t.Fatal(err)
-	}
-	return bytes.Count(b, []byte("\n"))
-}
-
-// want compares an answer with lines of `action reason status`, and its error
-// with a text that it has in it; "" is none.
-func (n *node) want(a runner.Answer, failure string, results ...string) {
-	n.t.Helper()
-	var got []string
-	for _, r := range a.Results {
-		got = append(got, strings.TrimSpace(fmt.Sprintf("%s: %s: %s", r.Action, r.Reason, r.Status)))
-	}
-	if fmt.Sprint(got) != fmt.Sprint(results) {
-		n.t.Errorf("results %q\nwant    %q", got, results)
-	}
-	if (a.Err == nil) != (failure == "") || a.Err != nil && !strings.Contains(a.Err.Error(), failure) {
-		n.t.Errorf("error %v\nwant  %q", a.Err, failure)
-	}
-}
-
-// faults hands out one fault for each call of an operation, then none.
-func faults(operation string, list ...*awstest.Fault) func(awstest.Call) *awstest.Fault {
-	var mu sync.Mutex
-	return func(c awstest.Call) *awstest.Fault {
-		mu.Lock()
-		defer mu.Unlock()
-		if c.Operation != operation || len(list) == 0 {
-			return nil
-		}
-		f := list[0]
-		list = list[1:]
-		return f
-	}
-}
-
-// lagging leaves out of ListCommands what was sent less than lag ago.
-func lagging(next http.Handler, lag time.Duration) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), ".ListCommands") {
-			next.ServeHTTP(w, r)
-			return
-		}
-		rec := httptest.NewRecorder()
-		next.ServeHTTP(rec, r)
-		var answer struct {
-			Commands  []map[string]any
-			NextToken string `json:",omitempty"`
-		}
-		if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
-			panic(err)
-		}
-		shown := []map[string]any{}
-		for _, c := range answer.Commands {
-			sent := time.UnixMilli(int64(c["RequestedDateTime"].(float64) * 1e3))
-			if time.Since(sent) >= lag {
-				shown = append(shown, c)
-			}
-		}
-		answer.Commands = shown
-		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
-		w.WriteHeader(rec.Code)
-		b, _ := json.Marshal(answer)
-		_, _ = io.Copy(w, bytes.NewReader(b))
-	})
-}
 
 const once = `
 targets: [{key: InstanceIds, values: [mi-00000000000000000]}]
 commands:
-  - {name: fix, cmd: sh, args: [-c, 'echo x >>@DIR@/effects']}
+  - {name: fix, cmd: /bin/fix}
 `
 
 // What goes wrong with a SendCommand ends in one effect and a right answer.
@@ -227,43 +40,85 @@ func TestOneEffectWhateverTheWireDoes(t *testing.T) {
 		{"a list that lags", nil, 3 * time.Second, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			n := newNode(t, once)
-			n.wire.Fault = faults("SendCommand", tt.faults...)
-			n.wire.Next = lagging(n.wire.Next, tt.lag)
-			n.want(n.deliver(30*time.Second, fires("a")), "", "run: firing: Success")
-			if got := len(n.wire.Calls("SendCommand")); got != tt.sends {
-				t.Errorf("SendCommand was called %d times, want %d", got, tt.sends)
-			}
-			n.want(n.deliver(30*time.Second, fires("a")), "", "skip: already started for this alert:")
-			if got := n.effects(); got != 1 {
-				t.Errorf("the command ran %d times, want once", got)
-			}
+			in(t, once, func(w *world) {
+				w.wire.Fault = faults("SendCommand", tt.faults...)
+				w.cloud.Lag = tt.lag
+				w.want(w.deliver(30*time.Second, w.fires("a")), "", "run: firing: Success")
+				if got := len(w.wire.Calls("SendCommand")); got != tt.sends {
+					w.Errorf("SendCommand was called %d times, want %d", got, tt.sends)
+				}
+				w.want(w.deliver(30*time.Second, w.fires("a")), "", "skip: already started for this alert:")
+				time.Sleep(time.Minute) // a send that is under way would have its effect by then
+				if got := w.effects(); got != 1 {
+					w.Errorf("the command ran %d times, want once", got)
+				}
+			})
 		})
 	}
 }
 
 func TestThrottledUntilTheTimeIsUpIsSentByTheNextDelivery(t *testing.T) {
-	t.Parallel()
-	n := newNode(t, once)
-	n.wire.Fault = func(c awstest.Call) *awstest.Fault {
-		if c.Operation == "SendCommand" {
-			return &awstest.Fault{Error: "ThrottlingException"}
+	in(t, once, func(w *world) {
+		w.wire.Fault = always("SendCommand", awstest.Fault{Error: "ThrottlingException"})
+		w.want(w.deliver(2500*time.Millisecond, w.fires("a")), `command "fix": SendCommand: ThrottlingException: a fault of the test`)
+		w.wire.Fault = nil
+		w.want(w.deliver(30*time.Second, w.fires("a")), "", "run: firing: Success")
+		if got := w.effects(); got != 1 {
+			w.Errorf("the command ran %d times, want once", got)
 		}
-		return nil
-	}
-	n.want(n.deliver(2500*time.Millisecond, fires("a")), `command "fix": SendCommand: ThrottlingException: a fault of the test`)
-	n.wire.Fault = nil
-	n.want(n.deliver(30*time.Second, fires("a")), "", "run: firing: Success")
-	if got := n.effects(); got != 1 {
-		t.Errorf("the command ran %d times, want once", got)
+	})
+}
+
+// A delivery is answered before its deadline, whatever hangs, and half a second
+// before it all calls have returned. What is not settled by then comes again, is
+// then found, and is not sent once more.
+func TestADeliveryIsAnsweredBeforeItsDeadline(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		hangs   []string // operations of SSM
+		timeout time.Duration
+		want    string // of the error
+	}{
+		{"a send hangs, and a look finds it", []string{"SendCommand"}, 3 * time.Second, ""},
+		{"a send hangs, longer", []string{"SendCommand"}, 5 * time.Second, ""},
+		{"all of SSM hangs", []string{"SendCommand", "ListCommands"}, 3 * time.Second, `command "fix": `},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, once, func(w *world) {
+				w.wire.Fault = func(c awstest.Call) *awstest.Fault {
+					if !slices.Contains(tt.hangs, c.Operation) {
+						return nil
+					}
+					return &awstest.Fault{After: true, Delay: time.Minute}
+				}
+				w.runner.Wait = 0 // as for SNS, which waits for no outcome
+				begun := time.Now()
+				a := w.deliver(tt.timeout, w.fires("a"))
+				if took := time.Since(begun); took > tt.timeout-500*time.Millisecond {
+					w.Errorf("it took %v of %v", took, tt.timeout)
+				}
+				if (a.Err == nil) != (tt.want == "") || a.Err != nil && !strings.HasPrefix(a.Err.Error(), tt.want) {
+					w.Errorf("got %v, want %q", a.Err, tt.want)
+				}
+				w.wire.Fault = nil
+				// It comes again. Until the claim's lease is over that fails too.
+				for tries := 1; w.deliver(30*time.Second, w.fires("a")).Err != nil; tries++ {
+					if tries == 5 {
+						w.Fatal("the run is not found")
+					}
+				}
+				if n := w.effects(); n != 1 {
+					w.Errorf("the command ran %d times", n)
+				}
+			})
+		})
 	}
 }
 
 const held = `
 targets: [{key: InstanceIds, values: [mi-00000000000000000]}]
 commands:
-  - {name: hold, cmd: sh, args: [-c, 'echo $$ >>@DIR@/effects; exec sleep 600'], wait: 0s}
+  - {name: hold, cmd: /bin/hold, wait: 0s}
 `
 
 // Whatever became of the send, a resolve that is answered well has ended it.
@@ -286,45 +141,34 @@ func TestNoRunOutlivesItsResolve(t *testing.T) {
 		{"a cancel whose answer is lost", nil, []*awstest.Fault{droppedAfter, droppedAfter, droppedAfter}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			n := newNode(t, held)
-			n.wire.Next = lagging(n.wire.Next, tt.lag)
-			n.wire.Fault = faults("SendCommand", tt.faults...)
-			n.deliver(3*time.Second, fires("a"))
-			n.wire.Fault = faults("CancelCommand", tt.cancels...)
-			for deadline := time.Now().Add(time.Minute); ; {
-				a := n.deliver(3*time.Second, resolves("a"))
-				if a.Err == nil {
-					break
+			in(t, held, func(w *world) {
+				w.lasting(10 * time.Minute)
+				w.cloud.Lag = tt.lag
+				w.wire.Fault = faults("SendCommand", tt.faults...)
+				w.deliver(3*time.Second, w.fires("a"))
+				w.wire.Fault = faults("CancelCommand", tt.cancels...)
+				for deadline := time.Now().Add(time.Minute); ; {
+					a := w.deliver(3*time.Second, w.resolves("a"))
+					if a.Err == nil {
+						break
+					}
+					if time.Now().After(deadline) {
+						w.Fatalf("the resolve is never acknowledged: %v", a.Err)
+					}
+					time.Sleep(200 * time.Millisecond) // Alertmanager waits longer before it sends again
 				}
-				if time.Now().After(deadline) {
-					t.Fatalf("the resolve is never acknowledged: %v", a.Err)
+				time.Sleep(100 * time.Millisecond) // until the node has heard of it
+				if left := w.cloud.Running(); len(left) != 0 {
+					w.Errorf("commands %v go on after the resolve", left)
 				}
-				time.Sleep(200 * time.Millisecond) // Alertmanager waits longer before it sends again
-			}
-			if left := n.running(); len(left) != 0 {
-				t.Errorf("processes %v go on after the resolve", left)
-			}
-			if got := n.effects(); got > 1 {
-				t.Errorf("the command ran %d times", got)
-			}
+				time.Sleep(time.Minute)
+				if left := w.cloud.Running(); len(left) != 0 {
+					w.Errorf("commands %v have begun since the resolve", left)
+				}
+				if got := w.effects(); got > 1 {
+					w.Errorf("the command ran %d times", got)
+				}
+			})
 		})
 	}
-}
-
-// running is the processes that wrote their PIDs into `effects` and are there.
-func (n *node) running() []string {
-	n.t.Helper()
-	b, err := os.ReadFile(filepath.Join(n.dir, "effects"))
-	if err != nil && !os.IsNotExist(err) {
-		n.t.Fatal(err)
-	}
-	var left []string
-	for pid := range strings.FieldsSeq(string(b)) {
-		stat, err := os.ReadFile("/proc/" + pid + "/cmdline")
-		if err == nil && strings.HasPrefix(string(stat), "sleep\x00600\x00") {
-			left = append(left, pid)
-		}
-	}
-	return left
 }

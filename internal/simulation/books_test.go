@@ -30,21 +30,19 @@ func (b *books) enter(r ledger.Record) {
 	if !strings.HasPrefix(r.Key, "entry/") {
 		return
 	}
-	e, err := ledger.Decode(r.Value)
+	e, err := cloudtest.ReadEntry(r)
 	if err != nil {
 		return
 	}
 	for _, run := range e.Runs {
-		for _, chunk := range run.Chunks {
-			b.refused[run.ID] = b.refused[run.ID] || chunk.Refused
-		}
+		b.refused[run.ID] = b.refused[run.ID] || run.Refused
 		if _, known := b.covers[run.ID]; known {
 			continue
 		}
 		b.covers[run.ID], b.before[run.ID], b.claimed[run.ID] = []cloudtest.Alert{}, run.Prev, run.Claimed
 		for _, p := range e.Episodes {
 			if p.Run == run.ID {
-				b.covers[run.ID] = append(b.covers[run.ID], cloudtest.Alert{Fingerprint: p.Fingerprint, Start: strconv.FormatInt(p.StartsAt.Unix(), 10)})
+				b.covers[run.ID] = append(b.covers[run.ID], cloudtest.Alert{Fingerprint: p.Fingerprint(), Start: strconv.FormatInt(p.StartsAt.Unix(), 10)})
 			}
 		}
 	}

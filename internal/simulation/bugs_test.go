@@ -42,7 +42,7 @@ var bugs = []bug{
 	{name: "claim after send", tables: func(t cloudtest.Table) ledger.Store { return &claimsLater{Table: t, held: map[string]ledger.Record{}} }},
 	{name: "no version condition", tables: func(t cloudtest.Table) ledger.Store { return blindly{t} }},
 	{name: "no tombstone", tables: func(t cloudtest.Table) ledger.Store {
-		return edits{t, func(e *ledger.Entry) { e.Resolves = nil }, nil}
+		return edits{t, func(e *cloudtest.Entry) { e.Resolves = nil }, nil}
 	}},
 	{name: "the SDK retries a send", agents: func(a cloudtest.SSM) ssmexec.Client { return sdkRetries{a} }},
 	{
@@ -51,15 +51,15 @@ var bugs = []bug{
 	},
 	{name: "a retry under the old run ID", agents: func(a cloudtest.SSM) ssmexec.Client { return oldRunID{a} }},
 	{name: "cancel dropped when the claimant died", tables: func(t cloudtest.Table) ledger.Store {
-		return edits{t, nil, func(e *ledger.Entry) {
-			forget(e, func(r *ledger.Run) bool { return r.Holder != "" && r.Lease.Before(time.Now()) })
+		return edits{t, nil, func(e *cloudtest.Entry) {
+			forget(e, func(r *cloudtest.Run) bool { return r.Holder != "" && r.Lease.Before(time.Now()) })
 		}}
 	}},
 	{name: "sending without a look", agents: func(a cloudtest.SSM) ssmexec.Client { return blind{a} }},
-	{name: "unsure taken for over", tables: func(t cloudtest.Table) ledger.Store {
-		return edits{t, func(e *ledger.Entry) {
+	{name: "in doubt taken for over", tables: func(t cloudtest.Table) ledger.Store {
+		return edits{t, func(e *cloudtest.Entry) {
 			for i := range e.Runs {
-				e.Runs[i].Unsure = false
+				e.Runs[i].InDoubt = false
 			}
 		}, nil}
 	}},
@@ -80,7 +80,7 @@ func (s *claimsLater) Put(ctx context.Context, r ledger.Record) error {
 	if !strings.HasPrefix(r.Key, "entry/") {
 		return s.Table.Put(ctx, r)
 	}
-	e, err := ledger.Decode(r.Value)
+	e, err := cloudtest.ReadEntry(r)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (s *claimsLater) Put(ctx context.Context, r ledger.Record) error {
 	_, holding := s.held[r.Key]
 	claim := false
 	for i := range e.Runs {
-		claim = claim || e.Runs[i].Holder != "" && len(e.Runs[i].Commands()) == 0 && !e.Runs[i].Unsure
+		claim = claim || e.Runs[i].Holder != "" && len(e.Runs[i].Commands) == 0 && !e.Runs[i].InDoubt
 	}
 	if claim && !holding {
 		s.held[r.Key] = ledger.Record{Key: r.Key, Version: r.Version + 1, Value: r.Value}
@@ -142,19 +142,21 @@ func (s blindly) Put(ctx context.Context, r ledger.Record) error {
 // edits changes entries on their way.
 type edits struct {
 	cloudtest.Table
-	put, get func(*ledger.Entry)
+	put, get func(*cloudtest.Entry)
 }
 
-func edited(r ledger.Record, edit func(*ledger.Entry)) ledger.Record {
+func edited(r ledger.Record, edit func(*cloudtest.Entry)) ledger.Record {
 	if edit == nil || !strings.HasPrefix(r.Key, "entry/") || len(r.Value) == 0 {
 		return r
 	}
-	e, err := ledger.Decode(r.Value)
+	e, err := cloudtest.ReadEntry(r)
 	if err != nil {
 		return r
 	}
 	edit(e)
-	r.Value, _ = e.Encode()
+	if value, err := e.Value(); err == nil {
+		r.Value = value
+	}
 	return r
 }
 
@@ -171,11 +173,11 @@ func (s edits) Get(ctx context.Context, keys ...string) ([]ledger.Record, error)
 }
 
 // forget takes runs without commands out of an entry.
-func forget(e *ledger.Entry, which func(*ledger.Run) bool) {
-	var kept []ledger.Run
-	for i := range e.Runs {
-		if r := &e.Runs[i]; len(r.Commands()) > 0 || !which(r) {
-			kept = append(kept, *r)
+func forget(e *cloudtest.Entry, which func(*cloudtest.Run) bool) {
+	var kept []*cloudtest.Run
+	for _, r := range e.Runs {
+		if len(r.Commands) > 0 || !which(r) {
+			kept = append(kept, r)
 		}
 	}
 	e.Runs = kept
@@ -255,7 +257,7 @@ func (s freesSlots) Get(ctx context.Context, keys ...string) ([]ledger.Record, e
 		s.Cloud.Mu.Lock()
 		for _, c := range s.Cloud.Commands {
 			if c.Cancelled {
-				g.Free(c.Token.Run)
+				g.Step(ledger.Actor{}, ledger.SlotsFree{Runs: []string{c.Token.Run}})
 			}
 		}
 		s.Cloud.Mu.Unlock()

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/cloudtest"
-	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 func TestCounterexample06TheHighestAttemptIsTheLatest(t *testing.T) {
@@ -87,7 +86,7 @@ func TestCounterexample08ADocumentsWindowCountsFromItsLastSend(t *testing.T) {
 		w.until(3*time.Minute + 10*time.Second)
 		w.expect(w.sandbox("C", nil), both, "500")
 		w.until(6 * time.Minute)
-		w.expect(w.sandbox("D", nil), both, "run a b: claimed before and not sent c0 c1")
+		w.expect(w.sandbox("D", nil), both, "run a b: taken over: its sender is gone c0 c1")
 		w.ran(51)
 	})
 }
@@ -118,7 +117,7 @@ func holders(w *world) (claimed []string) {
 	w.cloud.Mu.Lock()
 	defer w.cloud.Mu.Unlock()
 	for key, r := range w.cloud.Records {
-		if e, err := ledger.Decode(r.Value); err == nil && strings.HasPrefix(key, "entry/") {
+		if e, err := cloudtest.ReadEntry(r); err == nil && strings.HasPrefix(key, "entry/") {
 			for _, run := range e.Runs {
 				if run.Holder != "" {
 					claimed = append(claimed, fmt.Sprint(key, run.Holder))
@@ -206,7 +205,7 @@ func TestWhatSSMStillListsIsNotForgotten(t *testing.T) {
 		w.cloud.Shows = func(*cloudtest.Command) time.Duration { return 72 * time.Hour }
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.until(24 * time.Hour)
-		w.expect(w.sandbox("B", nil), message(w.fires("b", 24*time.Hour)), "skip b: max: as many runs as may be are running")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", 24*time.Hour)), "skip b: concurrency limit reached (max: 1)")
 	})
 }
 
@@ -227,13 +226,13 @@ func TestATwinThatIsNeverDeliveredDoesNotFailTheRun(t *testing.T) {
 		w.cloud.Mu.Lock()
 		defer w.cloud.Mu.Unlock()
 		for key, r := range w.cloud.Records {
-			e, err := ledger.Decode(r.Value)
+			e, err := cloudtest.ReadEntry(r)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, run := range e.Runs {
-				if run.Outcome == nil || run.Outcome.Failed {
-					t.Errorf("%s: %s has the outcome %+v", key, run.ID, run.Outcome)
+				if run.Failed == nil || *run.Failed {
+					t.Errorf("%s: %s has no outcome, or failed", key, run.ID)
 				}
 			}
 		}
@@ -271,6 +270,6 @@ func TestARefusedNodeIsToldByWhoAdoptsTheRun(t *testing.T) {
 		w.loses("c", always)
 		all := message(w.fires("a", 0), w.fires("b", 0), w.fires("c", 0))
 		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 4": lostAnswer, "ListCommands 1": lostAnswer}), all, "500")
-		w.expect(w.sandbox("B", nil), all, "refuse a b c: part of the run: SSM refused before: node i-00000063; run a b c: claimed before and not sent c0 c1")
+		w.expect(w.sandbox("B", nil), all, "refuse a b c: part of the run: SSM refused before: node i-00000063; run a b c: taken over: its sender is gone c0 c1")
 	})
 }

@@ -19,7 +19,7 @@ func TestCounterexample01ALookComesBeforeAResend(t *testing.T) {
 		w.sent(1)
 		w.sandbox("B", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "after"}}).deliver(w.T, message(w.fires("b", 0)))
 		w.until(time.Minute)
-		w.expect(w.sandbox("C", nil), message(w.fires("b", 0)), "run b: claimed before and not sent c1")
+		w.expect(w.sandbox("C", nil), message(w.fires("b", 0)), "run b: taken over: its sender is gone c1")
 		w.sent(2)
 	})
 }
@@ -27,7 +27,7 @@ func TestCounterexample01ALookComesBeforeAResend(t *testing.T) {
 // c0 runs, and nobody knows it; c1, which was sent beside it, was cancelled in the
 // console before it began. The slot is not free, before the look that finds c0 and after it.
 func TestCounterexample01ASlotIsNotFreeWhileAnUnknownCommandRuns(t *testing.T) {
-	full := "skip x: max: as many runs as may be are running"
+	full := "skip x: concurrency limit reached (max: 1)"
 	in(t, one+"    max: 1\n", func(w *world) {
 		w.cloud.Lag, w.cloud.Lasts = 100*time.Second, forHours
 		w.cloud.Reach = func(c *cloudtest.Command) time.Duration {
@@ -68,7 +68,7 @@ func TestCounterexample02ALookProvesByItsBegin(t *testing.T) {
 	t.Run("to a firing", func(t *testing.T) {
 		in(t, one, func(w *world) {
 			late(w)
-			w.expect(w.sandbox("B", slow), message(w.fires("a", 0)), "run a: claimed before and not sent c1")
+			w.expect(w.sandbox("B", slow), message(w.fires("a", 0)), "run a: taken over: its sender is gone c1")
 			time.Sleep(time.Second)
 			w.ran(1)
 		})
@@ -114,7 +114,7 @@ func TestCounterexample04ASlotIsTakenBeforeItsClaim(t *testing.T) {
 		answered := make(chan string)
 		go func() { answered <- says(a.deliver(w.T, message(w.fires("a", 0)))) }()
 		w.until(time.Second)
-		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "skip b: max: as many runs as may be are running")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "skip b: concurrency limit reached (max: 1)")
 		if got := <-answered; got != "run a: firing c0" {
 			t.Errorf("A was answered %s", got)
 		}
@@ -131,11 +131,11 @@ func TestCounterexample04AClaimThatMetItselfKeepsItsSlot(t *testing.T) {
 		go func() { answered <- says(a.deliver(w.T, message(w.fires("a", 0)))) }()
 		w.until(500 * time.Millisecond)
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 100*time.Millisecond)), "skip a: already started for this alert")
-		if got := <-answered; got != "run a: claimed before and not sent c0" {
+		if got := <-answered; got != "run a: firing c0" {
 			t.Errorf("A was answered %s", got)
 		}
 		w.until(2 * time.Minute)
-		w.expect(w.sandbox("X", nil), message(w.fires("x", time.Minute)), "skip x: max: as many runs as may be are running")
+		w.expect(w.sandbox("X", nil), message(w.fires("x", time.Minute)), "skip x: concurrency limit reached (max: 1)")
 		w.ran(1)
 	})
 }
@@ -147,7 +147,7 @@ func TestCounterexample04AFullGateLetsItsHolderGoOn(t *testing.T) {
 		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(2 * time.Minute)
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 0), w.fires("b", time.Minute)),
-			"run a: claimed before and not sent c0; skip b: max: as many runs as may be are running")
+			"run a: taken over: its sender is gone c0; skip b: concurrency limit reached (max: 1)")
 	})
 }
 
@@ -161,10 +161,10 @@ func TestCounterexample04AnAcceptedCancellationFreesNoSlot(t *testing.T) {
 		w.until(time.Minute)
 		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, 30*time.Second)), "cancel a: resolved: cancel requested c0")
 		w.until(3 * time.Minute)
-		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "skip b: max: as many runs as may be are running")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "skip b: concurrency limit reached (max: 1)")
 		w.until(20 * time.Minute)
 		w.sandbox("R2", nil).deliver(w.T, message(w.resolves("a", 18*time.Minute, 19*time.Minute))) // writes the entry
-		w.expect(w.sandbox("C", nil), message(w.fires("b", time.Minute)), "skip b: max: as many runs as may be are running")
+		w.expect(w.sandbox("C", nil), message(w.fires("b", time.Minute)), "skip b: concurrency limit reached (max: 1)")
 		w.until(2 * time.Hour)
 		w.expect(w.sandbox("D", nil), message(w.fires("b", time.Minute)), "run b: firing c1")
 	})

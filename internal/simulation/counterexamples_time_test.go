@@ -73,7 +73,7 @@ func TestCounterexample08ADocumentIsNotSentTwice(t *testing.T) {
 			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "500")
 		}
 		w.until(2*time.Minute + timeout + 3*time.Second)
-		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "run a: claimed before and not sent c0")
+		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "run a: taken over: its sender is gone c0")
 		w.ran(1)
 		w.sent(1)
 	})

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/cloudtest"
-	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 // A retry and a new run of one entry look and renew at the same time: neither
@@ -22,12 +21,12 @@ func TestTwoRunsOfOneEntryKeepEachOthersCommands(t *testing.T) {
 		w.sent(4)
 		known := map[string]bool{}
 		for _, r := range w.cloud.Records {
-			e, err := ledger.Decode(r.Value)
+			e, err := cloudtest.ReadEntry(r)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, run := range e.Runs {
-				for _, id := range run.Commands() {
+				for _, id := range run.Commands {
 					known[id] = true
 				}
 			}
@@ -74,7 +73,7 @@ func TestAPartOfARunIsSentLater(t *testing.T) {
 	in(t, chunked(), func(w *world) {
 		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": {Err: cloudtest.APIError("AccessDeniedException")}})
 		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "run a b: firing c0; 500")
-		w.expect(w.sandbox("B", nil), message(w.fires("a", 0), w.fires("b", 0)), "run a b: claimed before and not sent c0 c1")
+		w.expect(w.sandbox("B", nil), message(w.fires("a", 0), w.fires("b", 0)), "run a b: taken over: its sender is gone c0 c1")
 		time.Sleep(time.Second)
 		w.ran(51)
 	})
@@ -130,7 +129,7 @@ func TestARefusedPartIsToldByWhoAdoptsTheRun(t *testing.T) {
 		})
 		both := message(w.fires("a", 0), w.fires("b", 0))
 		a.deliver(w.T, both)
-		w.expect(w.sandbox("B", nil), both, "refuse a b: part of the run: SSM refused it before; run a b: claimed before and not sent c0")
+		w.expect(w.sandbox("B", nil), both, "refuse a b: part of the run: SSM refused it before; run a b: taken over: its sender is gone c0")
 	})
 }
 

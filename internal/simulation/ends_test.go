@@ -51,7 +51,7 @@ func TestARefusalAfterAnUnknownSendIsSettled(t *testing.T) {
 			}
 			w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "500")
 			w.until(time.Minute)
-			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already running for this alert")
+			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
 			w.ran(1)
 		})
 	})

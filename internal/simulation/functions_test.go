@@ -38,7 +38,8 @@ func TestTheBuiltFunctionsUnderEveryFault(t *testing.T) {
 	}
 	processors := runtime.GOMAXPROCS(runtime.NumCPU()) // time is real, and nothing is to be replayed
 	t.Cleanup(func() { runtime.GOMAXPROCS(processors) })
-	episodes := int(number(t, "EPISODES", 24))
+	episodes := int(number(t, "EPISODES", 12))
+	built := bootstraps(t)
 	var all sync.WaitGroup // and not t.Parallel: they wait more than they work
 	for _, tt := range []struct {
 		name   string
@@ -52,6 +53,7 @@ func TestTheBuiltFunctionsUnderEveryFault(t *testing.T) {
 		all.Go(func() {
 			t.Run(tt.name, func(t *testing.T) {
 				q := newQuick(t, tt.shape, episodes, tt.alerts)
+				q.prepare(built)
 				q.play()
 				for _, v := range q.check() {
 					t.Error(v)
@@ -68,6 +70,7 @@ type quick struct {
 	*testing.T
 	*schedule
 	front     *httptest.Server
+	file      string // the configuration
 	functions []*quickFunction
 	killed    atomic.Int64
 	calls     atomic.Int64
@@ -140,33 +143,42 @@ func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 	r := s.draw("episodes")
 	for i := range alerts {
 		h := &history{name: fmt.Sprintf("%04d", i), group: fmt.Sprint(i / together), skew: between(r, -time.Minute, time.Minute).Round(time.Second)}
-		at := between(r, 0, 8*time.Second)
+		at := between(r, 0, 3*time.Second)
 		for range episodes / alerts {
-			e := episode{start: at.Round(time.Millisecond), end: (at + between(r, 2*time.Second, 8*time.Second)).Round(time.Millisecond)}
+			e := episode{start: at.Round(time.Millisecond), end: (at + between(r, 2*time.Second, 5*time.Second)).Round(time.Millisecond)}
 			h.episodes = append(h.episodes, e)
-			at = e.end + between(r, 5*time.Second, 12*time.Second)
+			at = e.end + between(r, 2*time.Second, 5*time.Second)
 		}
 		s.alerts = append(s.alerts, h)
 	}
-	q.build()
 	return q
 }
 
-// build makes the functions and their configuration.
-func (q *quick) build() {
+// bootstraps builds the functions, and answers the paths of their bootstraps by
+// their kinds.
+func bootstraps(t *testing.T) map[string]string {
+	t.Helper()
+	paths, dir := map[string]string{}, t.TempDir()
+	for _, kind := range []string{"webhook", "sns"} {
+		paths[kind] = lambdatest.Build(t, filepath.Join("..", ".."), "./functions/"+kind, filepath.Join(dir, kind))
+	}
+	return paths
+}
+
+// prepare makes the functions and their configuration.
+func (q *quick) prepare(built map[string]string) {
 	dir := q.TempDir()
 	config := strings.Replace(group, "wait: 0s", fmt.Sprintf("wait: %v\n    retries: %d\n    max: %d", q.shape.wait, q.shape.retries, q.shape.max), 1)
 	if q.shape.perAlert {
 		config += "    scope: alert\n"
 	}
-	file := filepath.Join(dir, "amx.yaml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	q.file = filepath.Join(dir, "amx.yaml")
+	if err := os.WriteFile(q.file, []byte(config), 0o600); err != nil {
 		q.Fatal(err)
 	}
 	for _, kind := range []string{"webhook", "sns"} {
-		bootstrap := lambdatest.Build(q, filepath.Join("..", ".."), "./functions/"+kind, filepath.Join(dir, kind))
 		for i := range 2 {
-			q.functions = append(q.functions, &quickFunction{free: make(chan struct{}, concurrency), name: fmt.Sprint(kind, i+1), bootstrap: bootstrap, sns: kind == "sns"})
+			q.functions = append(q.functions, &quickFunction{free: make(chan struct{}, concurrency), name: fmt.Sprint(kind, i+1), bootstrap: built[kind], sns: kind == "sns"})
 		}
 	}
 }
@@ -187,7 +199,7 @@ func (q *quick) process(f *quickFunction) *quickProcess {
 	p := &quickProcess{Process: q.cloud.Process(name, q.fate)}
 	q.alive[name] = p
 	p.Function = lambdatest.Start(
-		logger{q.T, q.cloud}, f.bootstrap, "AMX_CONFIG=file:"+filepath.Join(filepath.Dir(filepath.Dir(f.bootstrap)), "amx.yaml"), "AMX_TABLE=amx", "AMX_QUEUE_URL=https://sqs/1/work", "AMX_AUTH=iam",
+		logger{q.T, q.cloud}, f.bootstrap, "AMX_CONFIG=file:"+q.file, "AMX_TABLE=amx", "AMX_QUEUE_URL=https://sqs/1/work", "AMX_AUTH=iam",
 		"AMX_TOPIC_ARNS="+quickTopic, "AMX_LIST_LAG="+quickWindow.String(),
 		"AWS_ENDPOINT_URL_SSM="+q.front.URL+"/"+name, "AWS_ENDPOINT_URL_DYNAMODB="+q.front.URL+"/"+name,
 	)

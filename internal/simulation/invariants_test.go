@@ -208,7 +208,7 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 			if r.Action == runner.ActionRefuse && (!strings.Contains(r.Reason, "node i-") || strings.Contains(r.Reason, nodeOf(fingerprint)) || strings.Contains(r.Reason, refusal)) {
 				return time.Time{}
 			}
-			told, full = true, full || r.Reason == string(ledger.SkipMax)
+			told, full = true, full || ledger.Reason(r.Reason).Limited()
 		}
 		switch {
 		case !a.acknowledged || full || a.silent:

@@ -104,7 +104,7 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	seeds := number(t, "SEEDS", 2000)
+	seeds := number(t, "SEEDS", 300)
 	if testing.Short() {
 		seeds = 100
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/cloudtest"
-	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
@@ -223,7 +222,7 @@ func (w *world) runs() (n int) {
 	defer w.cloud.Mu.Unlock()
 	for key, r := range w.cloud.Records {
 		if strings.HasPrefix(key, "entry/") {
-			e, err := ledger.Decode(r.Value)
+			e, err := cloudtest.ReadEntry(r)
 			if err != nil {
 				w.Fatal(err)
 			}

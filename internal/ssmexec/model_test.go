@@ -9,7 +9,6 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
-	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/ssmlocal"
 )
 
@@ -23,7 +22,7 @@ func TestEveryRequestPassesTheServicesModel(t *testing.T) {
 	for i := range ids {
 		ids[i] = fmt.Sprintf("i-%017x", i)
 	}
-	targets := map[string][]ledger.Target{
+	targets := map[string][]amx.Target{
 		"120 nodes": {{Key: KeyInstanceIDs, Values: ids}},
 		"five tags": {
 			{Key: "tag:Role", Values: []string{"a", "b", "c", "d", "e"}},
@@ -68,7 +67,7 @@ func TestEveryRequestPassesTheServicesModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, lookErr := x.Look(t.Context(), "3f2a9c0d1e2b4a5c", &ledger.Run{ID: runA, Claimed: time.Now(), Lease: time.Now()})
+	_, lookErr := x.Look(t.Context(), "3f2a9c0d1e2b4a5c", runA, time.Now(), time.Now())
 	_, stateErr := x.State(t.Context(), []Asked{{id, nil}})
 	if cancelErr := x.Cancel(t.Context(), id); lookErr != nil || stateErr != nil || cancelErr != nil {
 		t.Error(lookErr, stateErr, cancelErr)
@@ -109,18 +108,18 @@ func TestBracesNeverReachSSM(t *testing.T) {
 }
 
 func TestTargetsThatSSMWouldRefuse(t *testing.T) {
-	target := func(key string, values ...string) ledger.Target { return ledger.Target{Key: key, Values: values} }
+	target := func(key string, values ...string) amx.Target { return amx.Target{Key: key, Values: values} }
 	for _, tt := range []struct {
-		targets []ledger.Target
+		targets []amx.Target
 		want    string
 	}{
 		{nil, "targets: none: want at least one"},
-		{[]ledger.Target{target(KeyInstanceIDs)}, `targets: key "InstanceIds": no value`},
-		{[]ledger.Target{target(KeyInstanceIDs, "i-1234")}, `targets: InstanceIds: "i-1234" is no instance ID: want i- and 8 or 17 characters, or mi- and 17`},
-		{slices.Repeat([]ledger.Target{target("tag:a", "b")}, 6), "targets: 6 keys: SSM takes at most 5"},
-		{[]ledger.Target{target("tag:"+strings.Repeat("x", 160), "b")}, `targets: key "tag:` + strings.Repeat("x", 160) + `": 164 characters: SSM takes at most 163`},
-		{[]ledger.Target{target("resource-groups:Name", slices.Repeat([]string{"x"}, 51)...)}, `targets: key "resource-groups:Name": 51 values: SSM takes at most 50`},
-		{[]ledger.Target{target(KeyInstanceIDs, "i-01234567", "mi-0123456789abcdef0", ssmlocal.LocalNode)}, ""},
+		{[]amx.Target{target(KeyInstanceIDs)}, `targets: key "InstanceIds": no value`},
+		{[]amx.Target{target(KeyInstanceIDs, "i-1234")}, `targets: InstanceIds: "i-1234" is no instance ID: want i- and 8 or 17 characters, or mi- and 17`},
+		{slices.Repeat([]amx.Target{target("tag:a", "b")}, 6), "targets: 6 keys: SSM takes at most 5"},
+		{[]amx.Target{target("tag:"+strings.Repeat("x", 160), "b")}, `targets: key "tag:` + strings.Repeat("x", 160) + `": 164 characters: SSM takes at most 163`},
+		{[]amx.Target{target("resource-groups:Name", slices.Repeat([]string{"x"}, 51)...)}, `targets: key "resource-groups:Name": 51 values: SSM takes at most 50`},
+		{[]amx.Target{target(KeyInstanceIDs, "i-01234567", "mi-0123456789abcdef0", ssmlocal.LocalNode)}, ""},
 	} {
 		j := job(command(t, "cmd: 'true'"))
 		j.Targets = tt.targets

@@ -17,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/amx-lambda/amx/internal/amx"
-	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 const (
@@ -44,11 +43,11 @@ type nodes struct {
 // Resolve answers rendered targets in SSM's own form: for an Address it looks
 // the nodes up among the managed ones. An address that none has, or several
 // have, is an error; [ErrNodes] is one that may be gone the next time.
-func (x *Executor) Resolve(ctx context.Context, targets []amx.Target) ([]ledger.Target, error) {
-	var resolved []ledger.Target
+func (x *Executor) Resolve(ctx context.Context, targets []amx.Target) ([]amx.Target, error) {
+	var resolved []amx.Target
 	for _, t := range targets {
 		if t.Key != KeyAddress {
-			resolved = append(resolved, ledger.Target{Key: t.Key, Values: t.Values})
+			resolved = append(resolved, amx.Target{Key: t.Key, Values: t.Values})
 			continue
 		}
 		ids := map[string]bool{}
@@ -59,7 +58,7 @@ func (x *Executor) Resolve(ctx context.Context, targets []amx.Target) ([]ledger.
 			}
 			ids[id] = true
 		}
-		resolved = append(resolved, ledger.Target{Key: KeyInstanceIDs, Values: slices.Sorted(maps.Keys(ids))})
+		resolved = append(resolved, amx.Target{Key: KeyInstanceIDs, Values: slices.Sorted(maps.Keys(ids))})
 	}
 	return resolved, nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/amx-lambda/amx/internal/amx"
-	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 func managed(id, ip, computer, name string, ping types.PingStatus) types.InstanceInformation {
@@ -57,7 +56,7 @@ func TestAddresses(t *testing.T) {
 
 func TestTargetsOfSSMsOwnAreLeftAlone(t *testing.T) {
 	got, err := (&Executor{}).Resolve(t.Context(), []amx.Target{{Key: "tag:Role", Values: []string{"web", "db"}}, {Key: "resource-groups:Name", Values: []string{"x"}}})
-	want := []ledger.Target{{Key: "tag:Role", Values: []string{"web", "db"}}, {Key: "resource-groups:Name", Values: []string{"x"}}}
+	want := []amx.Target{{Key: "tag:Role", Values: []string{"web", "db"}}, {Key: "resource-groups:Name", Values: []string{"x"}}}
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%v, %v", got, err)
 	}

@@ -41,8 +41,8 @@ type Job struct {
 	Command *amx.Command
 	Entry   ledger.ID
 	Run     string
-	Data    amx.Data        // narrowed to the run's alerts
-	Targets []ledger.Target // rendered
+	Data    amx.Data     // narrowed to the run's alerts
+	Targets []amx.Target // rendered
 }
 
 // Render answers the requests of a run, one for each chunk, and notes on what
@@ -52,7 +52,7 @@ func Render(j Job) (inputs []*ssm.SendCommandInput, notes []string, err error) {
 	if err := checkTargets(j.Targets); err != nil {
 		return nil, nil, err
 	}
-	chunks := ledger.Chunks(j.Targets)
+	chunks := ledger.Parts(j.Targets)
 	token := Token{Entry: j.Entry, Run: j.Run, Chunks: len(chunks), Command: j.Command.Name}
 	var parameters func(Token) map[string][]string
 	if j.Command.Document != "" {
@@ -119,7 +119,7 @@ func documentParameters(j Job) (func(Token) map[string][]string, error) {
 }
 
 // input is the request of one chunk.
-func input(c *amx.Command, comment string, targets []ledger.Target, parameters map[string][]string) *ssm.SendCommandInput {
+func input(c *amx.Command, comment string, targets []amx.Target, parameters map[string][]string) *ssm.SendCommandInput {
 	in := &ssm.SendCommandInput{
 		DocumentName:   aws.String(cmp.Or(c.Document, scriptDocument(c))),
 		Comment:        aws.String(comment),
@@ -153,7 +153,7 @@ func scriptDocument(c *amx.Command) string {
 	return shellDocument
 }
 
-func address(in *ssm.SendCommandInput, targets []ledger.Target) {
+func address(in *ssm.SendCommandInput, targets []amx.Target) {
 	if ledger.ByInstance(targets) {
 		in.InstanceIds = targets[0].Values
 		return

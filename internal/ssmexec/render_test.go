@@ -13,7 +13,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/amx-lambda/amx/internal/amx"
-	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 var update = flag.Bool("update", false, "write the golden files of testdata anew")
@@ -45,7 +44,7 @@ func command(t testing.TB, text string) *amx.Command {
 func job(c *amx.Command) Job {
 	return Job{
 		Command: c, Entry: "3f2a9c0d1e2b4a5c", Run: runA, Data: disk,
-		Targets: []ledger.Target{{Key: KeyInstanceIDs, Values: []string{"i-0123456789abcdef0"}}},
+		Targets: []amx.Target{{Key: KeyInstanceIDs, Values: []string{"i-0123456789abcdef0"}}},
 	}
 }
 

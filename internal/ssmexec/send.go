@@ -77,7 +77,7 @@ type Signal struct {
 	Command *amx.Command // its ResolvedSignal is sent
 	Entry   ledger.ID
 	Run     string
-	Targets []ledger.Target // as they were recorded, never rendered again
+	Targets []amx.Target // as they were recorded, never rendered again
 }
 
 // Signal sends the commands that signal a run's process, one for each chunk. A
@@ -87,7 +87,7 @@ type Signal struct {
 func (x *Executor) Signal(ctx context.Context, s Signal) (refused []string, err error) {
 	token := Token{Entry: s.Entry, Run: s.Run, Command: s.Command.Name}
 	text := signaller(token, s.Command.ResolvedSignal[len("SIG"):])
-	for _, targets := range ledger.Chunks(s.Targets) {
+	for _, targets := range ledger.Parts(s.Targets) {
 		in := input(s.Command, token.signal(s.Command.ResolvedSignal), targets, map[string][]string{
 			"commands": scriptOf(s.Command, text)["commands"], "executionTimeout": {"60"},
 		})

@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
-	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
 func TestWhatAnErrorProves(t *testing.T) {
@@ -151,7 +151,7 @@ func TestTheRefusedNodeIsFound(t *testing.T) {
 func TestTheSignalGoesToEveryChunk(t *testing.T) {
 	f := &fake{}
 	c := command(t, "cmd: serve\nresolved_signal: HUP\nmax_errors: '3'\nmax_concurrency: '1'\ntimeout: 2h")
-	targets := []ledger.Target{{Key: KeyInstanceIDs, Values: slices.Repeat([]string{"i-0123456789abcdef0"}, 60)}}
+	targets := []amx.Target{{Key: KeyInstanceIDs, Values: slices.Repeat([]string{"i-0123456789abcdef0"}, 60)}}
 	refused, err := (&Executor{Client: f}).Signal(t.Context(), Signal{Command: c, Entry: "3f2a9c0d1e2b4a5c", Run: runA, Targets: targets})
 	if err != nil || len(refused) > 0 || len(f.sends) != 2 {
 		t.Fatalf("%d sends, %v, %v", len(f.sends), refused, err)
@@ -172,7 +172,7 @@ func TestTheSignalGoesToTheNodesThatAreLeft(t *testing.T) {
 	f := &fake{sendErrs: []error{invalid, invalid}, nodes: []types.InstanceInformation{{InstanceId: aws.String("a")}}}
 	refused, err := (&Executor{Client: f, Nodes: f}).Signal(t.Context(), Signal{
 		Command: command(t, "cmd: serve\nresolved_signal: HUP"), Entry: "3f2a9c0d1e2b4a5c", Run: runA,
-		Targets: []ledger.Target{{Key: KeyInstanceIDs, Values: []string{"a", "b"}}},
+		Targets: []amx.Target{{Key: KeyInstanceIDs, Values: []string{"a", "b"}}},
 	})
 	if err != nil || !slices.Equal(refused, []string{"b"}) || len(f.sends) != 3 || f.sends[2].InstanceIds[0] != "a" {
 		t.Errorf("%d sends, %v, %v", len(f.sends), refused, err)

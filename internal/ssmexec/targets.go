@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/amx-lambda/amx/internal/amx"
-	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 // The limits of SendCommand's targets that the configuration does not know; how
@@ -24,7 +23,7 @@ var instanceID = sync.OnceValue(func() *regexp.Regexp {
 
 // checkTargets holds rendered targets to SSM's terms, which would else refuse
 // the whole call. Instance IDs may be more than one call takes.
-func checkTargets(targets []ledger.Target) error {
+func checkTargets(targets []amx.Target) error {
 	switch {
 	case len(targets) == 0:
 		return fmt.Errorf("targets: none: want at least one")

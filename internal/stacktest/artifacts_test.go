@@ -92,6 +92,7 @@ func event(t *testing.T, name string) []byte {
 }
 
 func TestTheBuiltFunctionsAnswerTheExampleEvents(t *testing.T) {
+	t.Parallel()
 	dir := artifacts(t)
 	s := deploy(t, map[string]any{"TopicArn": ownTopic})
 	ssm := &awstest.SSM{Parameters: map[string]string{"/amx/amx/tokens": "example-token\n"}}
@@ -188,6 +189,7 @@ func TestTheExampleEventsAreAllThere(t *testing.T) {
 }
 
 func TestBuildErrors(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		env  []string
 		to   bool
@@ -199,21 +201,25 @@ func TestBuildErrors(t *testing.T) {
 		"one that Lambda refuses": {[]string{"CONFIG=examples/amx.yaml"}, true, `examples/amx.yaml:4: commands[0] "show-alert": no targets: add "targets" to it, or to the file as the default`},
 		"not from SAM":            {nil, false, "ARTIFACTS_DIR is not set: sam build sets it; make lambda builds without SAM"},
 	} {
-		to := ""
-		if tt.to {
-			to = t.TempDir()
-		}
-		out, err := build(t, "SNSFunction", to, tt.env...)
-		if err == nil || !strings.Contains(out, tt.want) {
-			t.Errorf("%s: %v\n%s\nwant %s", name, err, out, tt.want)
-		}
-		if _, err := os.Stat(filepath.Join(to, "bootstrap")); to != "" && err == nil {
-			t.Errorf("%s: built all the same", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			to := ""
+			if tt.to {
+				to = t.TempDir()
+			}
+			out, err := build(t, "SNSFunction", to, tt.env...)
+			if err == nil || !strings.Contains(out, tt.want) {
+				t.Errorf("%v\n%s\nwant %s", err, out, tt.want)
+			}
+			if _, err := os.Stat(filepath.Join(to, "bootstrap")); to != "" && err == nil {
+				t.Error("built all the same")
+			}
+		})
 	}
 }
 
 func TestAConfigurationInParameterStoreNeedsNoFile(t *testing.T) {
+	t.Parallel()
 	to := t.TempDir()
 	if out, err := build(t, "SNSFunction", filepath.Join(to, "SNSFunction"), "CONFIG="); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -40,6 +40,7 @@ esac
 `
 
 func TestRedrive(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("jq"); err != nil {
 		t.Skip("examples/redrive.sh needs jq, which is not here")
 	}

@@ -23,16 +23,9 @@ func TestAFullEntryFitsWhenAllHasResolved(t *testing.T) {
 				for range together {
 					alerts = append(alerts, amx.Alert{Status: amx.Firing, Fingerprint: fmt.Sprintf("%016x", r.Uint64()), StartsAt: moment(r)})
 				}
-				run := randomRun(r, together)
-				due := e.Decide(ledger.Input{Now: noon, SentAt: noon, Alerts: alerts}).Due
-				if len(due) != 1 {
-					t.Fatalf("%d runs are due", len(due))
-				}
-				if full = !e.Holds(due[0], run, noon, MaxEntry); full {
+				if full = !fires(e, r, alerts); full {
 					break
 				}
-				e.Claim(due[0], run, noon)
-				e.Record(run.ID, run.Holder, []ledger.Sent{{Command: fmt.Sprintf("%016x-%016x", r.Uint64(), r.Uint64())}})
 				fired = append(fired, alerts...)
 			}
 			if !full || len(fired) < 1000 {
@@ -41,7 +34,7 @@ func TestAFullEntryFitsWhenAllHasResolved(t *testing.T) {
 			for i := range fired {
 				fired[i].Status, fired[i].EndsAt = amx.Resolved, fired[i].StartsAt.Add(time.Duration(r.Int64N(1e12)))
 			}
-			e.Decide(ledger.Input{Now: noon, SentAt: noon.Add(time.Duration(r.Int64N(1e12))), Alerts: fired})
+			e.Step(ledger.Actor{Now: noon, SentAt: noon.Add(time.Duration(r.Int64N(1e12)))}, ledger.Delivered{Alerts: fired})
 			value, _ := e.Encode()
 			n := len(pack(value))
 			t.Logf("%d alerts: %d bytes, %d gzipped", len(fired), len(value), n)
@@ -56,14 +49,21 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 func moment(r *rand.Rand) time.Time { return noon.Add(-time.Duration(r.Int64N(1e13))) }
 
-// randomRun is one for as many nodes as alerts, all of them different.
-func randomRun(r *rand.Rand, nodes int) ledger.Run {
-	run := ledger.Run{
-		ID: fmt.Sprintf("%026X", r.Uint64()), Holder: fmt.Sprintf("/%016x", r.Uint64()), Lease: moment(r), Until: noon.Add(time.Hour),
-		Targets: []ledger.Target{{Key: "InstanceIds"}}, Chunks: make([]ledger.Chunk, 1),
+// fires delivers alerts, and plays the run that comes of it, for as many nodes as
+// alerts, all of them different. It says whether the entry takes it.
+func fires(e *ledger.Entry, r *rand.Rand, alerts amx.Alerts) bool {
+	actor := ledger.Actor{
+		Delivery: fmt.Sprintf("%016x", r.Uint64()), Now: noon, SentAt: noon, Lease: moment(r), ClaimBy: noon, Until: noon.Add(time.Hour),
+		MaxEntry: MaxEntry,
 	}
-	for range nodes {
-		run.Targets[0].Values = append(run.Targets[0].Values, fmt.Sprintf("i-%017x", r.Uint64()))
+	p := ledger.Prepared{Start: e.Step(actor, ledger.Delivered{Alerts: alerts})[0].(ledger.Prepare).Start, Parts: 1}
+	p.Run, p.Targets = fmt.Sprintf("%026X", r.Uint64()), []amx.Target{{Key: "InstanceIds"}}
+	for range alerts {
+		p.Targets[0].Values = append(p.Targets[0].Values, fmt.Sprintf("i-%017x", r.Uint64()))
 	}
-	return run
+	send, ok := e.Step(actor, p)[0].(ledger.Send)
+	if ok {
+		e.Step(actor, ledger.Sent{Send: send, Answers: []ledger.Answer{{Command: fmt.Sprintf("%016x-%016x", r.Uint64(), r.Uint64())}}})
+	}
+	return ok
 }

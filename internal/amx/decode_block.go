@@ -18,14 +18,14 @@ import (
 //	status       the subject's
 //
 // The routing_key is a secret, and is read nowhere; links are for people.
-func decodeBlock(root *yaml.Node, subject string) (*Message, error) {
-	var y yamlData
+func decodeBlock(root document, subject string) (*Message, error) {
+	y := yamlData{document: root}
 	var key string
 	labels, details, annotations := KV{}, KV{}, KV{}
 	into := func(kv KV, name string) func(string, *yaml.Node) {
 		return func(path string, n *yaml.Node) { kv[name] = y.scalar(path, n) }
 	}
-	y.fields("", root, map[string]func(string, *yaml.Node){
+	y.fields("", root.node, map[string]func(string, *yaml.Node){
 		"dedup_key":   y.text(&key),
 		"severity":    into(labels, "severity"),
 		"details":     y.details(details),
@@ -53,7 +53,7 @@ func decodeBlock(root *yaml.Node, subject string) (*Message, error) {
 			Alerts: Alerts{{
 				Status: status, Labels: labels, Annotations: annotations,
 				// The labels may be those that the group has in common, which
-				// change while it fires.
+				// change while it fires: they are no part of its identity.
 				Fingerprint: Fingerprint(KV{"dedup_key": key}),
 			}},
 			GroupLabels: KV{}, CommonLabels: labels, CommonAnnotations: annotations,
@@ -75,7 +75,7 @@ func (y *yamlData) details(to KV) func(string, *yaml.Node) {
 			if _, twice := to[name]; twice {
 				y.fail(path, value, "%.40q comes twice", name)
 			}
-			to[name] = y.scalar(path, value)
+			to[name] = y.scalar(path+"."+name, value)
 		})
 	}
 }

@@ -5,15 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
 
+// document is a text as nodes.
+type document struct {
+	node  *yaml.Node
+	lines []string // of the text; nil where nothing in it can change a value
+	form  string   // "YAML" or "JSON", for errors
+}
+
+// has says whether the document is a mapping that has the key, in any case.
+func (d document) has(key string) bool { return d.get(key) != nil }
+
+func (d document) get(key string) *yaml.Node { return valueOf(d.node, key) }
+
+// valueOf is the value of a key of a mapping, in any case; nil if there is none.
+func valueOf(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if strings.EqualFold(n.Content[i].Value, key) {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
 // parseYAML reads the only document of a text. A text that is no YAML at all is
 // most likely of another form.
-func parseYAML(body []byte) (*yaml.Node, error) {
+func parseYAML(body []byte) (document, error) {
+	root, err := parseOneYAML(body)
+	if err != nil {
+		// Whoever passed it on may have cut the white space before the first line.
+		if others, ok := alignedButFirst(body); ok {
+			if root, again := parseOneYAML(others); again == nil && root.Kind == yaml.MappingNode {
+				return document{root, strings.Split(string(others), "\n"), "YAML"}, nil
+			}
+		}
+		return document{}, err
+	}
+	return document{root, strings.Split(string(body), "\n"), "YAML"}, nil
+}
+
+func parseOneYAML(body []byte) (*yaml.Node, error) {
 	var first, second yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(body))
 	if err := d.Decode(&first); err != nil {
@@ -23,7 +62,7 @@ func parseYAML(body []byte) (*yaml.Node, error) {
 		if strings.Contains(err.Error(), "anchor") { // it is quoted, and may be a secret with a * before it
 			return nil, fmt.Errorf("%w; as YAML: an anchor or an alias", errNoForm)
 		}
-		return nil, fmt.Errorf("%w; as YAML: %w", errNoForm, err)
+		return nil, fmt.Errorf("%w; as YAML: %w; quote what a template writes: {{ printf \"%%q\" .Value }}", errNoForm, err)
 	}
 	if err := d.Decode(&second); !errors.Is(err, io.EOF) {
 		return nil, errors.New(`a second YAML document: want one, in which no line is "---"`)
@@ -31,46 +70,40 @@ func parseYAML(body []byte) (*yaml.Node, error) {
 	return first.Content[0], nil
 }
 
-// hasKey says whether a document is a mapping that has the key, in any case.
-func hasKey(root *yaml.Node, key string) bool {
-	if root.Kind != yaml.MappingNode {
-		return false
-	}
-	for i := 0; i < len(root.Content); i += 2 {
-		if strings.EqualFold(root.Content[i].Value, key) {
-			return true
-		}
-	}
-	return false
-}
-
 // yamlData reads Data from the nodes of a document. Every scalar is the text
 // that was written, whatever YAML takes it for, and null is empty: what a label
 // says must not depend on whether it looks like a number. Fields that nobody
-// knows are not looked at. An alias is refused: no template needs one, and a few
-// of them could unfold to more than the memory holds.
+// knows are not looked at. Aliases, anchors and tags are refused: no template
+// needs one, they change the text without a word, and a few aliases could unfold
+// to more than the memory holds.
 //
 // The first error is kept; what is read after it does not count.
-type yamlData struct{ err error }
+type yamlData struct {
+	document
+	err  error
+	flow bool                               // inside of {} or []
+	at   struct{ line, column, offset int } // where source has looked last
+}
 
-func decodeDataYAML(root *yaml.Node) (*Message, error) {
-	var y yamlData
-	var d snsData
-	y.fields("", root, map[string]func(path string, n *yaml.Node){
+// decodeData reads a document that has a list of alerts.
+func decodeData(root document, sent time.Time) (*Message, error) {
+	y := yamlData{document: root}
+	var d wireData
+	y.fields("", root.node, map[string]func(path string, n *yaml.Node){
 		"receiver":          y.text(&d.Receiver),
-		"status":            y.text(&d.Status),
+		"status":            y.word(&d.Status),
 		"alerts":            y.alerts(&d),
 		"grouplabels":       y.set(&d.GroupLabels),
 		"commonlabels":      y.set(&d.CommonLabels),
 		"commonannotations": y.set(&d.CommonAnnotations),
 		"externalurl":       y.text(&d.ExternalURL),
-		"groupkey":          y.text(&d.GroupKey),
-		"truncatedalerts":   y.count(&d.TruncatedAlerts),
+		"groupkey":          func(_ string, n *yaml.Node) { d.GroupKey = looseText(n.Value) },
+		"truncatedalerts":   func(_ string, n *yaml.Node) { d.TruncatedAlerts = parseCount(n.Value) },
 	})
 	if y.err != nil {
-		return nil, fmt.Errorf("YAML, %w", y.err)
+		return nil, fmt.Errorf("%s, %w", root.form, y.err)
 	}
-	return d.message()
+	return d.message(sent)
 }
 
 func (y *yamlData) fail(path string, n *yaml.Node, format string, args ...any) {
@@ -88,12 +121,16 @@ func (y *yamlData) pairs(path string, n *yaml.Node, f func(name string, value *y
 		y.fail(path, n, "%s: want keys and values", yamlKind(n))
 		return
 	}
+	y.unmarked(path, n)
+	defer func(flow bool) { y.flow = flow }(y.flow)
+	y.flow = y.flow || n.Style&yaml.FlowStyle != 0
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
 		if key.Kind != yaml.ScalarNode {
 			y.fail(path, key, "%s as a key: want a name", yamlKind(key))
 			return
 		}
+		y.unmarked(path, key)
 		f(key.Value, n.Content[i+1])
 	}
 }
@@ -117,24 +154,40 @@ func (y *yamlData) fields(prefix string, n *yaml.Node, known map[string]func(pat
 	})
 }
 
+// scalar is a single value's text.
 func (y *yamlData) scalar(path string, n *yaml.Node) string {
-	switch {
-	case isNull(n):
-		return ""
-	case n.Kind != yaml.ScalarNode:
+	if n.Kind != yaml.ScalarNode {
 		y.fail(path, n, "%s: want a text", yamlKind(n))
 		return ""
 	}
-	return n.Value
+	y.unmarked(path, n)
+	if isNull(n) {
+		return y.whole(path, n, "")
+	}
+	return y.whole(path, n, n.Value)
 }
 
+// text reads what may be any text.
 func (y *yamlData) text(to *string) func(string, *yaml.Node) {
 	return func(path string, n *yaml.Node) { *to = y.scalar(path, n) }
 }
 
-func (y *yamlData) time(to *snsTime) func(string, *yaml.Node) {
+// word reads what is a word of the form itself, and no sender's text: there, a
+// comment behind it is one.
+func (y *yamlData) word(to *string) func(string, *yaml.Node) {
 	return func(path string, n *yaml.Node) {
-		t, err := parseSNSTime(y.scalar(path, n))
+		if *to = n.Value; n.Kind != yaml.ScalarNode || isNull(n) {
+			*to = y.scalar(path, n)
+		}
+		y.unmarked(path, n)
+	}
+}
+
+func (y *yamlData) time(to *wireTime) func(string, *yaml.Node) {
+	return func(path string, n *yaml.Node) {
+		var text string
+		y.word(&text)(path, n)
+		t, err := parseWireTime(text)
 		if err != nil {
 			y.fail(path, n, "%s", err)
 		}
@@ -142,20 +195,7 @@ func (y *yamlData) time(to *snsTime) func(string, *yaml.Node) {
 	}
 }
 
-func (y *yamlData) count(to *uint64) func(string, *yaml.Node) {
-	return func(path string, n *yaml.Node) {
-		text := y.scalar(path, n)
-		if text == "" {
-			return
-		}
-		var err error
-		if *to, err = strconv.ParseUint(text, 10, 64); err != nil {
-			y.fail(path, n, "%.40q: want a whole number that is not negative", text)
-		}
-	}
-}
-
-// set reads labels or annotations.
+// set reads labels or annotations. null leaves none.
 func (y *yamlData) set(to *KV) func(string, *yaml.Node) {
 	return func(path string, n *yaml.Node) {
 		kv := KV{}
@@ -163,23 +203,26 @@ func (y *yamlData) set(to *KV) func(string, *yaml.Node) {
 			if _, twice := kv[name]; twice {
 				y.fail(path, value, "%.40q comes twice", name)
 			}
-			kv[name] = y.scalar(path, value)
+			kv[name] = y.scalar(path+"."+name, value)
 		})
 		*to = kv
 	}
 }
 
-func (y *yamlData) alerts(to *snsData) func(string, *yaml.Node) {
+func (y *yamlData) alerts(to *wireData) func(string, *yaml.Node) {
 	return func(path string, n *yaml.Node) {
 		if n.Kind != yaml.SequenceNode {
 			y.fail(path, n, "%s: want a list", yamlKind(n))
 			return
 		}
-		alerts := make([]snsAlert, len(n.Content))
+		y.unmarked(path, n)
+		defer func(flow bool) { y.flow = flow }(y.flow)
+		y.flow = y.flow || n.Style&yaml.FlowStyle != 0
+		alerts := make([]wireAlert, len(n.Content))
 		for i, element := range n.Content {
 			a := &alerts[i]
 			y.fields(fmt.Sprintf("%s[%d].", path, i), element, map[string]func(string, *yaml.Node){
-				"status":       y.text(&a.Status),
+				"status":       y.word(&a.Status),
 				"labels":       y.set(&a.Labels),
 				"annotations":  y.set(&a.Annotations),
 				"startsat":     y.time(&a.StartsAt),

@@ -1,0 +1,293 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+// An Event is something that has happened. The set is closed: Delivered is where
+// a delivery begins, Checked where the gate asks, and each of the others answers
+// the action of its name.
+type Event interface {
+	apply(*step)
+	// About is the case that the event is about: what is to be put off where
+	// the entry cannot be read or written.
+	About() Case
+}
+
+// An Action is something to be done, after the entry is written. The set is
+// closed; an action that has an event is answered by it.
+type Action interface{ action() }
+
+// A Case is what an action is about. The event that answers the action hands it
+// back, so that the machine keeps nothing between two steps but the entry.
+type Case struct {
+	Run    string
+	Alerts amx.Alerts // of the delivery: put off or decided on again, if need be
+	Reason Reason
+
+	aim     aim
+	shown   []string  // the fingerprints that results name; nil: those of Alerts
+	because error     // why it came to this: an answer that was lost
+	refused []error   // what SSM refused of the run in this delivery
+	patient time.Time // until when another's live claim is waited for
+	tries   int
+}
+
+// About is c itself.
+func (c Case) About() Case { return c }
+
+// About is all alerts that were delivered.
+func (d Delivered) About() Case { return Case{Alerts: d.Alerts} }
+
+// About is no alert.
+func (c Check) About() Case { return Case{Run: c.Run} }
+
+// An aim is what a case is after.
+type aim int
+
+const (
+	toDecide aim = iota // what is due for the alerts
+	toSend              // what is missing of the run is sent
+	toStop              // the run ends
+	toCheck             // the entry knows whether the run is over
+)
+
+// A Start is a run that is to be begun, or taken over.
+type Start struct {
+	Case
+	Attempt int
+	Prev    string // the run that is retried or repeated
+	// Targets are the recorded ones of a run that is taken over; else nil: they
+	// are to be rendered, and narrowed by [Start.Narrow].
+	Targets   []amx.Target
+	TakenOver bool
+
+	opens map[string]time.Time // fingerprint → start of the episode that it opens
+	lease time.Time            // of the run that is taken over: when the last sending lease ends
+	prev  *outcome             // of the run that is retried
+}
+
+// Delivered says that alerts of a message arrived, those that match the command.
+type Delivered struct{ Alerts amx.Alerts }
+
+// Check asks that the entry come to know whether a run is over.
+type Check struct{ Run string }
+
+// Prepare is to render a run: its targets and its scripts. What cannot be
+// rendered is refused before anything is claimed.
+type Prepare struct{ Start }
+
+// Prepared answers [Prepare].
+type Prepared struct {
+	Start
+	Parts   int   // how many SendCommands it takes
+	NoNodes bool  // every node that the retry would target has succeeded
+	Err     error // it cannot be rendered
+	Again   bool  // and may be later
+}
+
+// Take is to take a slot of the command's gate.
+type Take struct{ Prepared }
+
+// Taken answers [Take].
+type Taken struct {
+	Prepared
+	OK     bool
+	Reason Reason // why not
+	Err    error  // it is not known whether there is one
+}
+
+// Release is to give up the slots of runs that were not sent after all. Where
+// that fails they are free when their lease has ended.
+type Release struct{ Runs []string }
+
+// Send is to send these portions of a run, side by side.
+type Send struct {
+	Start
+	Portions []Portion
+}
+
+// Sent answers [Send].
+type Sent struct {
+	Send
+	Answers []Answer
+}
+
+// An Answer is what became of the SendCommand of a part, or of some of its nodes.
+type Answer struct {
+	Part    int
+	Nodes   []string // that it was for; nil: all of the part's
+	Command string   // the command ID, where SSM answered one
+	Verdict Verdict
+	Err     error
+}
+
+// A Verdict says what an answer proves.
+type Verdict int
+
+const (
+	Accepted Verdict = iota
+	Unknown          // it may have been sent
+	Unsent           // it was certainly not sent, and may be later
+	Refused          // it was not sent, and never will be
+)
+
+// Look is to read SSM's list of commands for a run, from its first claim on, to
+// the end of its last lease.
+type Look struct {
+	Case
+	Claimed, Lease time.Time
+}
+
+// Looked answers [Look].
+type Looked struct {
+	Look
+	Begun time.Time
+	Found map[int][]Command // :: part → commands
+	Err   error
+}
+
+// A Command is one in SSM, and the nodes that it was sent to, where they are
+// named.
+type Command struct {
+	ID    string
+	Nodes []string
+}
+
+// Ask is to ask SSM where the commands of a run stand.
+type Ask struct {
+	Case
+	Commands []Command
+	Forget   bool // their time is up: if SSM knows none of them any more, they are over
+}
+
+// Asked answers [Ask].
+type Asked struct {
+	Ask
+	State State
+	Err   error
+}
+
+// A State is where the commands of a run stand.
+type State struct {
+	Over      bool
+	Status    string // of the run, as SSM's StatusDetails without spaces
+	Failed    bool
+	Succeeded []string // nodes
+	Other     []string // nodes on which it did not succeed
+	Nodes     []NodeState
+	Owners    map[string]string // :: command → the command that runs in its place
+}
+
+// A NodeState is a command on a node.
+type NodeState struct {
+	Command, Node string
+	Over          bool
+	Elsewhere     bool // another command runs there in its place
+}
+
+// Await is to wait for the end of a run that was sent, as long as the caller
+// waits. It is done last, when nothing else is left to be done.
+type Await struct{ Ask }
+
+// Awaited answers [Await]. State is nil where nobody waited.
+type Awaited struct {
+	Await
+	State *State
+	Err   error
+}
+
+// Cancel is to cancel commands: all of each, or on some of its nodes.
+type Cancel struct {
+	Case
+	Commands []Command
+
+	Forget bool // their time is up: if SSM knows none of them any more, they are over
+
+	settles []string // commands that need nothing more once these are cancelled
+}
+
+// Cancelled answers [Cancel].
+type Cancelled struct {
+	Cancel
+	Done []string // accepted, or over
+	Err  error
+}
+
+// Signal is to send the command's resolved_signal to these targets, and to these
+// others, of which the first do not name all nodes.
+type Signal struct {
+	Case
+	Targets, Others []amx.Target
+
+	state State
+}
+
+// Signalled answers [Signal]. Lost is the nodes that SSM would not send to.
+type Signalled struct {
+	Signal
+	Lost []string
+	Err  error
+}
+
+// Confirm is to see, where the caller waits to hear it, whether a cancelled
+// command is gone by now.
+type Confirm struct{ Ask }
+
+// Confirmed answers [Confirm].
+type Confirmed struct {
+	Confirm
+	State State
+}
+
+// Wait is to wait a moment for another delivery that is sending the run, and to
+// read the entry again.
+type Wait struct{ Case }
+
+// Waited answers [Wait].
+type Waited struct{ Wait }
+
+// Defer is to put off what a delivery cannot settle now.
+type Defer struct {
+	Case
+	Err error
+}
+
+// Settle is a result: it is answered and logged.
+type Settle struct {
+	Verb     Verb
+	Reason   Reason
+	Run      string
+	Alerts   []string // fingerprints
+	Commands []string // in SSM
+	Status   string   // of the run, where it is known
+	// Ill: the run ended, and not well, and nobody resolved it meanwhile.
+	Ill bool
+}
+
+// A Verb is what a [Settle] reports.
+type Verb string
+
+// The verbs, as answers show them.
+const (
+	VerbRun    Verb = "run"
+	VerbCancel Verb = "cancel"
+	VerbSkip   Verb = "skip"
+	VerbRefuse Verb = "refuse"
+)
+
+func (Prepare) action() {}
+func (Take) action()    {}
+func (Release) action() {}
+func (Send) action()    {}
+func (Look) action()    {}
+func (Ask) action()     {}
+func (Await) action()   {}
+func (Cancel) action()  {}
+func (Signal) action()  {}
+func (Confirm) action() {}
+func (Wait) action()    {}
+func (Defer) action()   {}
+func (Settle) action()  {}

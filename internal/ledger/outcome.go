@@ -1,0 +1,114 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+)
+
+// know asks SSM whether a run is over on which a decision depends.
+func (s *step) know(c Case) {
+	r := s.entry.run(c.Run)
+	switch {
+	case r == nil || r.over():
+		s.proceed(c)
+	case r.unknown() && s.looked != r.ID:
+		s.do(Look{c, r.Claimed, r.Lease})
+	case r.unknown() && len(r.commands()) == 0:
+		s.putOff(c, fmt.Errorf("asking for run %s: %w", c.Run, errMaybeSent))
+	default:
+		s.do(s.ask(r, c))
+	}
+}
+
+// check is for a gate that is full: the entry is to know whether a run of it that
+// nobody is sending is over. A run that may have been sent keeps its slot.
+func (s *step) check(c Case) {
+	r := s.entry.run(c.Run)
+	switch {
+	case r == nil || r.over() || r.live(s.Now, s.Process) || s.asked == r.ID:
+	case r.unknown() && s.looked == r.ID && len(r.commands()) == 0:
+	default:
+		s.know(c)
+	}
+}
+
+func (s *step) ask(r *run, c Case) Ask {
+	return Ask{Case: c, Commands: r.asked(), Forget: s.timeIsUp(r)}
+}
+
+// timeIsUp says that nothing of the run can go on which SSM does not know any
+// more: it keeps commands for 30 days.
+func (s *step) timeIsUp(r *run) bool { return s.Now.After(r.Until.Add(s.Window)) }
+
+func (ev Asked) apply(s *step) {
+	r := s.entry.run(ev.Run)
+	switch {
+	case ev.Err != nil && ev.aim == toStop:
+		s.putOff(ev.Case, fmt.Errorf("cancelling run %s: %w", ev.Run, ev.Err))
+		return
+	case ev.Err != nil:
+		s.putOff(ev.Case, fmt.Errorf("asking for run %s: %w", ev.Run, ev.Err))
+		return
+	case r == nil:
+	case s.owners(r, &ev.State):
+		// Another command runs in the place of one: this is not the run's state,
+		// and SSM is asked again.
+		s.looked = ev.Run
+		s.proceed(ev.Case)
+		return
+	case ev.State.Over && !r.complete():
+		r.done(r.commands()) // what was sent is over; the rest is still to be sent
+	case ev.State.Over && !(ev.aim == toStop && r.unknown()):
+		r.finish(s.outcome(&ev.State))
+	}
+	s.asked, s.state = ev.Run, &ev.State
+	s.looked = ev.Run // a look that was needed came before
+	s.proceed(ev.Case)
+}
+
+// The outcome of a run that a caller waited for is entered where a later decision
+// depends on it: that costs a write, and a run that went well can be asked for
+// again.
+func (ev Awaited) apply(s *step) {
+	r := s.entry.run(ev.Run)
+	result := Settle{Verb: VerbRun, Reason: ev.Reason, Run: ev.Run, Alerts: ev.fingerprints()}
+	if r == nil {
+		s.putOff(ev.Case, fmt.Errorf("run %s has left the ledger", ev.Run))
+		return
+	}
+	result.Commands = r.commands()
+	if st := ev.State; st != nil {
+		if st.Over && s.owners(r, st) {
+			s.do(Await{Ask{Case: ev.Case, Commands: r.asked()}})
+			return
+		}
+		if st.Over && (st.Failed || s.Policy.RepeatAfter > 0 || r.Slot) {
+			r.finish(s.outcome(st))
+		}
+		result.Status = st.Status
+		result.Ill = st.Over && (st.Failed || st.Status == "Cancelled") && !r.CancelAsked
+	}
+	s.do(result)
+}
+
+// owners enters the commands that turned out to run in the place of the ones that
+// were asked, and says whether there are any.
+func (s *step) owners(r *run, state *State) (found bool) {
+	for i := range r.Parts {
+		for _, c := range slices.Clone(r.Parts[i].Commands) {
+			if owner := state.Owners[c.ID]; owner != "" && !slices.Contains(r.commands(), owner) {
+				r.merge(i, owner, c.Nodes)
+				found = true
+			}
+		}
+	}
+	return found
+}
+
+func (s *step) outcome(state *State) outcome {
+	o := outcome{Status: state.Status, Failed: state.Failed, Ended: s.Now}
+	if o.Failed {
+		o.Succeeded, o.Remaining = state.Succeeded, state.Other
+	}
+	return o
+}

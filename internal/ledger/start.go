@@ -1,0 +1,362 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+var (
+	errNoTime    = errors.New("no time left for a claim")
+	errFull      = errors.New("the group's entry in the ledger is full, so that nothing new runs for it: " + Narrower)
+	errMaybeSent = errors.New("it may have been sent, and SSM does not list it yet")
+)
+
+// Narrower is the way out where a group is too large for an entry of the ledger.
+const Narrower = "group by more labels in Alertmanager, or set scope: alert"
+
+func errSending(c Case) error {
+	if c.aim == toStop {
+		return fmt.Errorf("cancelling run %s: it is being sent by another delivery", c.Run)
+	}
+	return fmt.Errorf("run %s is being sent by another delivery", c.Run)
+}
+
+// Narrow answers where a run goes whose targets were rendered. A retry goes to
+// the nodes on which the run before it did not succeed, and nowhere else: where
+// nodes are named, also to those for which SSM lists no invocation, because
+// max_errors ended the command before it reached them, or because they were
+// refused. Only the run before can tell which nodes a tag selects. ok is false
+// where every node that the retry would target has succeeded.
+func (s *Start) Narrow(targets []amx.Target) (narrowed []amx.Target, ok bool) {
+	if s.prev == nil {
+		return targets, true
+	}
+	nodes := s.prev.Remaining
+	switch {
+	case ByInstance(targets):
+		nodes = less(slices.Clone(targets[0].Values), s.prev.Succeeded)
+		if len(nodes) == 0 {
+			return nil, false
+		}
+	case len(nodes) == 0:
+		return targets, true // it reached none
+	}
+	return []amx.Target{{Key: amx.KeyInstanceIDs, Values: nodes}}, true
+}
+
+// The claim is made here, or a slot taken for it, if the alerts are still due:
+// somebody else may have written meanwhile.
+func (ev Prepared) apply(s *step) {
+	switch own := s.entry.run(ev.Run); {
+	case ev.TakenOver:
+		s.prepared(ev)
+	case own != nil:
+		s.sendOwn(own, ev) // this write met its own earlier attempt: the claim is there
+	case !s.stillDue(&ev.Start):
+	case ev.Err != nil && ev.Again:
+		s.putOff(ev.Case, ev.Err)
+	case ev.Err != nil:
+		s.do(Settle{Verb: VerbRefuse, Reason: Reason(ev.Err.Error()), Alerts: ev.fingerprints()})
+	case ev.NoNodes:
+		s.skip(SkipRan, ev.Prev, ev.fingerprints()...)
+	case s.full(ev):
+		s.putOff(ev.Case, errFull)
+	case s.Now.After(s.ClaimBy):
+		s.putOff(ev.Case, errNoTime)
+	case s.Policy.Limited:
+		s.do(Take{ev})
+	default:
+		s.claim(ev)
+	}
+}
+
+func (ev Taken) apply(s *step) {
+	own := s.entry.run(ev.Run)
+	switch {
+	case own != nil && !ev.TakenOver:
+		s.sendOwn(own, ev.Prepared)
+	case ev.Err != nil:
+		s.putOff(ev.Case, ev.Err)
+	case !ev.OK && ev.TakenOver:
+		s.skip(ev.Reason, ev.Run, ev.fingerprints()...)
+	case !ev.OK:
+		s.skip(ev.Reason, "", ev.fingerprints()...)
+	case s.Now.After(s.ClaimBy):
+		s.release(ev)
+		s.putOff(ev.Case, errNoTime)
+	case ev.TakenOver:
+		if r := s.ready(ev.Prepared); r != nil {
+			s.renew(r, ev.Prepared)
+		}
+	case s.stillDue(&ev.Start):
+		s.claim(ev.Prepared)
+	default:
+		s.release(ev)
+	}
+}
+
+// release gives the slot up that a run does not need. One that is taken over
+// keeps it: somebody else may send it.
+func (s *step) release(ev Taken) {
+	if !ev.TakenOver {
+		s.do(Release{[]string{ev.Run}})
+	}
+}
+
+// stillDue decides on the alerts of a start once more. Where another decision
+// comes of it, that one stands.
+func (s *step) stillDue(start *Start) bool {
+	again := &step{Actor: s.Actor, entry: s.entry}
+	again.decide(Case{Alerts: start.Alerts})
+	s.changed = s.changed || again.changed
+	if len(again.actions) == 1 {
+		if p, ok := again.actions[0].(Prepare); ok && p.Prev == start.Prev && p.Reason == start.Reason && len(p.Alerts) == len(start.Alerts) {
+			start.opens = p.opens
+			return true
+		}
+	}
+	s.actions = append(s.actions, again.actions...)
+	return false
+}
+
+// full says that the entry does not take the run that is to be begun.
+func (s *step) full(ev Prepared) bool {
+	if s.MaxEntry == 0 {
+		return false
+	}
+	e := s.entry
+	with := &step{Actor: s.Actor, entry: &Entry{slices.Clone(e.episodes), slices.Clone(e.resolves), slices.Clone(e.runs)}}
+	with.claim(ev)
+	with.entry.prune(s.Now)
+	value, _ := with.entry.Encode()
+	return len(value) > s.MaxEntry
+}
+
+// claim enters a run for the alerts that are due, before it is sent.
+func (s *step) claim(ev Prepared) {
+	r := &run{
+		ID: ev.Run, Prev: ev.Prev, Attempt: ev.Attempt, Claimed: s.Now, Until: s.Until,
+		Holder: s.holder(), Lease: s.Lease, Slot: s.Policy.Limited, Targets: ev.Targets,
+	}
+	for range ev.Parts {
+		r.Parts = append(r.Parts, part{State: claimed})
+	}
+	if ev.prev != nil {
+		r.Before = ev.prev.Succeeded
+	}
+	for _, a := range ev.Alerts {
+		if ev.Prev == "" {
+			s.entry.episodes = append(s.entry.episodes, episode{
+				Fingerprint: a.Fingerprint, StartsAt: ev.opens[a.Fingerprint], Seen: s.Now, Run: r.ID,
+			})
+			continue
+		}
+		for i := range s.entry.episodes {
+			if p := &s.entry.episodes[i]; p.Fingerprint == a.Fingerprint && p.Run == ev.Prev && p.EndsAt.IsZero() {
+				p.Run = r.ID
+			}
+		}
+	}
+	s.entry.runs = append(s.entry.runs, r)
+	s.changed = true
+	s.do(Send{ev.Start, r.missing()})
+}
+
+// takeOver sends what is missing of a run whose sender is gone, after a look.
+func (s *step) takeOver(c Case) {
+	r := s.entry.run(c.Run)
+	switch {
+	case r == nil:
+		s.decide(c)
+	case r.CancelAsked:
+		s.stop(s.ended(c))
+	case s.live(r):
+		s.wait(c)
+	case r.complete():
+		s.begun(r, c)
+	case r.needsLook() && s.looked != r.ID:
+		s.do(Look{c, r.Claimed, r.Lease})
+	case r.needsLook() && s.Policy.Unguarded:
+		s.putOff(c, maybeSent(c)) // nothing on the node would make one effect of two
+	default:
+		s.do(Prepare{Start{Case: c, Targets: r.Targets, TakenOver: true, Attempt: r.Attempt, lease: r.Lease}})
+	}
+}
+
+// ended is the case of a run that is to be stopped, because its alerts resolved
+// while it was sent.
+func (s *step) ended(c Case) Case {
+	c.aim, c.Reason, c.shown, c.because = toStop, CancelEnded, s.entry.covers(c.Run), nil
+	return c
+}
+
+func maybeSent(c Case) error {
+	return fmt.Errorf("run %s may not have been sent: %w", c.Run, errors.Join(c.because, errMaybeSent))
+}
+
+// ready answers a run that is prepared to be taken over, if that still stands:
+// nobody has renewed it, recorded it, or asked for its end since the look.
+func (s *step) ready(ev Prepared) *run {
+	r := s.entry.run(ev.Run)
+	if r == nil || r.CancelAsked || s.live(r) || r.complete() || r.Lease.After(ev.lease) {
+		s.takeOver(ev.Case)
+		return nil
+	}
+	return r
+}
+
+func (s *step) prepared(ev Prepared) {
+	r := s.ready(ev)
+	switch {
+	case r == nil:
+	case ev.Err != nil:
+		s.putOff(ev.Case, fmt.Errorf("run %s may not have been sent: %w", ev.Run, errors.Join(ev.because, ev.Err)))
+	case s.Now.After(s.ClaimBy):
+		s.putOff(ev.Case, fmt.Errorf("run %s may not have been sent: %w", ev.Run, errors.Join(ev.because, errNoTime)))
+	case s.Policy.Limited:
+		s.do(Take{ev})
+	default:
+		s.renew(r, ev)
+	}
+}
+
+func (s *step) renew(r *run, ev Prepared) {
+	r.renew(&s.Actor)
+	s.do(Send{ev.Start, r.missing()})
+}
+
+// sendOwn sends a claim of this delivery that its write turned out to have made.
+func (s *step) sendOwn(r *run, ev Prepared) {
+	switch {
+	case r.CancelAsked:
+		s.stop(s.ended(ev.Case))
+	case r.Holder == s.holder():
+		s.do(Send{ev.Start, r.missing()})
+	}
+}
+
+// What SSM answered is entered, and what can be settled is.
+func (ev Sent) apply(s *step) {
+	r := s.entry.record(ev.Run, s.holder(), ev.Answers)
+	var failed []error
+	var commands []Command
+	for _, a := range ev.Answers {
+		if a.Err != nil {
+			failed = append(failed, a.Err)
+		}
+		if a.Command != "" {
+			commands = append(commands, Command{ID: a.Command})
+		}
+	}
+	c := ev.Case
+	c.aim = toSend
+	c.because = errors.Join(failed...)
+	refusals := refusalsOf(ev.Answers)
+	c.refused = append(c.refused, refusals...)
+	switch {
+	case r != nil && r.CancelAsked:
+		s.stop(s.ended(c))
+		return
+	case r != nil && r.needsLook():
+		s.takeOver(c)
+		return
+	case r != nil:
+		s.begun(r, c)
+		return
+	}
+	s.do(Release{[]string{ev.Run}})
+	switch {
+	case len(failed) == 0 || len(commands) > 0:
+		// Somebody has declared the run never sent, which only happens past its
+		// lease. It must not go on beside what was begun in its place.
+		s.do(Cancel{Case: Case{Run: ev.Run, aim: toDecide}, Commands: commands})
+		s.putOff(c, errors.Join(fmt.Errorf("run %s was recorded after its claim had run out", ev.Run), c.because))
+	case len(refusals) == len(failed):
+		s.do(Settle{Verb: VerbRefuse, Reason: Reason(c.because.Error()), Run: ev.Run, Alerts: ev.fingerprints()})
+	default:
+		s.putOff(c, c.because)
+	}
+}
+
+func refusalsOf(answers []Answer) (errs []error) {
+	for _, a := range answers {
+		if a.Verdict == Refused {
+			errs = append(errs, a.Err)
+		}
+	}
+	return errs
+}
+
+// begun reports a run of which all is known that was sent.
+func (s *step) begun(r *run, c Case) {
+	if len(r.commands()) == 0 { // SSM refuses it by now, and an unknown send before that may show yet
+		s.putOff(c, errors.Join(errMaybeSent, c.because))
+		return
+	}
+	if c.because != nil && !r.complete() {
+		s.putOff(c, c.because)
+	}
+	if reason := partly(r, c); reason != "" {
+		s.do(Settle{Verb: VerbRefuse, Reason: Reason(reason), Run: r.ID, Alerts: c.fingerprints()})
+	}
+	wait := Await{Ask{Case: c}}
+	if r.complete() { // else it cannot be over
+		wait.Commands = r.asked()
+	}
+	s.do(wait)
+}
+
+// partly says why a part of the run is not run, where SSM refused it: in this
+// delivery, or in one whose answer nobody has.
+func partly(r *run, c Case) string {
+	if len(c.refused) > 0 {
+		return "part of the run: " + errors.Join(c.refused...).Error()
+	}
+	var without []string
+	for _, p := range r.Parts {
+		if p.State == refused && len(p.Without) == 0 {
+			return "part of the run: SSM refused it before"
+		}
+		without = append(without, p.Without...)
+	}
+	if len(without) > 0 {
+		return "part of the run: SSM refused before: node " + strings.Join(without, ", node ")
+	}
+	return ""
+}
+
+// What SSM's list shows is entered. It counts as proof only if nobody renewed the
+// claim meanwhile: the list may end before the sends of that claim.
+func (ev Looked) apply(s *step) {
+	r := s.entry.run(ev.Run)
+	if r != nil {
+		begun := ev.Begun
+		switch {
+		case ev.Err != nil:
+		case r.Lease.After(ev.Lease):
+			s.entry.looked(r, ev.Found, time.Time{}, &s.Actor)
+		default:
+			s.looked = ev.Run
+			r = s.entry.looked(r, ev.Found, begun, &s.Actor)
+		}
+		if r == nil {
+			s.do(Release{[]string{ev.Run}})
+		}
+	}
+	switch c := ev.Case; {
+	case ev.Err == nil:
+		s.proceed(c)
+	case c.aim == toStop: // what is known is stopped all the same
+		s.looked, c.because = ev.Run, errors.Join(c.because, ev.Err)
+		s.stop(c)
+	case c.aim == toSend:
+		s.putOff(c, fmt.Errorf("run %s may not have been sent: %w", c.Run, errors.Join(c.because, ev.Err)))
+	default:
+		s.putOff(c, fmt.Errorf("asking for run %s: %w", c.Run, ev.Err))
+	}
+}

@@ -1,0 +1,196 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+// stop ends a run of which every episode has ended. It is settled only when, in
+// one read of the entry after its last look, nobody is sending the run, nothing
+// of it can be unknown, and every command of it is over or its cancellation was
+// accepted.
+func (s *step) stop(c Case) {
+	r := s.entry.run(c.Run)
+	switch {
+	case r == nil:
+		s.skip(SkipWasCancelled, c.Run, c.fingerprints()...)
+	case r.over():
+		s.do(Settle{Verb: VerbSkip, Reason: SkipEnded, Run: r.ID, Alerts: c.fingerprints(), Commands: r.commands(), Status: r.Outcome.Status})
+	case s.live(r):
+		s.wait(c)
+	case r.unknown() && s.looked != r.ID && c.because == nil:
+		s.do(Look{c, r.Claimed, r.Lease})
+	case len(r.uncancelled()) > 0 && s.Policy.Signal != "" && s.asked != r.ID:
+		s.do(s.ask(r, c))
+	case len(r.uncancelled()) > 0 && s.Policy.Signal != "":
+		s.signal(r, c)
+	case len(r.uncancelled()) > 0:
+		s.do(Cancel{Case: c, Commands: bare(r.uncancelled()), Forget: s.timeIsUp(r)})
+	case c.because != nil:
+		s.putOff(c, fmt.Errorf("cancelling run %s: %w", c.Run, c.because))
+	case r.unknown():
+		s.putOff(c, fmt.Errorf("cancelling run %s: %w", c.Run, errMaybeSent))
+	default:
+		s.do(Confirm{Ask{Case: c, Commands: r.asked()}})
+	}
+}
+
+func bare(ids []string) []Command {
+	var commands []Command
+	for _, id := range ids {
+		commands = append(commands, Command{ID: id})
+	}
+	return commands
+}
+
+func (ev Cancelled) apply(s *step) {
+	if r := s.entry.run(ev.Run); r != nil {
+		r.done(ev.Done)
+	}
+	switch {
+	case ev.aim != toStop: // of a run that had left the entry
+	case ev.Err != nil:
+		s.putOff(ev.Case, fmt.Errorf("cancelling run %s: %w", ev.Run, errors.Join(ev.because, ev.Err)))
+	default:
+		if r := s.entry.run(ev.Run); r != nil {
+			r.done(ev.settles)
+		}
+		s.looked = ev.Run // a look has shown all that it could
+		s.stop(ev.Case)
+	}
+}
+
+// signal signals a run's process wherever it may still run or begin.
+func (s *step) signal(r *run, c Case) {
+	if s.state.Over { // what is known of it is; a node may be gone
+		r.done(r.uncancelled())
+		s.looked = r.ID
+		s.stop(c)
+		return
+	}
+	sig := Signal{Case: c, Targets: signalled(r, s.state), state: *s.state}
+	if len(sig.Targets) == 0 {
+		s.putOff(c, fmt.Errorf("cancelling run %s: SSM does not say yet where it runs", c.Run))
+		return
+	}
+	if len(r.Targets) > 0 && r.Targets[0].Key != amx.KeyInstanceIDs && sig.Targets[0].Key == amx.KeyInstanceIDs {
+		// SSM lists those of a tag's nodes that max_concurrency has let begin; the
+		// others are not to begin.
+		sig.Others = r.Targets
+	}
+	s.do(sig)
+}
+
+// signalled is the nodes that a run's commands were sent to, or those that SSM
+// lists for them where they are not named, without those on which it is over.
+func signalled(r *run, state *State) []amx.Target {
+	var nodes []string
+	for _, c := range r.asked() {
+		nodes = append(nodes, c.Nodes...)
+	}
+	over := map[string]bool{}
+	for _, n := range state.Nodes {
+		nodes = append(nodes, n.Node)
+		if n.Elsewhere {
+			continue
+		}
+		seen, known := over[n.Node]
+		over[n.Node] = (seen || !known) && n.Over
+	}
+	nodes = slices.DeleteFunc(nodes, func(node string) bool { return over[node] })
+	if len(nodes) == 0 {
+		return r.Targets
+	}
+	slices.Sort(nodes)
+	return []amx.Target{{Key: amx.KeyInstanceIDs, Values: slices.Compact(nodes)}}
+}
+
+// SSM sends nothing to a node that it has lost; there the run's commands are
+// cancelled, for when it comes back.
+func (ev Signalled) apply(s *step) {
+	r := s.entry.run(ev.Run)
+	if r == nil {
+		s.stop(ev.Case)
+		return
+	}
+	err := ev.Err
+	lost, left := lostCommands(r, ev)
+	if len(left) > 0 {
+		err = errors.Join(err, fmt.Errorf("SSM has lost node %s, and lists nothing there to cancel", strings.Join(left, ", node ")))
+	}
+	switch {
+	case err != nil:
+		s.putOff(ev.Case, fmt.Errorf("cancelling run %s: %w", ev.Run, err))
+		if len(lost) > 0 {
+			s.do(Cancel{Case: Case{Run: "", aim: toDecide}, Commands: lost})
+		}
+	case len(lost) > 0:
+		s.do(Cancel{Case: ev.Case, Commands: lost, settles: r.uncancelled()})
+	default:
+		r.done(r.uncancelled())
+		s.looked = ev.Run
+		s.stop(ev.Case)
+	}
+}
+
+// lostCommands is the commands to be cancelled on nodes that could not be
+// signalled: as a whole where no other node of theirs goes on; and the nodes on
+// which none is known.
+func lostCommands(r *run, ev Signalled) (commands []Command, left []string) {
+	left = slices.Clone(ev.Lost)
+	for _, id := range r.uncancelled() {
+		var goesOn, lost []string
+		for _, n := range ev.state.Nodes {
+			if n.Command == id && !n.Over {
+				goesOn = append(goesOn, n.Node)
+				if slices.Contains(ev.Lost, n.Node) {
+					lost = append(lost, n.Node)
+				}
+			}
+		}
+		switch {
+		case len(lost) == 0:
+		case len(lost) == len(goesOn):
+			commands = append(commands, Command{ID: id})
+		default:
+			commands = append(commands, Command{ID: id, Nodes: lost})
+		}
+		left = less(left, lost)
+	}
+	return commands, left
+}
+
+// A run that is stopped is reported: as SSM has it by now, where the caller
+// waited to hear it.
+func (ev Confirmed) apply(s *step) {
+	r := s.entry.run(ev.Run)
+	if r == nil {
+		s.stop(ev.Case)
+		return
+	}
+	if s.owners(r, &ev.State) {
+		s.stop(ev.Case) // another command runs in the place of one, and is to be stopped too
+		return
+	}
+	cancelled := ev.State.Over && ev.State.Status == "Cancelled"
+	if ev.State.Over && !cancelled {
+		// It had ended by itself, or in its own way after a signal.
+		r.finish(s.outcome(&ev.State))
+	}
+	result := Settle{Verb: VerbCancel, Run: r.ID, Commands: r.commands(), Alerts: ev.fingerprints(), Status: ev.State.Status}
+	switch {
+	case s.Policy.Signal != "":
+		result.Reason = ev.Reason + ": " + Reason(s.Policy.Signal) + " sent"
+	case cancelled:
+		result.Reason = ev.Reason + ": cancelled"
+	case ev.State.Over:
+		result.Verb, result.Reason = VerbSkip, SkipEnded
+	default:
+		result.Reason = ev.Reason + ": cancel requested"
+	}
+	s.do(result)
+}

@@ -1,0 +1,314 @@
+package operate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+// History is where the records are.
+type History interface {
+	Get(ctx context.Context, run string) (history.Record, error)
+	List(context.Context, history.Query) (history.Page, error)
+}
+
+// A Stopper stops one run, or drops what waits for one. It enters who and why in
+// the run's record.
+type Stopper interface {
+	Stop(context.Context, StopRequest) error
+}
+
+// A StopRequest names what is to stop by its record.
+type StopRequest struct {
+	Run     string // empty: alerts that wait for a run
+	Entry   string // the ledger entry's ID
+	Command string
+	Who     string
+	Why     string
+}
+
+// A Gatekeeper knows what holds a command back beside a pause.
+type Gatekeeper interface {
+	// Gates is the commands whose gate says something, sorted.
+	Gates(context.Context) ([]Command, error)
+	// CloseBreaker lets runs of the command start again, and says whether its
+	// breaker was open.
+	CloseBreaker(ctx context.Context, command string) (bool, error)
+}
+
+// A Desk is an [Operator] at the stores. History and Ledger are required; what
+// is nil otherwise is said not to be known, or not to be possible here.
+type Desk struct {
+	History History
+	Ledger  ledger.Store // the pauses
+	Outputs Outputs
+	Stopper Stopper
+	Gates   Gatekeeper
+	Queue   func(context.Context) (Queue, error)
+	Log     *slog.Logger
+	Now     func() time.Time // nil: time.Now
+}
+
+// Operator is the desk under both interfaces.
+func (d *Desk) Operator() Operator { return Operator{d, d} }
+
+func (d *Desk) now() time.Time {
+	if d.Now == nil {
+		return time.Now()
+	}
+	return d.Now()
+}
+
+// Runs lists records.
+func (d *Desk) Runs(ctx context.Context, q history.Query) (history.Page, error) {
+	return d.History.List(ctx, q)
+}
+
+// Run is all that is known of one run.
+func (d *Desk) Run(ctx context.Context, run string) (Detail, error) {
+	r, err := d.History.Get(ctx, run)
+	if err != nil {
+		return Detail{}, err
+	}
+	out := Detail{Record: r}
+	if d.Outputs != nil && len(r.CommandIDs) > 0 {
+		out.Streams = streams(ctx, d.Outputs, &r)
+	}
+	return out, nil
+}
+
+// lookBack is how far back a run is looked for that still goes on: SSM delivers
+// a command for up to 30 days.
+const lookBack = 32 * 24 * time.Hour
+
+// all is the records of every page.
+func (d *Desk) all(ctx context.Context, q history.Query) (records []history.Record, err error) {
+	q.Since, q.Limit = d.now().Add(-lookBack), history.MaxLimit
+	for {
+		page, err := d.History.List(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, page.Records...)
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return records, nil
+		}
+	}
+}
+
+// Cancel asks that a run, or all runs of a command, be stopped, and what waits be
+// dropped. An error says that nothing was asked; what failed of several runs is in
+// their elements.
+func (d *Desk) Cancel(ctx context.Context, in CancelRequest) (Cancelled, error) {
+	out := Cancelled{Runs: []CancelledRun{}}
+	if d.Stopper == nil {
+		return out, errors.New("cancelling: not possible here")
+	}
+	records, err := d.toCancel(ctx, in)
+	if err != nil {
+		return out, err
+	}
+	for i := range records {
+		r := &records[i]
+		stop := StopRequest{Entry: r.Entry, Command: r.Command, Who: in.Who, Why: in.Why}
+		if history.IsRun(r.Run) {
+			stop.Run = r.Run
+		}
+		one := CancelledRun{Run: r.Run, Command: r.Command, State: r.State}
+		err := d.Stopper.Stop(ctx, stop)
+		if err != nil {
+			one.Error = err.Error()
+		}
+		d.log(ctx, "cancel", err, "command", r.Command, "run_id", r.Run, "who", in.Who, "why", in.Why)
+		out.Runs = append(out.Runs, one)
+	}
+	return out, nil
+}
+
+func (d *Desk) toCancel(ctx context.Context, in CancelRequest) ([]history.Record, error) {
+	switch {
+	case (in.Run == "") == (in.Command == ""):
+		return nil, invalid("name either a run or a command")
+	case in.Why == "":
+		return nil, invalid("say why: it is kept in the record")
+	case in.Run != "":
+		r, err := d.History.Get(ctx, in.Run)
+		if err == nil && r.State != history.Running && !r.IsWaiting() {
+			err = fmt.Errorf("run %q is over (%s): %w", r.Run, r.State, ErrNothing)
+		}
+		return []history.Record{r}, err
+	}
+	running, err := d.all(ctx, history.Query{Command: in.Command, State: history.Running})
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := d.all(ctx, history.Query{Command: in.Command, State: history.Waiting})
+	if err == nil && len(running)+len(waiting) == 0 {
+		err = fmt.Errorf("no run of command %q goes on, and none waits: %w", in.Command, ErrNothing)
+	}
+	return append(waiting, running...), err // what waits must not take the place of what is stopped
+}
+
+// The bounds of a pause.
+const (
+	DefaultPause = 24 * time.Hour
+	maxPause     = 90 * 24 * time.Hour
+)
+
+// Pause holds back what starts.
+func (d *Desk) Pause(ctx context.Context, in PauseRequest) ([]Pause, error) {
+	length := cmp.Or(in.For, DefaultPause)
+	switch {
+	case length < time.Minute || length > maxPause:
+		return nil, invalid("a pause of %v: want 1m to %v", length, maxPause)
+	case in.Why == "":
+		return nil, invalid("say why: those who are held back are told")
+	}
+	paused, err := d.changePauses(ctx, func(p *ledger.Pauses, now time.Time) error {
+		p.Set(in.Command, ledger.Pause{Who: in.Who, Why: in.Why, Since: now, Until: now.Add(length)})
+		return nil
+	})
+	d.log(ctx, "pause", err, "command", in.Command, "for", length, "who", in.Who, "why", in.Why)
+	return paused, err
+}
+
+// Resume lifts a pause, and closes the breaker of a command that is named.
+func (d *Desk) Resume(ctx context.Context, in ResumeRequest) ([]Pause, error) {
+	closed := false
+	if in.Command != "" && d.Gates != nil {
+		var err error
+		if closed, err = d.Gates.CloseBreaker(ctx, in.Command); err != nil {
+			return nil, fmt.Errorf("closing the breaker of %q: %w", in.Command, err)
+		}
+	}
+	paused, err := d.changePauses(ctx, func(p *ledger.Pauses, now time.Time) error {
+		if _, was := p.Lift(in.Command, now); was || closed {
+			return nil
+		}
+		if in.Command == "" {
+			return fmt.Errorf("everything is not paused: %w", ErrNothing)
+		}
+		return fmt.Errorf("command %q is neither paused nor is its breaker open: %w", in.Command, ErrNothing)
+	})
+	d.log(ctx, "resume", err, "command", in.Command, "who", in.Who)
+	return paused, err
+}
+
+// changePauses writes what change makes of the pauses. It tries again where
+// another writes them at the same time.
+func (d *Desk) changePauses(ctx context.Context, change func(*ledger.Pauses, time.Time) error) ([]Pause, error) {
+	for try := 1; ; try++ {
+		r, p, err := d.pauses(ctx)
+		if err != nil {
+			return nil, err
+		}
+		now := d.now()
+		if err := change(p, now); err != nil {
+			return nil, err
+		}
+		r.Value, r.Expires = p.Encode(now)
+		err = d.Ledger.Put(ctx, r)
+		if err == nil {
+			return list(p.Current(now)), nil
+		}
+		if !errors.Is(err, ledger.ErrConflict) || try == 5 {
+			return nil, fmt.Errorf("writing the pauses: %w", err)
+		}
+		select {
+		case <-time.After(rand.N(100 * time.Millisecond)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (d *Desk) pauses(ctx context.Context) (ledger.Record, *ledger.Pauses, error) {
+	records, err := d.Ledger.Get(ctx, ledger.PauseKey)
+	if err != nil {
+		return ledger.Record{}, nil, fmt.Errorf("reading the pauses: %w", err)
+	}
+	p, err := ledger.DecodePauses(records[0].Value)
+	return records[0], p, err
+}
+
+// list is the pauses, that of everything first.
+func list(p *ledger.Pauses) []Pause {
+	out := []Pause{}
+	add := func(command string, q ledger.Pause) {
+		out = append(out, Pause{Command: command, Who: q.Who, Why: q.Why, Since: q.Since, Until: q.Until})
+	}
+	if p.All != nil {
+		add("", *p.All)
+	}
+	for _, command := range slices.Sorted(maps.Keys(p.Commands)) {
+		add(command, p.Commands[command])
+	}
+	return out
+}
+
+// Status is what holds runs back, and what waits.
+func (d *Desk) Status(ctx context.Context) (s Status, err error) {
+	_, p, err := d.pauses(ctx)
+	if err != nil {
+		return s, err
+	}
+	s = Status{Paused: list(p.Current(d.now())), Commands: []Command{}, Queue: Queue{Items: -1, DeadLetters: -1}}
+	waiting, err := d.all(ctx, history.Query{State: history.Waiting})
+	if err != nil {
+		return s, err
+	}
+	s.Waiting = byCommand(waiting)
+	if d.Gates != nil {
+		if s.Commands, err = d.Gates.Gates(ctx); err != nil {
+			return s, fmt.Errorf("reading the limits: %w", err)
+		}
+	}
+	if d.Queue != nil {
+		if s.Queue, err = d.Queue(ctx); err != nil {
+			return s, fmt.Errorf("reading the queue's attributes: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func byCommand(records []history.Record) []Waiting {
+	found := map[string]Waiting{}
+	for _, r := range records {
+		w, ok := found[r.Command]
+		if !ok || r.Claimed.Before(w.Since) {
+			w.Since, w.Reason = r.Claimed, r.Reason
+		}
+		w.Command = r.Command
+		w.Count++
+		found[r.Command] = w
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b Waiting) int { return cmp.Compare(a.Command, b.Command) })
+}
+
+// log says what a person did. What was refused because there is nothing to do
+// is no news.
+func (d *Desk) log(ctx context.Context, what string, err error, args ...any) {
+	switch {
+	case d.Log == nil || errors.Is(err, ErrNothing):
+	case err != nil:
+		d.Log.ErrorContext(ctx, "operator", append([]any{"action", what, "error", err.Error()}, args...)...)
+	default:
+		d.Log.InfoContext(ctx, "operator", append([]any{"action", what}, args...)...)
+	}
+}
+
+// An InvalidError is a request that is wrong in itself.
+type InvalidError string
+
+func (e InvalidError) Error() string { return string(e) }
+
+func invalid(format string, args ...any) error { return InvalidError(fmt.Sprintf(format, args...)) }

@@ -1,0 +1,146 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+const (
+	// tries is how often a write that met another is decided anew: five writes
+	// in all.
+	tries = 4
+	// keepEmpty is how long a record that says nothing any more is kept.
+	keepEmpty = 24 * time.Hour
+)
+
+// A record is one of the store's, as this delivery last read or wrote it. Its
+// turn is held from a read to the write that follows from it.
+type record struct {
+	turn turn
+	ledger.Record
+}
+
+func newRecord(key string) *record {
+	return &record{turn: newTurn(), Record: ledger.Record{Key: key}}
+}
+
+// change is the one writer. It changes what the record was last read as, and
+// writes it on that version; where somebody else wrote meanwhile, it reads again
+// and changes that. Nothing is written where nothing changes.
+func (d *delivery) change(ctx context.Context, r *record, f func(value []byte) (after []byte, expires time.Time, err error)) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	for conflicts := 0; ; conflicts++ {
+		after, expires, err := f(r.Value)
+		if err != nil {
+			return err
+		}
+		if expires.IsZero() {
+			if len(r.Value) == 0 {
+				return nil // it said nothing, and says nothing
+			}
+			expires = d.now().Add(keepEmpty)
+		}
+		if bytes.Equal(after, r.Value) {
+			return nil
+		}
+		err = d.put(ctx, r, after, expires)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, ledger.ErrConflict) || conflicts == tries {
+			return fmt.Errorf("writing the ledger: %w", err)
+		}
+		if err := d.again(ctx, r, conflicts+1); err != nil {
+			return err
+		}
+	}
+}
+
+// put writes the record. A write whose answer was lost, or that an attempt of the
+// SDK's met in its own earlier attempt, is found by reading again.
+func (d *delivery) put(ctx context.Context, r *record, value []byte, expires time.Time) error {
+	next := ledger.Record{Key: r.Key, Version: r.Version, Value: value, Expires: expires}
+	err := d.Store.Put(ctx, next)
+	if err == nil {
+		next.Version++
+		r.Record = next
+		return nil
+	}
+	if errors.Is(err, ledger.ErrTooLarge) {
+		return fmt.Errorf("%w: %s", err, ledger.Narrower)
+	}
+	now, readErr := d.Store.Get(ctx, r.Key)
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	if now[0].Version > r.Version && bytes.Equal(now[0].Value, value) {
+		r.Record = now[0]
+		return nil
+	}
+	return err
+}
+
+// again reads the record once more, after a pause that grows with the number of
+// conflicts and is jittered, so that two deliveries do not keep meeting.
+func (d *delivery) again(ctx context.Context, r *record, conflicts int) error {
+	if err := sleep(ctx, d.jitter(time.Duration(conflicts)*20*time.Millisecond)); err != nil {
+		return fmt.Errorf("reading the ledger again: %w", err)
+	}
+	return d.get(ctx, r)
+}
+
+func (d *delivery) reread(ctx context.Context, r *record) error {
+	r.turn.Lock()
+	defer r.turn.Unlock()
+	return d.get(ctx, r)
+}
+
+func (d *delivery) get(ctx context.Context, records ...*record) error {
+	keys := make([]string, len(records))
+	for i, r := range records {
+		keys[i] = r.Key
+	}
+	read, err := d.Store.Get(ctx, keys...)
+	if err != nil {
+		return fmt.Errorf("reading the ledger: %w", err)
+	}
+	for i, r := range read {
+		records[i].Record = r
+	}
+	return nil
+}
+
+func (d *delivery) jitter(wait time.Duration) time.Duration {
+	var b [1]byte
+	if _, err := d.randomness().Read(b[:]); err != nil {
+		return wait
+	}
+	return wait/2 + wait*time.Duration(b[0])/256
+}
+
+// A turn is a lock that is held over calls to the ledger. A sync.Mutex would do,
+// were it not for tests under fake time, which stands still while one is waited
+// for (https://pkg.go.dev/testing/synctest).
+type turn chan struct{}
+
+func newTurn() turn    { return make(turn, 1) }
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
+
+// sleep waits, or says that ctx ended first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
