@@ -44,7 +44,7 @@ func readSettings(env Getenv, own func(*settings) error) (*settings, error) {
 		errs = append(errs, errors.New("AMX_TABLE is not set: give it the name of the DynamoDB table that holds the ledger"))
 	}
 	var err error
-	if s.queue, err = queueURL(env, "AMX_QUEUE_URL", "keeps what is put off"); err != nil {
+	if s.queue, err = queueURL("AMX_QUEUE_URL", env("AMX_QUEUE_URL"), "keeps what is put off"); err != nil {
 		errs = append(errs, err)
 	}
 	if text := env("AMX_HISTORY"); text != "" {
@@ -64,8 +64,7 @@ func readSettings(env Getenv, own func(*settings) error) (*settings, error) {
 }
 
 // queueURL reads the URL of an SQS queue.
-func queueURL(env Getenv, name, purpose string) (string, error) {
-	text := env(name)
+func queueURL(name, text, purpose string) (string, error) {
 	if text == "" {
 		return "", fmt.Errorf("%s is not set: give it the URL of the SQS queue that %s", name, purpose)
 	}
@@ -79,7 +78,7 @@ func queueURL(env Getenv, name, purpose string) (string, error) {
 // workerSettings reads what only the worker uses.
 func workerSettings(env Getenv) func(*settings) error {
 	return func(s *settings) (err error) {
-		s.deadLetters, err = queueURL(env, "AMX_DEAD_LETTER_URL", "takes what is given up")
+		s.deadLetters, err = queueURL("AMX_DEAD_LETTER_URL", env("AMX_DEAD_LETTER_URL"), "takes what is given up")
 		return err
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
 )
 
@@ -72,7 +73,7 @@ func TestTheEndOfACommandIsPassedOn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStack(t)
 			s.vars["AMX_CONFIG"] = "ssm:/amx/config"
-			s.ssm.SetParameter("/amx/config", config+"  - {name: patch, document: Patch, match_labels: {alertname: Patch}}\n")
+			s.ssm.SetParameter("/amx/config", amx.Pack([]byte(config+"  - {name: patch, document: Patch, match_labels: {alertname: Patch}}\n")))
 			send(t, s, comment)
 			w := &workFake{}
 			h := s.worker(w, nil)
@@ -99,7 +100,7 @@ func send(t *testing.T, s *stack, comment string) {
 func TestAnEndThatCannotBeEnteredFailsTheInvocation(t *testing.T) {
 	s := newStack(t)
 	s.vars["AMX_CONFIG"] = "ssm:/amx/config"
-	s.ssm.SetParameter("/amx/config", config+"  - {name: patch, document: Patch, match_labels: {alertname: Patch}}\n")
+	s.ssm.SetParameter("/amx/config", amx.Pack([]byte(config+"  - {name: patch, document: Patch, match_labels: {alertname: Patch}}\n")))
 	w := &workFake{errs: map[string]error{ended: errors.New("the ledger is unavailable")}}
 	h := s.worker(w, nil)
 	_, err := invoke(t, h, commandEvent(t, commandChanged, "AWS-RunShellScript", "Success", map[string]any{"commands": []string{"#!/bin/sh", "# " + comment}}))

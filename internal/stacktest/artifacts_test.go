@@ -37,7 +37,7 @@ func artifacts(t *testing.T) string {
 		return dir
 	}
 	dir := t.TempDir()
-	for _, id := range []string{"WebhookFunction", "SNSFunction"} {
+	for _, id := range []string{"WebhookFunction", "SNSFunction", "WorkerFunction"} {
 		if out, err := build(t, id, filepath.Join(dir, id), "CONFIG=examples/amx-ec2.yaml"); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -117,6 +117,10 @@ func TestTheBuiltFunctionsAnswerTheExampleEvents(t *testing.T) {
 		}
 		shownOnTheDashboard(t, s, f.Log())
 	}
+	a := start(t, s, dir, "WorkerFunction", aws...).Invoke(event(t, "worker-ended.json"), 30*time.Second)
+	if a.Err != nil {
+		t.Errorf("worker-ended.json: %v", a.Err)
+	}
 	for name, want := range map[string]string{
 		"webhook-firing.json": `"action":"run"`, "webhook-resolved.json": `"action":"skip"`,
 		"sns-firing.json": "null", "sns-resolved.json": "null",
@@ -179,7 +183,7 @@ func TestTheExampleEventsAreAllThere(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if want := []string{"sns-firing.json", "sns-resolved.json", "webhook-firing.json", "webhook-resolved.json"}; !slices.Equal(names, want) {
+	if want := []string{"sns-firing.json", "sns-resolved.json", "webhook-firing.json", "webhook-resolved.json", "worker-ended.json"}; !slices.Equal(names, want) {
 		t.Errorf("there is %q, want %q", names, want)
 	}
 }

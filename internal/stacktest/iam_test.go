@@ -108,6 +108,7 @@ func TestRights(t *testing.T) {
 	runner := []string{
 		"dynamodb:BatchGetItem arn:aws:dynamodb:eu-central-1:123456789012:table/Table",
 		"dynamodb:PutItem arn:aws:dynamodb:eu-central-1:123456789012:table/Table",
+		"sqs:SendMessage arn:aws:sqs:eu-central-1:123456789012:WorkQueue",
 		"ssm:CancelCommand *",
 		"ssm:DescribeInstanceInformation *",
 		"ssm:GetCommandInvocation *",
@@ -137,6 +138,14 @@ func TestRights(t *testing.T) {
 		"logs:PutLogEvents arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/amx-sns:*",
 		"sqs:SendMessage arn:aws:sqs:eu-central-1:123456789012:DeadLetterQueue",
 	}
+	worker := []string{
+		"logs:CreateLogStream arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/amx-worker:*",
+		"logs:PutLogEvents arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/amx-worker:*",
+		"sqs:DeleteMessage arn:aws:sqs:eu-central-1:123456789012:WorkQueue",
+		"sqs:GetQueueAttributes arn:aws:sqs:eu-central-1:123456789012:WorkQueue",
+		"sqs:ReceiveMessage arn:aws:sqs:eu-central-1:123456789012:WorkQueue",
+		"sqs:SendMessage arn:aws:sqs:eu-central-1:123456789012:DeadLetterQueue",
+	}
 	added := []string{
 		"ssm:SendCommand arn:aws:s3:::amx-output",
 		"ssm:SendCommand arn:aws:s3:::amx-output/*",
@@ -152,7 +161,10 @@ func TestRights(t *testing.T) {
 	}{
 		{"the defaults", "WebhookRole", [][]string{runner, scripts, webhook, tokens}},
 		{"the defaults", "SNSRole", [][]string{runner, scripts, sns}},
+		{"the defaults", "WorkerRole", [][]string{runner, scripts, worker}},
 		{"IAM for this account", "WebhookRole", [][]string{runner, scripts, webhook}},
+		{"a topic of one's own", "WebhookRole", [][]string{runner, scripts, webhook, tokens, key(ownKey)}},
+		{"a topic of one's own", "WorkerRole", [][]string{runner, scripts, worker, key(ownKey)}},
 		{"a topic of one's own", "SNSRole", [][]string{runner, scripts, sns, key(ownKey)}},
 		{"all that narrows", "WebhookRole", [][]string{runner, narrow, webhook, tokens}},
 		{"all that adds", "SNSRole", [][]string{runner, scripts, sns, added, key("arn:aws:kms:eu-central-1:123456789012:key/Key")}},
@@ -172,14 +184,14 @@ func TestActionsAreTheOperationsThatAmxCalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, m := range regexp.MustCompile(`operation\[(ssm|dynamodb)\.(\w+)Input,`).FindAllStringSubmatch(string(source), -1) {
+	for _, m := range regexp.MustCompile(`operation\[(ssm|dynamodb|sqs)\.(\w+)Input,`).FindAllStringSubmatch(string(source), -1) {
 		want = append(want, m[1]+":"+m[2])
 	}
 	slices.Sort(want)
 	var got []string
 	for _, st := range deploy(t, choices["all that adds"]).statements("WebhookRole") {
 		for _, a := range st.actions {
-			if strings.HasPrefix(a, "ssm:") || strings.HasPrefix(a, "dynamodb:") {
+			if strings.HasPrefix(a, "ssm:") || strings.HasPrefix(a, "dynamodb:") || strings.HasPrefix(a, "sqs:") {
 				got = append(got, a)
 			}
 		}

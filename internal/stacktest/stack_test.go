@@ -40,13 +40,13 @@ func eachStack(t *testing.T, check func(*testing.T, *stack)) {
 }
 
 func TestResourcesAndOutputsOfEachChoice(t *testing.T) {
-	both := []string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TokenCommand", "TopicArn", "WebhookConfigs", "WebhookURL"}
+	both := []string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TokenCommand", "TopicArn", "WebhookConfigs", "WebhookURL", "WorkQueueURL"}
 	for name, want := range map[string]struct{ outputs, without []string }{
 		"the defaults":         {both, []string{"Key", "WorkspaceAlarm"}},
-		"webhook only":         {[]string{"TableName", "TokenCommand", "WebhookConfigs", "WebhookURL"}, []string{"SNSFunction", "SNSRole", "Topic", "DeadLetterQueue", "Key"}},
-		"SNS only":             {[]string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TopicArn"}, []string{"WebhookFunction", "WebhookRole", "WebhookURLPermission", "WebhookFunctionUrl"}},
+		"webhook only":         {[]string{"DeadLetterQueueURL", "TableName", "TokenCommand", "WebhookConfigs", "WebhookURL", "WorkQueueURL"}, []string{"SNSFunction", "SNSRole", "Topic", "Key"}},
+		"SNS only":             {[]string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TopicArn", "WorkQueueURL"}, []string{"WebhookFunction", "WebhookRole", "WebhookURLPermission", "WebhookFunctionUrl"}},
 		"a topic of one's own": {both, []string{"Topic", "TopicPolicy", "Key"}},
-		"IAM for this account": {[]string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TopicArn", "WebhookURL"}, []string{"WebhookURLPermission", "WebhookURLInvokePermission"}},
+		"IAM for this account": {[]string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TopicArn", "WebhookURL", "WorkQueueURL"}, []string{"WebhookURLPermission", "WebhookURLInvokePermission"}},
 	} {
 		s := deploy(t, choices[name])
 		if got := slices.Sorted(maps.Keys(s.outputs)); !slices.Equal(got, want.outputs) {
@@ -76,7 +76,11 @@ func TestFunctions(t *testing.T) {
 				t.Errorf("%s logs %v", id, logging)
 			}
 			concurrency := f["ReservedConcurrentExecutions"]
-			if want := s.parameters[strings.TrimSuffix(id, "Function")+"Concurrency"]; want != 0.0 && concurrency != want || want == 0.0 && concurrency != nil {
+			if want := s.parameters[strings.TrimSuffix(id, "Function")+"Concurrency"]; id == "WorkerFunction" {
+				if concurrency != nil { // its event source has a bound
+					t.Errorf("%s reserves %v", id, concurrency)
+				}
+			} else if want != 0.0 && concurrency != want || want == 0.0 && concurrency != nil {
 				t.Errorf("%s: concurrency %v, want %v", id, concurrency, want)
 			}
 		}
@@ -88,16 +92,18 @@ func TestFunctions(t *testing.T) {
 	})
 }
 
-// DESIGN: Lambda's retries have to outlast the claim of an invocation that died
-// and the lag of SSM's list.
-func TestTheSNSFunctionMayTakeAtMost55Seconds(t *testing.T) {
+// Lambda's retries have to outlast the claim of an invocation that died and the
+// lag of SSM's list.
+func TestTheFunctionsMayTakeAtMost55Seconds(t *testing.T) {
 	tmpl := load(t)
-	p := tmpl.Parameters["SNSTimeout"]
-	if p.MaxValue == nil || *p.MaxValue != 55 || p.Default.(float64) > 55 {
-		t.Errorf("SNSTimeout: %+v", p)
-	}
-	if got := tmpl.Resources["SNSFunction"].Properties["Timeout"]; !reflect.DeepEqual(got, object{"Ref": "SNSTimeout"}) {
-		t.Errorf("the function's timeout is %v", got)
+	for function, want := range map[string]float64{"Webhook": 9, "SNS": 55, "Worker": 55} {
+		p := tmpl.Parameters[function+"Timeout"]
+		if p.MaxValue == nil || *p.MaxValue != 55 || p.Default != want {
+			t.Errorf("%sTimeout: %+v", function, p)
+		}
+		if got := tmpl.Resources[function+"Function"].Properties["Timeout"]; !reflect.DeepEqual(got, object{"Ref": function + "Timeout"}) {
+			t.Errorf("the timeout of %s is %v", function, got)
+		}
 	}
 }
 
@@ -112,7 +118,7 @@ func TestTheFunctionURLHasBothPermissions(t *testing.T) {
 		}
 		var got []object
 		for id, p := range s.of("AWS::Lambda::Permission") {
-			if id != "SNSFunctionAlertsPermission" {
+			if id != "SNSFunctionAlertsPermission" && id != "WorkerFunctionEndedPermission" {
 				got = append(got, p)
 			}
 		}
@@ -224,6 +230,10 @@ func TestAlarms(t *testing.T) {
 		"WebhookErrorsAlarm: AWS/Lambda/Errors WebhookFunction",
 		"WebhookThrottlesAlarm: AWS/Lambda/Throttles WebhookFunction",
 		"WebhookUnsettledAlarm: AWS/Lambda/Url5xxCount WebhookFunction",
+		"WorkQueueAlarm: AWS/SQS/ApproximateAgeOfOldestMessage WorkQueue",
+		"WorkerConfigAlarm: amx/ConfigErrors WorkerFunction",
+		"WorkerErrorsAlarm: AWS/Lambda/Errors WorkerFunction",
+		"WorkerThrottlesAlarm: AWS/Lambda/Throttles WorkerFunction",
 		"WorkspaceAlarm: AWS/Prometheus/AlertManagerNotificationsFailed ws-01234567",
 	}
 	if !slices.Equal(got, want) {

@@ -254,7 +254,7 @@ func (s *stack) attribute(id, attribute string) any {
 	services := map[string]string{
 		"AWS::Lambda::Function": "lambda:eu-central-1:123456789012:function:", "AWS::DynamoDB::Table": "dynamodb:eu-central-1:123456789012:table/",
 		"AWS::SQS::Queue": "sqs:eu-central-1:123456789012:", "AWS::KMS::Key": "kms:eu-central-1:123456789012:key/",
-		"AWS::IAM::Role": "iam::123456789012:role/", "AWS::Logs::LogGroup": "logs:eu-central-1:123456789012:log-group:",
+		"AWS::IAM::Role": "iam::123456789012:role/", "AWS::Events::Rule": "events:eu-central-1:123456789012:rule/", "AWS::Logs::LogGroup": "logs:eu-central-1:123456789012:log-group:",
 	}
 	switch kind := s.kind(id); attribute {
 	case "Arn":
