@@ -22,6 +22,7 @@ import (
 	historybolt "github.com/amx-lambda/amx/internal/history/bolt"
 	"github.com/amx-lambda/amx/internal/ledger/bolt"
 	"github.com/amx-lambda/amx/internal/operate"
+	queuebolt "github.com/amx-lambda/amx/internal/queue/bolt"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 	"github.com/amx-lambda/amx/internal/ssmlocal"
@@ -35,6 +36,9 @@ type host struct {
 	runner  *runner.Runner
 	metrics *metrics
 	names   *names
+
+	queue   *queuebolt.Store
+	working sync.WaitGroup // what handles items and ends of runs
 
 	history  *historybolt.Store
 	operator operate.Operator
@@ -66,6 +70,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 			h.metrics.end(commandID)
 			ended.end(commandID)
 			h.names.ended(commandID)
+			h.told(commandID)
 		},
 		Output: func(l ssmlocal.OutputLine) {
 			log.Info("output", "command", h.names.of(l.CommandID).Command, "command_id", l.CommandID, "stream", l.Stream, "line", l.Text)
@@ -78,13 +83,16 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	if err := h.metrics.adopt(context.Background(), localClient(h.ssm)); err != nil {
 		log.Warn("metrics: what runs already is not counted", "error", err.Error())
 	}
+	if h.queue, err = openQueue(context.Background(), store, log); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	h.operator = h.newDesk().Operator()
 	h.use(cfg)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
 	h.runner = &runner.Runner{
 		Config: h.current.Load, Store: store, Log: log,
-		Process: hex.EncodeToString(id[:]), Wait: -1,
+		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: h.history,
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
 	return h, nil
@@ -182,6 +190,7 @@ func (h *host) stopCommands(ctx context.Context) {
 
 func (h *host) close() error {
 	h.stopCommands(context.Background())
+	h.working.Wait()
 	return h.store.Close()
 }
 

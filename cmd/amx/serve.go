@@ -194,6 +194,7 @@ func acceptFile(file string) (func(context.Context, string) (*app.Token, error),
 func serve(ctx context.Context, server *http.Server, listener net.Listener, h *host, drain time.Duration, hurry <-chan struct{}) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
+	h.working.Go(func() { h.work(ctx) })
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serving: %w", err)

@@ -175,3 +175,12 @@ func checkTemplate[T Data | dueData](text string) error {
 	}
 	return nil
 }
+
+// ExpandSpread renders spread_by for a due alert. An empty value is an error: runs
+// that go on for no value at all could not be told apart.
+func (c *Command) ExpandSpread(d Data, a Alert) (value string, err error) {
+	if err = eachDue(c.SpreadBy, d, Alerts{a}, func(v string) { value = v }); err != nil {
+		return "", fmt.Errorf("rendering spread_by %q of command %q: %w", c.SpreadBy, c.Name, err)
+	}
+	return value, nil
+}

@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/smithy-go"
 
+	"github.com/amx-lambda/amx/internal/history"
+	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 	"github.com/amx-lambda/amx/internal/ledger/dynamo"
 	"github.com/amx-lambda/amx/internal/queue/sqs"
 	"github.com/amx-lambda/amx/internal/runner"
@@ -27,9 +29,6 @@ const (
 	// configTime bounds the reading of a configuration, so that it fails by
 	// name: Lambda ends the whole of init after 10 s.
 	configTime = 8 * time.Second
-	// webhookWait is how long the webhook's caller waits for the outcome of a
-	// command that does not say. The runner cuts it to the time left.
-	webhookWait = 10 * time.Second
 	// callsEnd is how long before an invocation's deadline every call ends, as
 	// in the runner.
 	callsEnd = 500 * time.Millisecond
@@ -49,6 +48,7 @@ type common struct {
 	client  *ssmClient
 	sqs     *sqsClient
 	metrics *metrics
+	history *historydynamo.Store
 }
 
 // newCommon calls AWS only where the configuration is in Parameter Store.
@@ -61,13 +61,16 @@ func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, o
 	}
 	c.queue = &sqs.Queue{Client: c.sqs, URL: s.queue}
 	c.exec = &ssmexec.Executor{Client: c.client, Nodes: c.client, Outputs: c.client, Jitter: rand.Float64}
+	db := conn.dynamodb()
+	c.history = &historydynamo.Store{Client: db, Table: s.table, Keep: history.Keeping(s.history), Now: time.Now}
 	c.runner = &runner.Runner{
-		Config: c.config.current,
-		Store:  &dynamo.Store{Client: conn.dynamodb(), Table: s.table},
-		Exec:   c.exec,
-		Log:    log,
-		Window: s.listLag,
-		Wait:   webhookWait,
+		History: c.history,
+		Config:  c.config.current,
+		Store:   &dynamo.Store{Client: db, Table: s.table},
+		Exec:    c.exec,
+		Log:     log,
+		Window:  s.listLag,
+		Queue:   c.queue,
 
 		MaxEntry: dynamo.MaxEntry,
 	}

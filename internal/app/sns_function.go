@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/queue"
+	"github.com/amx-lambda/amx/internal/runner"
 )
 
 // An SNSFunction handles the notifications that Alertmanager sends through SNS
@@ -65,7 +67,7 @@ func (f *SNSFunction) Handle(ctx context.Context, e events.SNSEvent) error {
 func (f *SNSFunction) handle(ctx context.Context, e *events.SNSEntity) error {
 	m, why, err := f.read(e)
 	if err == nil {
-		return f.runner.Handle(ctx, m, false).Err
+		return f.runner.Handle(ctx, m, runner.Source{Source: queue.Source{Topic: e.TopicArn}}).Err
 	}
 	f.metrics.count(ctx, f.log, messagesRefused, why, time.Now())
 	return err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -76,7 +77,8 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 	if r.Method != http.MethodPost && (!w.AllowGet || r.Method != http.MethodGet) {
 		return refuse(http.StatusMethodNotAllowed, "send a notification with POST, as Alertmanager's webhook does")
 	}
-	if _, refusal := w.Authenticate(ctx, r.Authorization); refusal != nil {
+	token, refusal := w.Authenticate(ctx, r.Authorization)
+	if refusal != nil {
 		return *refusal, runner.Answer{}
 	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
@@ -91,7 +93,7 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 		w.Runner.Log.WarnContext(ctx, "not an Alertmanager message", "error", err.Error(), "bytes", len(text))
 		return refuse(http.StatusBadRequest, err.Error())
 	}
-	a := w.Runner.Handle(ctx, m, true)
+	a := w.Runner.Handle(ctx, m, runner.Source{Source: queue.Source{Token: token.Name}, Waits: true, Within: runner.Within})
 	if a.Err != nil {
 		return respond(http.StatusInternalServerError, body{Error: a.Err.Error(), Results: &a.Results}), a
 	}

@@ -101,12 +101,12 @@ var places = map[string]place{
 		libraries: []string{awsCore, awsSDK + "/service/ssm"},
 	},
 	"internal/runner": {
-		below:     []string{"internal/amx", "internal/ledger", "internal/queue", "internal/report", "internal/ssmexec"},
+		below:     []string{"internal/amx", "internal/history", "internal/ledger", "internal/queue", "internal/report", "internal/ssmexec"},
 		libraries: []string{awsSDK + "/service/ssm"}, // the requests that ssmexec builds and sends
 	},
 	"internal/app": {
 		below: []string{
-			"internal/amx", "internal/ledger", "internal/ledger/dynamo", "internal/queue",
+			"internal/amx", "internal/history", "internal/history/dynamo", "internal/ledger", "internal/ledger/dynamo", "internal/queue",
 			"internal/queue/sqs", "internal/report", "internal/runner", "internal/ssmexec",
 		},
 		libraries: []string{awsLambda, awsSDK, awsSmithy},

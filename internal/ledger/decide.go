@@ -14,6 +14,7 @@ type plan struct {
 	sends  []Case // runs whose sender is gone
 	waits  []Case
 	asks   []Case
+	late   []Case // to be given up
 }
 
 // decide decides on alerts: on a delivery's, or on those of which something else
@@ -34,10 +35,18 @@ func (s *step) decide(c Case) {
 			s.resolved(&p, a)
 		}
 	}
+	if s.first {
+		s.first = false
+		s.unfinished(&p, c)
+	}
 	stale := s.Now.Sub(s.SentAt) > Stale
 	for i := range c.Alerts {
 		switch a := &c.Alerts[i]; {
 		case a.Status == amx.Resolved:
+		case s.superseded(a.ID()):
+			s.skip(SkipSuperseded, "", a.Fingerprint)
+		case stale && s.Queued:
+			s.tooOld(&p, a)
 		case stale:
 			s.skip(SkipStale, "", a.Fingerprint)
 		default:
@@ -58,15 +67,23 @@ func (s *step) decide(c Case) {
 	for _, ask := range p.asks {
 		s.know(ask)
 	}
-	for _, start := range p.starts {
-		s.do(Prepare{start})
+	for _, late := range p.late {
+		s.do(GiveUp{late})
 	}
+	for _, start := range p.starts {
+		s.do(s.prepare(start))
+	}
+}
+
+func (s *step) prepare(start Start) Prepare {
+	return Prepare{start, start.Attempt <= s.Policy.Retries && !start.TakenOver}
 }
 
 // resolved decides on a resolve: each run that it ends is stopped once all of its
 // episodes have ended.
 func (s *step) resolved(p *plan, a *amx.Alert) {
-	runs, goesOn := s.entry.endedBy(a, s.SentAt)
+	s.entry.waitsNoMore(a.ID())
+	runs, goesOn := s.entry.runsEndedBy(a, s.SentAt)
 	// Runs that are long stopped are not worth a word beside one that is not.
 	if len(runs) > 1 {
 		last := runs[len(runs)-1]
@@ -86,9 +103,9 @@ func (s *step) resolved(p *plan, a *amx.Alert) {
 		case s.Policy.IgnoreResolved:
 			s.skip(SkipIgnored, id, a.Fingerprint)
 		case !s.entry.allEnded(id):
-			s.skip(SkipStillFiring, id, a.Fingerprint)
+			s.goesOn(SkipStillFiring, r, a)
 		case s.stoppedBefore(id):
-			s.skip(SkipStopped, id, a.Fingerprint)
+			s.skip(r.stoppedBefore(), id, a.Fingerprint)
 		default:
 			s.changed = s.changed || !r.CancelAsked
 			r.CancelAsked = true
@@ -103,6 +120,17 @@ func (s *step) stoppedBefore(id string) bool {
 	return r == nil || r.over() || r.CancelAsked && r.stopped(s.Now, s.Process)
 }
 
+// unfinished finishes a cancel that was asked before: whoever reads the entry
+// does, whatever brought them.
+func (s *step) unfinished(p *plan, c Case) {
+	for _, r := range s.entry.runs {
+		if !r.toStop() || s.live(r) || slices.ContainsFunc(p.stops, func(o Case) bool { return o.Run == r.ID }) {
+			continue
+		}
+		p.stops = append(p.stops, Case{Run: r.ID, Reason: CancelEnded, Alerts: c.Alerts, shown: s.entry.covers(r.ID), aim: toStop})
+	}
+}
+
 // firing decides on a firing: it opens an episode, or belongs to one.
 func (s *step) firing(p *plan, a *amx.Alert) {
 	ep, opens, against := s.entry.place(a, s.SentAt)
@@ -114,11 +142,7 @@ func (s *step) firing(p *plan, a *amx.Alert) {
 		p.due(Start{Case: Case{Reason: RunFiring}, Attempt: 1}, a, opens)
 		return
 	}
-	// In a form without times too: a resolve stamped before this firing, and
-	// overtaken by it, is not the end of what fires now.
-	if start := startOf(a, s.SentAt); start.After(ep.StartsAt) {
-		ep.StartsAt, s.changed = start, true
-	}
+	s.changed = ep.joins(a, s.SentAt) || s.changed
 	if s.Now.Sub(ep.Seen) > touch {
 		ep.Seen, s.changed = s.Now, true
 	}
@@ -133,23 +157,24 @@ func (s *step) firing(p *plan, a *amx.Alert) {
 	case !r.complete():
 		p.sends = join(p.sends, Case{Run: r.ID, Reason: RunTakenOver, aim: toSend}, a)
 	case s.asked == r.ID:
-		s.skip(SkipRunning, r.ID, a.Fingerprint)
+		s.goesOn(SkipRunning, r, a)
 	case s.mustAsk(r):
 		p.asks = join(p.asks, Case{Run: r.ID, Reason: SkipRunning}, a)
 	default:
-		s.skip(SkipRan, r.ID, a.Fingerprint)
+		s.goesOn(SkipRan, r, a)
 	}
 }
 
-// again decides on an alert that fires on while its run is over.
+// again decides on an alert that fires on while its run is over. A retry is begun
+// by its reminder, never by a delivery of the source.
 func (s *step) again(p *plan, r *run, a *amx.Alert) {
 	switch {
 	case s.repeats(r):
-		p.due(Start{Case: Case{Reason: RunRepeat}, Prev: r.ID, Attempt: 1}, a, time.Time{})
+		p.due(Start{Case: Case{Reason: RunRepeat}, Prev: r.ID, Attempt: 1}, a, episode{})
 	case !r.Outcome.Failed:
 		s.skip(SkipRan, r.ID, a.Fingerprint)
 	case r.Attempt <= s.Policy.Retries:
-		p.due(Start{Case: Case{Reason: RunRetry}, Prev: r.ID, Attempt: r.Attempt + 1, prev: r.Outcome}, a, time.Time{})
+		s.goesOn(SkipRetryPending, r, a)
 	default:
 		s.skip(SkipFailed, r.ID, a.Fingerprint)
 	}
@@ -166,22 +191,61 @@ func (s *step) repeats(r *run) bool {
 // mustAsk says that the decision depends on whether the run is over, which the
 // entry does not know. No run is over by the clock alone.
 func (s *step) mustAsk(r *run) bool {
-	return r.InDoubt && len(r.commands()) == 0 || s.Policy.Retries > 0 || s.repeats(r) || s.Now.After(r.Until)
+	return r.InDoubt && len(r.commands()) == 0 || s.repeats(r) || s.Now.After(r.Until)
+}
+
+// tooOld gives up a firing that waited until it was stale. What SSM would not take
+// of its run counts as refused from now on, so that the run can end.
+func (s *step) tooOld(p *plan, a *amx.Alert) {
+	ep, _, against := s.entry.place(a, s.SentAt)
+	s.entry.waitsNoMore(a.ID())
+	s.changed = true
+	c := Case{Reason: SkipExpired}
+	if ep == nil && against != "" {
+		s.skip(against, "", a.Fingerprint)
+		return
+	}
+	if ep != nil {
+		r := s.entry.run(ep.Run)
+		if r == nil || r.complete() {
+			s.skip(SkipRan, ep.Run, a.Fingerprint)
+			return
+		}
+		if !r.needsLook() && !s.live(r) {
+			r.giveUp()
+			s.entry.drop(r)
+		}
+		c.Run = ep.Run
+	}
+	p.late = join(p.late, c, a)
 }
 
 // due adds the alert to the run that it shares with others: alerts without a
-// run have one together, and those of a failed run have its retry together.
-func (p *plan) due(d Start, a *amx.Alert, opens time.Time) {
+// run have one together, and those of a run that is repeated have that together.
+func (p *plan) due(d Start, a *amx.Alert, opens episode) {
 	i := slices.IndexFunc(p.starts, func(o Start) bool { return o.Prev == d.Prev && o.Reason == d.Reason })
 	if i < 0 {
-		d.opens = map[string]time.Time{}
+		d.opens = map[string]episode{}
 		p.starts = append(p.starts, d)
 		i = len(p.starts) - 1
 	}
 	q := &p.starts[i]
-	if _, twice := q.opens[a.Fingerprint]; twice {
+	if _, twice := q.opens[a.ID()]; twice {
 		return // the same alert twice in one message
 	}
-	q.opens[a.Fingerprint] = opens
+	q.opens[a.ID()] = opens
 	q.Alerts = append(q.Alerts, *a)
+}
+
+// cooling answers until when the command has to leave one of the alerts alone.
+func (s *step) cooling(alerts amx.Alerts) (until time.Time) {
+	if s.Policy.Cooldown == 0 {
+		return until
+	}
+	for _, b := range s.entry.begun {
+		if slices.ContainsFunc(alerts, func(a amx.Alert) bool { return a.ID() == b.Alert }) {
+			until = later(until, b.At.Add(s.Policy.Cooldown))
+		}
+	}
+	return until
 }

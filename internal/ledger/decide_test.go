@@ -54,15 +54,16 @@ func TestEpisodes(t *testing.T) {
 		}},
 		{"a refire after the resolve is a new episode", []line{
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
-			{comes(6*m, fires("a", 5*m)), "run r2 for a: firing"},
+			{comes(6*m, fires("a", 5*m)), "cancel r1 for a: resolved; run r2 for a: firing"},
 		}},
 		{"a refire is a new episode also where it began before the claim's minute of skew was over", []line{
 			{comes(90*s, resolves("a", 70*s)), "cancel r1 for a: resolved"},
-			{comes(2*m, fires("a", 80*s)), "run r2 for a: firing"},
+			{comes(2*m, fires("a", 80*s)), "cancel r1 for a: resolved; run r2 for a: firing"},
 		}},
 		{"a refire before its resolve has come is a new episode, and the resolve ends the first", []line{
 			{comes(11*m, fires("a", 10*m)), "run r2 for a: firing"},
 			{comes(12*m, resolves("a", 9*m)), "cancel r1 for a: resolved"},
+			{stops("r1", 12*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{comes(13*m, fires("a", 10*m)), "take over r2 for a: taken over: its sender is gone"},
 		}},
 		{"a late resolve does not end an episode whose start has moved past it", []line{
@@ -75,21 +76,25 @@ func TestEpisodes(t *testing.T) {
 		}},
 		{"a firing of the ended episode that was sent within 15 min after the resolve is late", []line{
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
+			{stops("r1", 5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{comes(20*m-1, fires("a", 0)), "skip a: late: this alert's resolve came before"},
 			{delayed(6*m, 5*h, fires("a", 0)), "skip a: late: this alert's resolve came before"},
 		}},
 		{"sent later, it is the alert firing again under its old start", []line{
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
+			{stops("r1", 5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{comes(20*m, fires("a", 0)), "run r2 for a: firing"},
 			{answers("r2", "c2"), "r2 c2"},
 			{comes(21*m, fires("a", 0)), "skip a r2: already started for this alert"},
-			{comes(22*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
-			{comes(30*m, resolves("a", 29*m)), "cancel r1 for a: resolved; cancel r2 for a: resolved"},
+			{delayed(19*m, 22*m, resolves("a", 4*m)), "skip a: resolved: the alert has fired again since"},
+			{comes(30*m, resolves("a", 4*m)), "cancel r2 for a: resolved"},
 		}},
-		{"a resolve that comes twice keeps the time of the first", []line{
+		{"a resolve that is sent twice counts from the later time", []line{
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
-			{comes(15*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
-			{comes(20*m, fires("a", 0)), "run r2 for a: firing"},
+			{stops("r1", 5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
+			{comes(15*m, resolves("a", 4*m)), "skip a r1: resolved: its run was stopped before"},
+			{comes(30*m-1, fires("a", 0)), "skip a: late: this alert's resolve came before"},
+			{comes(30*m, fires("a", 0)), "run r2 for a: firing"},
 		}},
 		{"a firing older than 6 h is stale, a resolve never is", []line{
 			{delayed(2*m, 6*h+2*m, fires("b", 0)), "run r2 for b: firing"},
@@ -120,7 +125,7 @@ func TestAnEarlierResolveNeverReplacesALaterOne(t *testing.T) {
 		{comes(20*m, resolves("a", 19*m)), "skip a: resolved: no run of this alert is known"},
 		{comes(21*m, resolves("a", 4*m)), "skip a: resolved: no run of this alert is known"},
 		{comes(22*m, fires("a", 10*m)), "skip a: late: this alert's resolve came before"},
-		{comes(35*m, fires("a", 10*m)), "run r1 for a: firing"},
+		{comes(36*m, fires("a", 10*m)), "run r1 for a: firing"},
 	})
 }
 
@@ -139,10 +144,12 @@ func TestFormsWithoutTimes(t *testing.T) {
 		}},
 		{"a resolve closes it at its own stamp", []line{
 			{delayed(5*m, 9*m, resolves("a", never)), "cancel r1 for a: resolved"},
+			{stops("r1", 9*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{delayed(5*m+1, 10*m, fires("a", never)), "run r2 for a: firing"},
 		}},
 		{"a firing stamped before a recorded resolve is late", []line{
 			{comes(5*m, resolves("a", never)), "cancel r1 for a: resolved"},
+			{stops("r1", 5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{delayed(4*m, 5*h, fires("a", never)), "skip a: late: this alert's resolve came before"},
 		}},
 		{"a resolve stamped before the firing is not this episode's", []line{
@@ -245,15 +252,24 @@ func TestRetries(t *testing.T) {
 		story []line
 	}{
 		{"as often as retries says", []line{
-			{comes(2*m, fires("a", 0)), "ask for r1 for a: already running for this alert"},
+			{reminded(2*m, "r1", fires("a", 0)), "ask for r1 for a: "},
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
-			{asked(2*m, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
+			{comes(2*m, fires("a", 0)), "skip a r1: failed, retry pending"},
+			{reminded(2*m+29*s, "r1", fires("a", 0)), "remind of r1 for a at 2m30s"},
+			{reminded(2*m+30*s, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
 			{answers("r2", "c2"), "r2 c2"},
 			{ends("r2", "Failed"), "r2 c2 (done) Failed"},
-			{comes(3*m, fires("a", 0)), "run r3 for a after r2, attempt 3: failed before, tried again"},
+			{reminded(3*m, "r2", fires("a", 0)), "remind of r2 for a at 3m30s"},
+			{reminded(3*m+30*s, "r2", fires("a", 0)), "run r3 for a after r2, attempt 3: failed before, tried again"},
 			{answers("r3", "c3"), "r3 c3"},
 			{ends("r3", "Failed"), "r3 c3 (done) Failed"},
-			{comes(4*m, fires("a", 0)), "skip a r3: failed, retries used up"},
+			{reminded(9*m, "r3", fires("a", 0)), ""},
+			{comes(9*m, fires("a", 0)), "skip a r3: failed, retries used up"},
+		}},
+		{"only once, from two reminders", []line{
+			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
+			{reminded(3*m, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
+			{reminded(3*m, "r1", fires("a", 0)), ""},
 		}},
 		{"not after a success", []line{
 			{ends("r1", "Success"), "r1 c1 (done) Success"},
@@ -262,23 +278,23 @@ func TestRetries(t *testing.T) {
 		{"not for an alert that has resolved", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
 			{comes(3*m, resolves("a", 2*m)), "skip a r1: resolved: its run is over"},
+			{reminded(4*m, "r1", fires("a", 0)), ""},
 			{comes(4*m, fires("a", 0)), "skip a: late: this alert's resolve came before"},
 		}},
 		{"one that was never sent uses no attempt, and the run before it counts again", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
-			{comes(3*m, fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
+			{reminded(3*m, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
 			{answers("r2", "throttled"), "gone"},
-			{comes(4*m, fires("a", 0)), "run r3 for a after r1, attempt 2: failed before, tried again"},
+			{reminded(4*m, "r1", fires("a", 0)), "run r3 for a after r1, attempt 2: failed before, tried again"},
 		}},
 		{"not while the run is in doubt", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
 			{func(s *teller) string { s.entry.run("r1").InDoubt = true; return "" }, ""},
-			{comes(3*m, fires("a", 0)), "ask for r1 for a: already running for this alert"},
-			{asked(3*m, "r1", fires("a", 0)), "skip a r1: already running for this alert"},
+			{reminded(3*m, "r1", fires("a", 0)), "look for r1 for a: "},
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tell(t, Policy{Retries: 2}, append([]line{
+			tell(t, Policy{Retries: 2, RetryDelay: 30 * time.Second}, append([]line{
 				{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
 				{answers("r1", "c1"), "r1 c1"},
 			}, tt.story...))
@@ -325,7 +341,7 @@ func TestPruning(t *testing.T) {
 		}},
 		{"an ended episode is kept while its run may go on", []line{
 			{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
-			{comes(7*d+5*m, resolves("b", 4*m)), "skip b: resolved: no run of this alert is known"},
+			{comes(7*d+5*m, resolves("b", 4*m)), "cancel r1 for b: resolved; skip b: resolved: no run of this alert is known"},
 			entryIs(1, 1, 1),
 			{stops("r1", 7*d+5*m, "c1"), "r1 to cancel c1 (done), stopped true"},
 			{comes(7*d+5*m, resolves("c", 4*m)), "skip c: resolved: no run of this alert is known"},
@@ -366,18 +382,18 @@ func TestPruning(t *testing.T) {
 		}},
 		{"also where SSM refuses the retry after an unknown send", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
-			{comes(3*m, fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
+			{reminded(3*m, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
 			{answers("r2", "lost"), "r2 ?"},
 			{renews("r2", 6*m), "r2 claimed in doubt ?"},
 			{answers("r2", "refused"), "r2 in doubt refused"},
 			{comes(7*m, resolves("b", 3*m)), "skip b: resolved: no run of this alert is known"},
 			entryIs(1, 1, 2),
 			{looks("r2", 6*m+lease+window), "gone"},
-			{comes(9*m, fires("a", 0)), "run r3 for a after r1, attempt 2: failed before, tried again"},
+			{reminded(9*m, "r1", fires("a", 0)), "run r3 for a after r1, attempt 2: failed before, tried again"},
 		}},
 		{"a run before a retry that may never have been sent is kept", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
-			{comes(3*m, fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
+			{reminded(3*m, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
 			entryIs(1, 0, 2),
 			{answers("r2", "c2"), "r2 c2"},
 			{comes(4*m, resolves("b", 3*m)), "skip b: resolved: no run of this alert is known"},

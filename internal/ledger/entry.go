@@ -44,6 +44,9 @@ const (
 type Entry struct {
 	episodes []episode
 	resolves []tombstone
+	forgot   time.Time // the latest sending time of the tombstones that made room
+	waits    []waiting
+	begun    []began
 	runs     []*run
 }
 
@@ -52,25 +55,24 @@ type encoded struct {
 	Form     int         `json:"v"`
 	Episodes []episode   `json:"episodes,omitempty"`
 	Resolves []tombstone `json:"resolves,omitempty"`
+	Forgot   time.Time   `json:"forgot,omitzero"`
+	Waits    []waiting   `json:"waits,omitempty"`
+	Begun    []began     `json:"begun,omitempty"`
 	Runs     []*run      `json:"runs,omitempty"`
 }
 
-// An episode is one time that an alert fired, from its start to its end, as
-// far as the deliveries show it.
-type episode struct {
-	Fingerprint string    `json:"fp"`
-	StartsAt    time.Time `json:"start"`         // moves to the later of the firings that belong to it
-	EndsAt      time.Time `json:"end,omitzero"`  // zero while it is open
-	Seen        time.Time `json:"seen,omitzero"` // about when a firing of it was last seen
-	Run         string    `json:"run"`           // its latest run
+// A waiting is an alert that was put off: of two items of the queue for one
+// episode, the one that was sent earlier ends without a word.
+type waiting struct {
+	Alert  string    `json:"fp"`
+	SentAt time.Time `json:"sent"`
 }
 
-// A tombstone is the latest end of an alert that was delivered, whether or not a
-// run was known for it: a late firing meets it.
-type tombstone struct {
-	Fingerprint string    `json:"fp"`
-	EndsAt      time.Time `json:"end"`
-	SentAt      time.Time `json:"sent"` // SNS timestamp, else arrival
+// A began is the last start of a run for an alert, for the command's cooldown.
+type began struct {
+	Alert string    `json:"fp"`
+	Run   string    `json:"run"`
+	At    time.Time `json:"at"`
 }
 
 // Decode reads an entry from a store's value; an empty one is an empty entry.
@@ -86,13 +88,13 @@ func Decode(value []byte) (*Entry, error) {
 	if f.Form > form {
 		return nil, ErrNewer
 	}
-	return &Entry{episodes: f.Episodes, resolves: f.Resolves, runs: f.Runs}, nil
+	return &Entry{f.Episodes, f.Resolves, f.Forgot, f.Waits, f.Begun, f.Runs}, nil
 }
 
 // Encode is the value that a store keeps of e, and when it may forget it; zero
 // where e says nothing.
 func (e *Entry) Encode() (value []byte, expires time.Time) {
-	value, err := json.Marshal(encoded{form, e.episodes, e.resolves, e.runs})
+	value, err := json.Marshal(encoded{form, e.episodes, e.resolves, e.forgot, e.waits, e.begun, e.runs})
 	if err != nil {
 		panic("ledger: encoding an entry: " + err.Error()) // strings, times that amx.Decode has bounded, and booleans
 	}
@@ -101,6 +103,12 @@ func (e *Entry) Encode() (value []byte, expires time.Time) {
 	}
 	for _, t := range e.resolves {
 		expires = later(expires, t.SentAt.Add(keepResolve))
+	}
+	for _, w := range e.waits {
+		expires = later(expires, w.SentAt.Add(keepResolve))
+	}
+	for _, b := range e.begun {
+		expires = later(expires, b.At.Add(keepEnded))
 	}
 	for _, r := range e.runs {
 		expires = later(expires, r.Claimed.Add(keepEnded))
@@ -131,13 +139,13 @@ func (e *Entry) run(id string) *run {
 	return nil
 }
 
-// covers is the fingerprints of the episodes whose latest run is the one of that
-// ID, sorted.
+// covers is the alerts of the episodes whose latest run is the one of that ID,
+// sorted.
 func (e *Entry) covers(id string) []string {
 	var fps []string
 	for _, p := range e.episodes {
 		if p.Run == id {
-			fps = append(fps, p.Fingerprint)
+			fps = append(fps, p.Alert)
 		}
 	}
 	slices.Sort(fps)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -32,7 +33,8 @@ type Case struct {
 	because error     // why it came to this: an answer that was lost
 	refused []error   // what SSM refused of the run in this delivery
 	patient time.Time // until when another's live claim is waited for
-	tries   int
+	retries string    // the run that is retried
+	ended   bool      // of a check: SSM said that a command of it ended
 }
 
 // About is c itself.
@@ -42,7 +44,43 @@ func (c Case) About() Case { return c }
 func (d Delivered) About() Case { return Case{Alerts: d.Alerts} }
 
 // About is no alert.
-func (c Check) About() Case { return Case{Run: c.Run} }
+func (c Check) About() Case { return Case{Run: c.Run, aim: toCheck, ended: c.Ended} }
+
+// About is the alerts of the run.
+func (r Reminded) About() Case { return Case{Run: r.Run, Alerts: r.Alerts, aim: toRetry} }
+
+// About is no alert.
+func (k KillDue) About() Case { return Case{Run: k.Run, aim: toKill} }
+
+// About is no alert.
+func (o Stop) About() Case { return Case{Run: o.Run, aim: toStop} }
+
+// The kinds of items as which a case waits on the queue.
+const (
+	AsNotification = "notification"
+	AsReminder     = "reminder"
+	AsStop         = "stop"
+	AsCheck        = "check"
+)
+
+// Shown is the alerts as results show them, by their fingerprints.
+func (c Case) Shown() []string { return c.fingerprints() }
+
+// Retries is the run that the case is to retry.
+func (c Case) Retries() string { return cmp.Or(c.retries, c.Run) }
+
+// As is the kind of item as which the case waits on the queue.
+func (c Case) As() string {
+	switch {
+	case c.aim == toCheck:
+		return AsCheck
+	case c.aim == toRetry || c.Reason == RunRetry && c.aim == toDecide:
+		return AsReminder
+	case c.aim == toKill || c.aim == toStop && len(c.Alerts) == 0:
+		return AsStop
+	}
+	return AsNotification
+}
 
 // An aim is what a case is after.
 type aim int
@@ -52,6 +90,8 @@ const (
 	toSend              // what is missing of the run is sent
 	toStop              // the run ends
 	toCheck             // the entry knows whether the run is over
+	toRetry             // the run is retried, if it failed
+	toKill              // the run is cancelled, if its signal did not end it
 )
 
 // A Start is a run that is to be begun, or taken over.
@@ -64,28 +104,63 @@ type Start struct {
 	Targets   []amx.Target
 	TakenOver bool
 
-	opens map[string]time.Time // fingerprint → start of the episode that it opens
-	lease time.Time            // of the run that is taken over: when the last sending lease ends
-	prev  *outcome             // of the run that is retried
+	opens map[string]episode // :: alert → the episode that it opens
+	lease time.Time          // of the run that is taken over: when the last sending lease ends
+	prev  *outcome           // of the run that is retried
 }
 
 // Delivered says that alerts of a message arrived, those that match the command.
-type Delivered struct{ Alerts amx.Alerts }
+type Delivered struct {
+	Alerts amx.Alerts
+	More   bool // of a message of which other alerts were delivered before
+}
 
-// Check asks that the entry come to know whether a run is over.
-type Check struct{ Run string }
+// Check asks that the entry come to know whether a run is over. Ended: SSM said
+// that a command of it is, so that it is asked about again until it is known.
+type Check struct {
+	Run   string
+	Ended bool
+}
+
+// Reminded says that the reminder of a run came due, with the alerts that it is
+// for, firing: where the run failed and attempts are left, it is retried.
+type Reminded struct {
+	Run    string
+	Alerts amx.Alerts
+}
+
+// KillDue says that the time is up which a signal had to end a run.
+type KillDue struct{ Run string }
+
+// Stop asks that a run be cancelled, whatever its alerts do and whatever signal
+// it has.
+type Stop struct{ Run, Who, Why string }
 
 // Prepare is to render a run: its targets and its scripts. What cannot be
-// rendered is refused before anything is claimed.
-type Prepare struct{ Start }
+// rendered is refused before anything is claimed: an alert alone, where it is one
+// alert's own targets. Remind: then a reminder of the run is put on the queue, due
+// when the lease has ended.
+type Prepare struct {
+	Start
+	Remind bool
+}
 
 // Prepared answers [Prepare].
 type Prepared struct {
 	Start
-	Parts   int   // how many SendCommands it takes
-	NoNodes bool  // every node that the retry would target has succeeded
-	Err     error // it cannot be rendered
-	Again   bool  // and may be later
+	Parts   int        // how many SendCommands it takes
+	Spread  string     // the value of spread_by
+	NoNodes bool       // every node that the retry would target has succeeded
+	Err     error      // it cannot be rendered
+	Again   bool       // and may be later
+	Without []Unplaced // alerts whose own targets cannot be rendered or found; Alerts has the others
+}
+
+// An Unplaced is an alert that has no place to run.
+type Unplaced struct {
+	Alert amx.Alert
+	Err   error
+	Again bool // it may have one later
 }
 
 // Take is to take a slot of the command's gate.
@@ -95,9 +170,30 @@ type Take struct{ Prepared }
 type Taken struct {
 	Prepared
 	OK     bool
+	Slot   bool   // the gate has a slot for it, which its end frees
 	Reason Reason // why not
+	Final  bool   // it is refused, and does not wait
 	Err    error  // it is not known whether there is one
 }
+
+// Finished says that the entry has learned that a run is over.
+type Finished struct {
+	Run
+	Slot bool // it has a slot of the gate
+	Last bool // no retry follows
+}
+
+// Note is to tell the history of a run: it was sent, or is to be cancelled.
+type Note struct{ Run }
+
+// Remind is to put a reminder of the run on the queue, due then.
+type Remind struct {
+	Case
+	At time.Time
+}
+
+// GiveUp is to give up alerts that waited until their firing was too old.
+type GiveUp struct{ Case }
 
 // Release is to give up the slots of runs that were not sent after all. Where
 // that fails they are free when their lease has ended.
@@ -221,6 +317,7 @@ type Cancelled struct {
 type Signal struct {
 	Case
 	Targets, Others []amx.Target
+	KillAt          time.Time // when what goes on is to be cancelled; zero: never
 
 	state State
 }
@@ -252,7 +349,8 @@ type Waited struct{ Wait }
 // Defer is to put off what a delivery cannot settle now.
 type Defer struct {
 	Case
-	Err error
+	Err  error
+	Held bool // by a limit or a pause
 }
 
 // Settle is a result: it is answered and logged.
@@ -263,8 +361,10 @@ type Settle struct {
 	Alerts   []string // fingerprints
 	Commands []string // in SSM
 	Status   string   // of the run, where it is known
-	// Ill: the run ended, and not well, and nobody resolved it meanwhile.
-	Ill bool
+	// Ill: the run ended, and not well, and nobody resolved it meanwhile. GoesOn:
+	// as far as is known a run of these alerts goes on, or is tried again.
+	Ill, GoesOn bool
+	Of          Case // of a refusal
 }
 
 // A Verb is what a [Settle] reports.
@@ -272,22 +372,46 @@ type Verb string
 
 // The verbs, as answers show them.
 const (
-	VerbRun    Verb = "run"
-	VerbCancel Verb = "cancel"
-	VerbSkip   Verb = "skip"
-	VerbRefuse Verb = "refuse"
+	VerbRun     Verb = "run"
+	VerbCancel  Verb = "cancel"
+	VerbSkip    Verb = "skip"
+	VerbRefuse  Verb = "refuse"
+	VerbLater   Verb = "later"
+	VerbObserve Verb = "observe"
 )
 
-func (Prepare) action() {}
-func (Take) action()    {}
-func (Release) action() {}
-func (Send) action()    {}
-func (Look) action()    {}
-func (Ask) action()     {}
-func (Await) action()   {}
-func (Cancel) action()  {}
-func (Signal) action()  {}
-func (Confirm) action() {}
-func (Wait) action()    {}
-func (Defer) action()   {}
-func (Settle) action()  {}
+// A Run is one as its entry knows it, for the history.
+type Run struct {
+	ID, Prev    string
+	Attempt     int
+	Reason      Reason
+	Alerts      amx.Alerts // of the delivery that launched it
+	Targets     []amx.Target
+	Commands    []string // in SSM
+	Claimed     time.Time
+	Ended       time.Time // zero: it goes on
+	Status      string    // SSM's StatusDetails without spaces, of a run that has ended
+	Failed      bool
+	Observed    bool
+	CancelAsked bool
+	StoppedBy   string // a person who asked for its end
+	StoppedWhy  string
+}
+
+func (Prepare) action()  {}
+func (Take) action()     {}
+func (Release) action()  {}
+func (Send) action()     {}
+func (Look) action()     {}
+func (Ask) action()      {}
+func (Await) action()    {}
+func (Cancel) action()   {}
+func (Signal) action()   {}
+func (Confirm) action()  {}
+func (Finished) action() {}
+func (Note) action()     {}
+func (Remind) action()   {}
+func (GiveUp) action()   {}
+func (Wait) action()     {}
+func (Defer) action()    {}
+func (Settle) action()   {}

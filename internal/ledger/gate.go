@@ -5,33 +5,51 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A Gate is the runs of one command that count against its limits. It is one
-// record for each command that has a limit, and a state machine as an [Entry]
-// is.
+// A Gate is what one command has run lately, for its limits and its breaker; the
+// one without a command is over all commands together. It is one record, and a
+// state machine as an [Entry] is. Whoever has no limit to hold, and no row of
+// failures, never writes it.
 type Gate struct {
-	slots []slot
+	slots   []slot
+	asked   time.Time // when those who hold it were last asked for
+	breaker breaker
 }
 
 type encodedGate struct {
-	Form  int    `json:"v"`
-	Slots []slot `json:"slots,omitempty"`
+	Form    int       `json:"v"`
+	Slots   []slot    `json:"slots,omitempty"`
+	Asked   time.Time `json:"asked,omitzero"`
+	Breaker breaker   `json:"breaker,omitzero"`
 }
 
 // A slot is taken before the run is claimed, so that whoever finds a claim in an
 // entry and sends it finds its slot taken too. It is free when the run is over,
 // or when its lease has ended and the entry has no such run, or has of it only
 // what is still to be sent, for which a slot is taken again. A cancellation that
-// was accepted frees nothing: the end does.
+// was accepted frees nothing: the end does. What is free counts on against
+// rate_limit, for as long as its windows reach, if it was sent.
 type slot struct {
-	Run    string    `json:"run"`
-	Entry  ID        `json:"entry"`
-	Holder string    `json:"holder"`
-	Lease  time.Time `json:"lease"`
+	Run     string    `json:"run"`
+	Command string    `json:"cmd,omitempty"`
+	Entry   ID        `json:"entry,omitempty"`
+	Holder  string    `json:"holder,omitempty"`
+	Lease   time.Time `json:"lease,omitzero"`
+	At      time.Time `json:"at"`               // when it was first taken
+	Spread  string    `json:"spread,omitempty"` // the value of spread_by
+	Over    bool      `json:"over,omitempty"`
 }
 
-// GateKey is the store's key of a command's gate.
+// MaxSlots is how many runs one gate counts at the most.
+const MaxSlots = 5000
+
+// askAgain is how often those who hold a full gate are asked for, whoever waits.
+const askAgain = 30 * time.Second
+
+// GateKey is the store's key of a command's gate; "" names the one over all.
 func GateKey(command string) string { return "gate/" + command }
 
 // DecodeGate reads a gate from a store's value; an empty one is an empty gate.
@@ -47,7 +65,7 @@ func DecodeGate(value []byte) (*Gate, error) {
 	if f.Form > form {
 		return nil, ErrNewer
 	}
-	return &Gate{f.Slots}, nil
+	return &Gate{f.Slots, f.Asked, f.Breaker}, nil
 }
 
 // keepSlot is how long a slot is kept after its lease: SSM delivers a command for
@@ -57,14 +75,33 @@ const keepSlot = KeepOpen + longest
 // Encode is the value that a store keeps of g, and when it may forget it; zero
 // where g says nothing.
 func (g *Gate) Encode() (value []byte, expires time.Time) {
-	value, err := json.Marshal(encodedGate{form, g.slots})
+	value, err := json.Marshal(encodedGate{form, g.slots, g.asked, g.breaker})
 	if err != nil {
 		panic("ledger: encoding a gate: " + err.Error()) // strings, and times that this process made
 	}
 	for _, s := range g.slots {
-		expires = later(expires, s.Lease.Add(keepSlot))
+		expires = later(expires, later(s.Lease, s.At).Add(keepSlot))
 	}
-	return value, expires
+	return value, later(expires, g.breaker.expires())
+}
+
+// Limits is what a configuration allows at a gate.
+type Limits struct {
+	Max     int // runs at once; 0: any number
+	Windows []amx.Window
+	Breaker amx.Breaker
+	Spread  bool // runs go on for one value of spread_by at a time
+}
+
+// Counts says that the gate keeps a slot for each run.
+func (l *Limits) Counts() bool { return l.Max > 0 || len(l.Windows) > 0 || l.Spread }
+
+// reach is for how long a run counts after its start.
+func (l *Limits) reach() (longest time.Duration) {
+	for _, w := range l.Windows {
+		longest = max(longest, w.Per)
+	}
+	return longest
 }
 
 // A GateEvent is something that happens to a gate.
@@ -77,17 +114,31 @@ type GateAction interface{ gateAction() }
 
 // A SlotWanted is a run that is about to be claimed.
 type SlotWanted struct {
-	Run   string
-	Entry ID
-	Max   int
-	// Refreshed says that the runs that hold the gate have just been asked for,
-	// and Unknown that some could not be told of.
-	Refreshed bool
-	Unknown   error
+	Run, Command string
+	All          bool // at the gate over all commands
+	Entry        ID
+	Spread       string
+	Limits       Limits
+	// Asked says that the runs that hold the gate have just been asked for, and
+	// Unknown that some could not be told of.
+	Asked   bool
+	Unknown error
 }
 
-// SlotsFree says that these runs do not count any more.
-type SlotsFree struct{ Runs []string }
+// SlotsFree says that these runs were not sent after all, or that nothing of them
+// is left: Unsent ones do not count against rate_limit.
+type SlotsFree struct {
+	Over, Unsent []string
+	Asked        bool // those who hold the gate have just been asked for
+}
+
+// A RunEnded says how a run ended. Last: no retry follows.
+type RunEnded struct {
+	Run          string
+	Ended        time.Time
+	Failed, Last bool // Failed: or it is not known how it ended
+	Limits       Limits
+}
 
 // Refresh is to find out which of these still count. It is followed by SlotsFree
 // and SlotWanted again.
@@ -95,24 +146,32 @@ type Refresh struct{ Holders []Holder }
 
 // A Holder is a run that has a slot.
 type Holder struct {
-	Run   string
-	Entry ID
-	slot  slot
+	Run, Command string
+	Entry        ID
+	slot         slot
 }
 
-// SlotTaken answers that the run may be claimed.
-type SlotTaken struct{}
+// SlotTaken answers that the run may be claimed. Slot: its end is to be told.
+type SlotTaken struct{ Slot bool }
 
-// SlotRefused answers that it may not. Err: it is not known of all holders
-// whether they still run.
+// SlotRefused answers that it may not. Final: it does not wait. Err: it is not
+// known of all holders whether they still run.
 type SlotRefused struct {
 	Reason Reason
+	Final  bool
 	Err    error
 }
 
-func (Refresh) gateAction()     {}
-func (SlotTaken) gateAction()   {}
-func (SlotRefused) gateAction() {}
+// BreakerOpened says that the run that ended opened the breaker, until then.
+type BreakerOpened struct {
+	Failures int
+	Until    time.Time
+}
+
+func (Refresh) gateAction()       {}
+func (SlotTaken) gateAction()     {}
+func (SlotRefused) gateAction()   {}
+func (BreakerOpened) gateAction() {}
 
 // Step enters what happened and answers what comes of it. The rules of writing
 // are those of [Entry.Step].
@@ -124,39 +183,132 @@ func (g *Gate) Step(a Actor, events ...GateEvent) (last GateAction) {
 }
 
 func (w SlotWanted) applyTo(g *Gate, a *Actor) GateAction {
-	s := slot{Run: w.Run, Entry: w.Entry, Holder: a.holder(), Lease: a.Lease}
-	if i := slices.IndexFunc(g.slots, func(o slot) bool { return o.Run == w.Run }); i >= 0 {
-		s.Lease = later(s.Lease, g.slots[i].Lease)
-		g.slots[i] = s
-		return SlotTaken{}
+	own := slices.IndexFunc(g.slots, func(o slot) bool { return o.Run == w.Run })
+	trial := g.breaker.Trial.Run == w.Run
+	if own < 0 && !trial {
+		if why := g.breaker.refuses(w.Limits.Breaker, a.Now); why != "" {
+			return SlotRefused{Reason: why, Final: true}
+		}
 	}
-	switch {
-	case len(g.slots) < w.Max:
+	if own < 0 || g.slots[own].Over {
+		if why := g.against(&w, own, a.Now); why != "" {
+			return g.refuse(&w, why, a.Now)
+		}
+	}
+	tried := g.breaker.try(w.Run, w.Limits.Breaker, a)
+	if !w.Limits.Counts() {
+		return SlotTaken{tried || trial}
+	}
+	s := slot{Run: w.Run, Command: w.Command, Entry: w.Entry, Holder: a.holder(), Lease: a.Lease, At: a.Now, Spread: w.Spread}
+	if own >= 0 {
+		s.Lease, s.At = later(s.Lease, g.slots[own].Lease), g.slots[own].At
+		g.slots[own] = s
+	} else {
+		g.forget(&w.Limits, a.Now)
 		g.slots = append(g.slots, s)
-		return SlotTaken{}
-	case w.Refreshed:
-		return SlotRefused{SkipMax(w.Max), w.Unknown}
+	}
+	return SlotTaken{true}
+}
+
+// against says which limit is against one run more; own is its slot, if it has
+// one whose run is over as far as was known.
+func (g *Gate) against(w *SlotWanted, own int, now time.Time) Reason {
+	running := 0
+	for i, s := range g.slots {
+		if s.Over || i == own {
+			continue
+		}
+		if running++; w.Limits.Spread && s.Spread != w.Spread {
+			return limitSpread(s.Spread)
+		}
+	}
+	if w.Limits.Max > 0 && running >= w.Limits.Max {
+		return limitMax(w.Limits.Max, w.All)
+	}
+	if own >= 0 {
+		return ""
+	}
+	for _, window := range w.Limits.Windows {
+		n := 0
+		for _, s := range g.slots {
+			if now.Sub(s.At) < window.Per {
+				n++
+			}
+		}
+		if n >= window.Runs {
+			return limitRate(window, w.All)
+		}
+	}
+	return ""
+}
+
+// refuse refuses a run, once those have been asked for who hold the gate.
+func (g *Gate) refuse(w *SlotWanted, why Reason, now time.Time) GateAction {
+	if w.Asked || now.Sub(g.asked) < askAgain {
+		return SlotRefused{Reason: why, Err: w.Unknown}
 	}
 	var r Refresh
 	for _, s := range g.slots {
-		r.Holders = append(r.Holders, Holder{s.Run, s.Entry, s})
+		if !s.Over {
+			r.Holders = append(r.Holders, Holder{s.Run, s.Command, s.Entry, s})
+		}
+	}
+	if len(r.Holders) == 0 {
+		return SlotRefused{Reason: why}
 	}
 	return r
 }
 
-func (f SlotsFree) applyTo(g *Gate, _ *Actor) GateAction {
-	g.slots = slices.DeleteFunc(g.slots, func(s slot) bool { return slices.Contains(f.Runs, s.Run) })
+func (f SlotsFree) applyTo(g *Gate, a *Actor) GateAction {
+	g.slots = slices.DeleteFunc(g.slots, func(s slot) bool { return slices.Contains(f.Unsent, s.Run) })
+	for i := range g.slots {
+		if slices.Contains(f.Over, g.slots[i].Run) {
+			g.slots[i].free()
+		}
+	}
+	if slices.Contains(f.Unsent, g.breaker.Trial.Run) {
+		g.breaker.Trial = trial{}
+	}
+	if f.Asked {
+		g.asked = a.Now
+	}
 	return nil
 }
 
-// Free says that the holder's slot is free, by what the entry has of its run.
-func (h *Holder) Free(e *Entry, now time.Time, process string) bool {
-	switch r := e.run(h.Run); {
-	case r == nil:
-	case r.over():
-		return true
-	case !r.idle(now, process):
-		return false
+// free leaves of a slot what rate_limit counts.
+func (s *slot) free() { *s = slot{Run: s.Run, At: s.At, Over: true} }
+
+func (e RunEnded) applyTo(g *Gate, a *Actor) GateAction {
+	for i := range g.slots {
+		if g.slots[i].Run == e.Run && !g.slots[i].Over {
+			g.slots[i].free()
+			g.forget(&e.Limits, a.Now)
+			break
+		}
 	}
-	return now.After(h.slot.Lease) || process != "" && !ownedBy(h.slot.Holder, process)
+	return g.breaker.ended(e, a.Now)
+}
+
+// forget drops what no window counts any more.
+func (g *Gate) forget(l *Limits, now time.Time) {
+	reach := l.reach()
+	g.slots = slices.DeleteFunc(g.slots, func(s slot) bool { return s.Over && now.Sub(s.At) >= reach })
+	if over := len(g.slots) - MaxSlots + 1; over > 0 {
+		g.slots = slices.DeleteFunc(g.slots, func(s slot) bool { over--; return s.Over && over >= 0 })
+	}
+}
+
+// Free says that the holder's slot is free, by what the entry has of its run, and
+// whether the run was sent.
+func (h *Holder) Free(e *Entry, now time.Time, process string) (free, unsent bool) {
+	r := e.run(h.Run)
+	switch {
+	case r == nil:
+		unsent = true
+	case r.over():
+		return true, false
+	case !r.idle(now, process):
+		return false, false
+	}
+	return now.After(h.slot.Lease) || process != "" && !ownedBy(h.slot.Holder, process), unsent
 }

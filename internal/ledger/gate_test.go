@@ -35,7 +35,7 @@ func TestSlots(t *testing.T) {
 				e.runs = []*run{tt.run}
 			}
 			h := Holder{Run: "r1", slot: slot{Run: "r1", Lease: at(tt.lease)}}
-			if got := h.Free(e, now, ""); got != tt.want {
+			if got, _ := h.Free(e, now, ""); got != tt.want {
 				t.Errorf("free %v", got)
 			}
 		})
@@ -44,9 +44,14 @@ func TestSlots(t *testing.T) {
 
 func TestTakingASlot(t *testing.T) {
 	g := &Gate{}
-	by := func(delivery string, lease time.Duration) Actor { return Actor{Delivery: delivery, Lease: at(lease)} }
+	by := func(delivery string, lease time.Duration) Actor {
+		return Actor{Delivery: delivery, Lease: at(lease), Now: at(0)}
+	}
+	want := func(run string, asked bool) SlotWanted {
+		return SlotWanted{Run: run, Command: "fix", Limits: Limits{Max: 1}, Asked: asked}
+	}
 	taken := func(a Actor, run string) bool {
-		_, ok := g.Step(a, SlotWanted{Run: run, Max: 1}).(SlotTaken)
+		_, ok := g.Step(a, want(run, false)).(SlotTaken)
 		return ok
 	}
 	if !taken(by("a", m), "r1") || taken(by("a", m), "r2") {
@@ -55,10 +60,10 @@ func TestTakingASlot(t *testing.T) {
 	if !taken(by("b", 2*m), "r1") || len(g.slots) != 1 || g.slots[0].Holder != "/b" || !g.slots[0].Lease.Equal(at(2*m)) {
 		t.Errorf("a run that has a slot keeps it, under the lease of who asks: %v", g.slots)
 	}
-	if got := g.Step(by("a", m), SlotWanted{Run: "r2", Max: 1, Refreshed: true}); got != (SlotRefused{Reason: "concurrency limit reached (max: 1)"}) {
+	if got := g.Step(by("a", m), want("r2", true)); got != (SlotRefused{Reason: "concurrency limit reached (max: 1)"}) {
 		t.Errorf("a full gate whose holders were asked answers %v", got)
 	}
-	if g.Step(Actor{}, SlotsFree{[]string{"r1"}}); !taken(by("a", m), "r2") {
+	if g.Step(Actor{}, SlotsFree{Unsent: []string{"r1"}}); !taken(by("a", m), "r2") {
 		t.Errorf("a slot that was given up is another's: %v", g.slots)
 	}
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -25,12 +26,19 @@ func (s *step) know(c Case) {
 func (s *step) check(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
-	case r == nil || r.over() || r.live(s.Now, s.Process) || s.asked == r.ID:
+	case r == nil:
+	case r.over() && c.ended: // it is told again: what it came to may not have been recorded
+		s.finished(r, c)
+	case c.ended && (r.live(s.Now, s.Process) || s.asked == r.ID || r.unknown() && s.Now.Before(r.Lease.Add(s.Window))):
+		s.putOff(c, fmt.Errorf("asking for run %s: %w", c.Run, errGoesOn))
+	case r.over() || r.live(s.Now, s.Process) || s.asked == r.ID:
 	case r.unknown() && s.looked == r.ID && len(r.commands()) == 0:
 	default:
 		s.know(c)
 	}
 }
+
+var errGoesOn = errors.New("SSM does not show yet that it is over")
 
 func (s *step) ask(r *run, c Case) Ask {
 	return Ask{Case: c, Commands: r.asked(), Forget: s.timeIsUp(r)}
@@ -59,7 +67,7 @@ func (ev Asked) apply(s *step) {
 	case ev.State.Over && !r.complete():
 		r.done(r.commands()) // what was sent is over; the rest is still to be sent
 	case ev.State.Over && !(ev.aim == toStop && r.unknown()):
-		r.finish(s.outcome(&ev.State))
+		s.finish(r, &ev.State, ev.Case)
 	}
 	s.asked, s.state = ev.Run, &ev.State
 	s.looked = ev.Run // a look that was needed came before
@@ -83,11 +91,12 @@ func (ev Awaited) apply(s *step) {
 			return
 		}
 		if st.Over && (st.Failed || s.Policy.RepeatAfter > 0 || r.Slot) {
-			r.finish(s.outcome(st))
+			s.finish(r, st, ev.Case)
 		}
 		result.Status = st.Status
 		result.Ill = st.Over && (st.Failed || st.Status == "Cancelled") && !r.CancelAsked
 	}
+	result.GoesOn = ev.State == nil || !ev.State.Over || result.Ill && r.Attempt <= s.Policy.Retries
 	s.do(result)
 }
 
@@ -103,6 +112,20 @@ func (s *step) owners(r *run, state *State) (found bool) {
 		}
 	}
 	return found
+}
+
+// finish enters how a run ended, and says so.
+func (s *step) finish(r *run, state *State, c Case) {
+	was := r.Outcome != nil
+	if r.finish(s.outcome(state)); !was && r.over() {
+		s.finished(r, c)
+	}
+}
+
+func (s *step) finished(r *run, c Case) {
+	c.Reason = ""
+	last := !r.Outcome.Failed || r.Attempt > s.Policy.Retries || r.CancelAsked || s.entry.allEnded(r.ID)
+	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: last})
 }
 
 func (s *step) outcome(state *State) outcome {

@@ -13,16 +13,18 @@ import (
 //   - a run that a kept episode has, and the run before it for as long as
 //     a retry may turn out never to have been sent
 func (e *Entry) prune(now time.Time) {
-	latest := map[string]time.Time{} // :: fingerprint → start of its latest episode
+	latest := map[string]time.Time{} // :: alert → start of its latest episode
 	for _, p := range e.episodes {
-		latest[p.Fingerprint] = later(latest[p.Fingerprint], p.StartsAt)
+		latest[p.Alert] = later(latest[p.Alert], p.StartsAt)
 	}
 	e.episodes = slices.DeleteFunc(e.episodes, func(p episode) bool {
-		return e.forgettable(&p, p.StartsAt.Before(latest[p.Fingerprint]), now)
+		return e.forgettable(&p, p.StartsAt.Before(latest[p.Alert]), now)
 	})
 	e.resolves = slices.DeleteFunc(e.resolves, func(t tombstone) bool {
 		return t.SentAt.Add(keepResolve).Before(now)
 	})
+	e.waits = slices.DeleteFunc(e.waits, func(w waiting) bool { return w.SentAt.Add(keepResolve).Before(now) })
+	e.begun = slices.DeleteFunc(e.begun, func(b began) bool { return b.At.Add(keepEnded).Before(now) })
 	used := map[string]bool{}
 	for _, p := range e.episodes {
 		used[p.Run] = true
@@ -56,4 +58,20 @@ func (e *Entry) forgettable(p *episode, followed bool, now time.Time) bool {
 		return true
 	}
 	return false
+}
+
+// makeRoom drops tombstones, the oldest first, from an entry that is over a size.
+// It keeps the latest sending time of those it dropped: a firing that was sent
+// soon after it may be one that they would have met.
+func (e *Entry) makeRoom(size int) {
+	for {
+		value, _ := e.Encode()
+		if size == 0 || len(value) <= size || len(e.resolves) == 0 {
+			return
+		}
+		slices.SortStableFunc(e.resolves, func(a, b tombstone) int { return a.SentAt.Compare(b.SentAt) })
+		drop := len(e.resolves)/2 + 1
+		e.forgot = later(e.forgot, e.resolves[drop-1].SentAt)
+		e.resolves = e.resolves[drop:]
+	}
 }

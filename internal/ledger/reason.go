@@ -3,6 +3,9 @@ package ledger
 import (
 	"fmt"
 	"strings"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
 // A Reason says in words why an alert got its run, or did not, or why a run
@@ -14,6 +17,7 @@ const (
 	SkipRan          Reason = "already started for this alert"
 	SkipRunning      Reason = "already running for this alert"
 	SkipFailed       Reason = "failed, retries used up"
+	SkipRetryPending Reason = "failed, retry pending"
 	SkipLate         Reason = "late: this alert's resolve came before"
 	SkipStale        Reason = "stale: sent more than 6 hours ago"
 	SkipNothing      Reason = "resolved: no run of this alert is known"
@@ -23,6 +27,9 @@ const (
 	SkipStopped      Reason = "resolved: its run was stopped before"
 	SkipIgnored      Reason = "resolved: ignore_resolved is set"
 	SkipWasCancelled Reason = "resolved before it was sent"
+	SkipSuperseded   Reason = "a later notification of this alert waits"
+	SkipExpired      Reason = "given up: it waited for 6 hours"
+	RefuseChanged    Reason = "not sent: the command's configuration has changed since the run was claimed"
 )
 
 // The reasons for which a run is begun or ended.
@@ -34,12 +41,63 @@ const (
 	CancelEnded  Reason = "resolved"
 )
 
-// Limited says that a limit kept a run from beginning.
-func (r Reason) Limited() bool { return strings.HasPrefix(string(r), limited) }
+// LimitedCooldown is the reason for which a run is not begun within the command's
+// cooldown.
+func LimitedCooldown(until time.Time) Reason {
+	return Reason("cooldown: not before " + until.UTC().Format(time.RFC3339))
+}
 
-const limited = "concurrency limit reached"
+// The limits, as reasons.
+const (
+	byMax    = "concurrency limit reached"
+	byRate   = "rate limit reached"
+	bySpread = "spread_by"
+)
 
-// SkipMax is the reason for which a run of a command with `max` is not begun.
-func SkipMax(limit int) Reason {
-	return Reason(fmt.Sprintf(limited+" (max: %d)", limit))
+// Limited says that max, a rate limit, or spread_by kept a run from beginning.
+func (r Reason) Limited() bool {
+	for _, limit := range []string{byMax, byRate, bySpread} {
+		if strings.HasPrefix(string(r), limit) {
+			return true
+		}
+	}
+	return false
+}
+
+func limitMax(limit int, all bool) Reason {
+	return Reason(fmt.Sprintf(byMax+" (%smax: %d)", of(all), limit))
+}
+
+func limitRate(w amx.Window, all bool) Reason {
+	return Reason(fmt.Sprintf(byRate+" (%srate_limit: %d per %s)", of(all), w.Runs, short(w.Per)))
+}
+
+func limitSpread(value string) Reason {
+	return Reason(fmt.Sprintf(bySpread+": runs go on for %q", value))
+}
+
+// short is a duration without the units that are zero: 1h, not 1h0m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// of is the key under which the limits over all commands are.
+func of(all bool) string {
+	if all {
+		return "limits: "
+	}
+	return ""
+}
+
+// PausedReason is the reason for which a run is not begun while its command is
+// paused.
+func PausedReason(p Pause) Reason {
+	return Reason(fmt.Sprintf("paused by %s until %s: %s", p.Who, p.Until.UTC().Format(time.RFC3339), p.Why))
 }

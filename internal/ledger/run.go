@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,13 @@ type run struct {
 
 	// Before is the nodes on which the runs that it retries succeeded.
 	Before []string `json:"before,omitempty"`
+
+	Sends    string `json:"sends,omitempty"`    // the policy's, when it was claimed
+	Observed bool   `json:"observed,omitempty"` // nothing of it was or will be sent
+
+	// StoppedBy is who asked for its end, where it was a person, and why.
+	StoppedBy  string `json:"stopped_by,omitempty"`
+	StoppedWhy string `json:"stopped_why,omitempty"`
 
 	Targets []amx.Target `json:"targets,omitempty"` // as they were rendered
 	Parts   []part       `json:"parts"`             // one for each SendCommand
@@ -158,6 +166,23 @@ func (r *run) finish(o outcome) {
 	r.done(r.commands())
 }
 
+// giveUp enters that what was not sent never will be.
+func (r *run) giveUp() {
+	for _, p := range r.missing() {
+		if r.Parts[p.Part].State == unsent {
+			r.Parts[p.Part].State = refused
+		}
+	}
+}
+
+// stoppedBefore is what a resolve says that finds its run stopped.
+func (r *run) stoppedBefore() Reason {
+	if r.StoppedBy == "" {
+		return SkipStopped
+	}
+	return Reason(fmt.Sprintf("resolved: its run was cancelled before by %s: %s", r.StoppedBy, r.StoppedWhy))
+}
+
 // drop takes a run of which nothing was sent out of the entry: no attempt is
 // used, and its episodes are again what they were before it. It answers nil
 // where it did.
@@ -172,6 +197,7 @@ func (e *Entry) drop(r *run) *run {
 			e.episodes[i].Run = prev
 		}
 	}
+	e.begun = slices.DeleteFunc(e.begun, func(b began) bool { return b.Run == id })
 	e.runs = slices.DeleteFunc(e.runs, func(r *run) bool { return r.ID == id })
 	return nil
 }

@@ -49,29 +49,67 @@ func (s *Start) Narrow(targets []amx.Target) (narrowed []amx.Target, ok bool) {
 	return []amx.Target{{Key: amx.KeyInstanceIDs, Values: nodes}}, true
 }
 
-// The claim is made here, or a slot taken for it, if the alerts are still due:
-// somebody else may have written meanwhile.
+// The claim is made here, once the gate has a place for it, if the alerts are
+// still due: somebody else may have written meanwhile.
 func (ev Prepared) apply(s *step) {
-	switch own := s.entry.run(ev.Run); {
-	case ev.TakenOver:
+	if ev.TakenOver {
 		s.prepared(ev)
-	case own != nil:
+		return
+	}
+	if own := s.entry.run(ev.Run); own != nil {
 		s.sendOwn(own, ev) // this write met its own earlier attempt: the claim is there
-	case !s.stillDue(&ev.Start):
+		return
+	}
+	for _, u := range ev.Without {
+		s.unplaced(ev.Case, u)
+	}
+	switch {
+	case len(ev.Alerts) == 0 || !s.stillDue(&ev.Start):
 	case ev.Err != nil && ev.Again:
 		s.putOff(ev.Case, ev.Err)
 	case ev.Err != nil:
-		s.do(Settle{Verb: VerbRefuse, Reason: Reason(ev.Err.Error()), Alerts: ev.fingerprints()})
+		s.refuse(ev.Case, Reason(ev.Err.Error()))
 	case ev.NoNodes:
 		s.skip(SkipRan, ev.Prev, ev.fingerprints()...)
+	case s.cooling(ev.Alerts).After(s.Now):
+		s.limited(ev.Case, LimitedCooldown(s.cooling(ev.Alerts)), false)
 	case s.full(ev):
 		s.putOff(ev.Case, errFull)
 	case s.Now.After(s.ClaimBy):
 		s.putOff(ev.Case, errNoTime)
-	case s.Policy.Limited:
-		s.do(Take{ev})
 	default:
-		s.claim(ev)
+		s.do(Take{ev})
+	}
+}
+
+// unplaced refuses an alert alone, or puts it off: one alert never keeps its group
+// from its command.
+func (s *step) unplaced(c Case, u Unplaced) {
+	c.Alerts, c.shown = amx.Alerts{u.Alert}, nil
+	if u.Again {
+		s.putOff(c, u.Err)
+		return
+	}
+	s.refuse(c, Reason(u.Err.Error()))
+}
+
+func (s *step) refuse(c Case, why Reason) {
+	for _, a := range c.Alerts {
+		s.entry.waitsNoMore(a.ID())
+	}
+	s.do(Settle{Verb: VerbRefuse, Reason: why, Alerts: c.fingerprints(), Of: c})
+}
+
+// limited is for a run that a limit or a pause holds back: it waits, or, as the
+// command says, is skipped; final: it is refused. A retry always waits.
+func (s *step) limited(c Case, why Reason, final bool) {
+	switch {
+	case c.Reason == RunRetry || !final && !s.Policy.Skips:
+		s.hold(Defer{Case: c, Err: errors.New(string(why)), Held: true})
+	case final:
+		s.refuse(c, why)
+	default:
+		s.skip(why, "", c.fingerprints()...)
 	}
 }
 
@@ -82,19 +120,18 @@ func (ev Taken) apply(s *step) {
 		s.sendOwn(own, ev.Prepared)
 	case ev.Err != nil:
 		s.putOff(ev.Case, ev.Err)
-	case !ev.OK && ev.TakenOver:
-		s.skip(ev.Reason, ev.Run, ev.fingerprints()...)
 	case !ev.OK:
-		s.skip(ev.Reason, "", ev.fingerprints()...)
+		s.limited(ev.Case, ev.Reason, ev.Final)
 	case s.Now.After(s.ClaimBy):
 		s.release(ev)
 		s.putOff(ev.Case, errNoTime)
 	case ev.TakenOver:
 		if r := s.ready(ev.Prepared); r != nil {
+			r.Slot = r.Slot || ev.Slot
 			s.renew(r, ev.Prepared)
 		}
 	case s.stillDue(&ev.Start):
-		s.claim(ev.Prepared)
+		s.claim(ev)
 	default:
 		s.release(ev)
 	}
@@ -103,7 +140,7 @@ func (ev Taken) apply(s *step) {
 // release gives the slot up that a run does not need. One that is taken over
 // keeps it: somebody else may send it.
 func (s *step) release(ev Taken) {
-	if !ev.TakenOver {
+	if ev.Slot && !ev.TakenOver {
 		s.do(Release{[]string{ev.Run}})
 	}
 }
@@ -111,7 +148,11 @@ func (s *step) release(ev Taken) {
 // stillDue decides on the alerts of a start once more. Where another decision
 // comes of it, that one stands.
 func (s *step) stillDue(start *Start) bool {
-	again := &step{Actor: s.Actor, entry: s.entry}
+	if start.Reason == RunRetry {
+		start.Alerts = s.entry.openOf(start.Prev, start.Alerts)
+		return len(start.Alerts) > 0
+	}
+	again := &step{Actor: s.Actor, entry: s.entry, asked: start.Prev}
 	again.decide(Case{Alerts: start.Alerts})
 	s.changed = s.changed || again.changed
 	if len(again.actions) == 1 {
@@ -129,19 +170,20 @@ func (s *step) full(ev Prepared) bool {
 	if s.MaxEntry == 0 {
 		return false
 	}
-	e := s.entry
-	with := &step{Actor: s.Actor, entry: &Entry{slices.Clone(e.episodes), slices.Clone(e.resolves), slices.Clone(e.runs)}}
-	with.claim(ev)
-	with.entry.prune(s.Now)
-	value, _ := with.entry.Encode()
+	e := *s.entry
+	e.episodes, e.runs, e.resolves = slices.Clone(e.episodes), slices.Clone(e.runs), nil // they make room
+	with := &step{Actor: s.Actor, entry: &e}
+	with.claim(Taken{Prepared: ev})
+	e.prune(s.Now)
+	value, _ := e.Encode()
 	return len(value) > s.MaxEntry
 }
 
 // claim enters a run for the alerts that are due, before it is sent.
-func (s *step) claim(ev Prepared) {
+func (s *step) claim(ev Taken) {
 	r := &run{
-		ID: ev.Run, Prev: ev.Prev, Attempt: ev.Attempt, Claimed: s.Now, Until: s.Until,
-		Holder: s.holder(), Lease: s.Lease, Slot: s.Policy.Limited, Targets: ev.Targets,
+		ID: ev.Run, Prev: ev.Prev, Attempt: ev.Attempt, Claimed: s.Now, Until: s.Until, Sends: s.Policy.Sends,
+		Holder: s.holder(), Lease: s.Lease, Slot: ev.Slot, Targets: ev.Targets,
 	}
 	for range ev.Parts {
 		r.Parts = append(r.Parts, part{State: claimed})
@@ -149,22 +191,54 @@ func (s *step) claim(ev Prepared) {
 	if ev.prev != nil {
 		r.Before = ev.prev.Succeeded
 	}
+	e := s.entry
 	for _, a := range ev.Alerts {
+		id := a.ID()
+		e.waitsNoMore(id)
+		if s.Policy.Cooldown > 0 {
+			e.begun = slices.DeleteFunc(e.begun, func(b began) bool { return b.Alert == id })
+			e.begun = append(e.begun, began{id, r.ID, s.Now})
+		}
 		if ev.Prev == "" {
-			s.entry.episodes = append(s.entry.episodes, episode{
-				Fingerprint: a.Fingerprint, StartsAt: ev.opens[a.Fingerprint], Seen: s.Now, Run: r.ID,
-			})
+			p := ev.opens[id]
+			p.Seen, p.Run = s.Now, r.ID
+			e.episodes = append(e.episodes, p)
 			continue
 		}
-		for i := range s.entry.episodes {
-			if p := &s.entry.episodes[i]; p.Fingerprint == a.Fingerprint && p.Run == ev.Prev && p.EndsAt.IsZero() {
+		for i := range e.episodes {
+			if p := &e.episodes[i]; p.Alert == id && p.Run == ev.Prev && p.EndsAt.IsZero() {
 				p.Run = r.ID
 			}
 		}
 	}
-	s.entry.runs = append(s.entry.runs, r)
+	e.runs = append(e.runs, r)
 	s.changed = true
+	if s.Policy.Observe {
+		s.observe(r, ev.Case)
+		return
+	}
 	s.do(Send{ev.Start, r.missing()})
+}
+
+// observe ends a run at once of which nothing is sent.
+func (s *step) observe(r *run, c Case) {
+	r.Observed, r.Holder, r.Parts = true, "", nil
+	r.Outcome = &outcome{Ended: s.Now}
+	c.Run = r.ID
+	s.do(Settle{Verb: VerbObserve, Reason: c.Reason, Run: r.ID, Alerts: c.fingerprints()})
+	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: true})
+}
+
+// view is the run as the history shows it.
+func (s *step) view(r *run, c Case) Run {
+	v := Run{
+		ID: r.ID, Prev: r.Prev, Attempt: r.Attempt, Reason: c.Reason, Alerts: c.Alerts, Targets: r.Targets, Commands: r.commands(),
+		Claimed: r.Claimed, Observed: r.Observed, CancelAsked: r.CancelAsked, StoppedBy: r.StoppedBy, StoppedWhy: r.StoppedWhy,
+	}
+	if r.over() {
+		v.Ended, v.Status, v.Failed = r.Outcome.Ended, r.Outcome.Status, r.Outcome.Failed
+	}
+	return v
 }
 
 // takeOver sends what is missing of a run whose sender is gone, after a look.
@@ -181,10 +255,16 @@ func (s *step) takeOver(c Case) {
 		s.begun(r, c)
 	case r.needsLook() && s.looked != r.ID:
 		s.do(Look{c, r.Claimed, r.Lease})
-	case r.needsLook() && s.Policy.Unguarded:
+	case r.needsLook() && (s.Policy.Unguarded || r.Sends != s.Policy.Sends):
 		s.putOff(c, maybeSent(c)) // nothing on the node would make one effect of two
+	case r.Sends != s.Policy.Sends:
+		r.giveUp()
+		s.do(Settle{Verb: VerbRefuse, Reason: RefuseChanged, Run: r.ID, Alerts: c.fingerprints(), Of: c})
+		if s.entry.drop(r) == nil {
+			s.do(Release{[]string{c.Run}})
+		}
 	default:
-		s.do(Prepare{Start{Case: c, Targets: r.Targets, TakenOver: true, Attempt: r.Attempt, lease: r.Lease}})
+		s.do(s.prepare(Start{Case: c, Targets: r.Targets, TakenOver: true, Attempt: r.Attempt, lease: r.Lease}))
 	}
 }
 
@@ -218,10 +298,8 @@ func (s *step) prepared(ev Prepared) {
 		s.putOff(ev.Case, fmt.Errorf("run %s may not have been sent: %w", ev.Run, errors.Join(ev.because, ev.Err)))
 	case s.Now.After(s.ClaimBy):
 		s.putOff(ev.Case, fmt.Errorf("run %s may not have been sent: %w", ev.Run, errors.Join(ev.because, errNoTime)))
-	case s.Policy.Limited:
-		s.do(Take{ev})
 	default:
-		s.renew(r, ev)
+		s.do(Take{ev})
 	}
 }
 
@@ -277,7 +355,7 @@ func (ev Sent) apply(s *step) {
 		s.do(Cancel{Case: Case{Run: ev.Run, aim: toDecide}, Commands: commands})
 		s.putOff(c, errors.Join(fmt.Errorf("run %s was recorded after its claim had run out", ev.Run), c.because))
 	case len(refusals) == len(failed):
-		s.do(Settle{Verb: VerbRefuse, Reason: Reason(c.because.Error()), Run: ev.Run, Alerts: ev.fingerprints()})
+		s.do(Settle{Verb: VerbRefuse, Reason: Reason(c.because.Error()), Run: ev.Run, Alerts: ev.fingerprints(), Of: c})
 	default:
 		s.putOff(c, c.because)
 	}
@@ -309,6 +387,7 @@ func (s *step) begun(r *run, c Case) {
 		wait.Commands = r.asked()
 	}
 	s.do(wait)
+	s.do(Note{s.view(r, c)})
 }
 
 // partly says why a part of the run is not run, where SSM refused it: in this

@@ -19,17 +19,23 @@ type Actor struct {
 	Until    time.Time     // when what is sent now is over at the latest, as far as SSM can tell
 	Window   time.Duration // by how much SSM's list of commands may lag a send
 	MaxEntry int           // the size, encoded, up to which an entry takes new runs; 0: any
+	Queued   bool          // its alerts were put off before: it is an item of the queue
 	Policy   Policy
 }
 
 // A Policy is what a command's configuration says about its runs.
 type Policy struct {
+	Sends          string // what it sends, told apart: what was claimed is sent only as long as it is the same
 	Retries        int
+	RetryDelay     time.Duration // from the end of a run to its first retry; doubles with each
 	RepeatAfter    time.Duration // 0: never
+	Cooldown       time.Duration // least time between the starts of two runs for one alert
 	IgnoreResolved bool
-	Limited        bool   // it has a gate: a slot is taken before each claim
-	Unguarded      bool   // it is a document: nothing on the node makes one effect of two
-	Signal         string // resolved_signal, where it is another than SIGKILL
+	Unguarded      bool          // it is a document: nothing on the node makes one effect of two
+	Observe        bool          // all but the sending
+	Signal         string        // resolved_signal, where it is another than SIGKILL
+	KillAfter      time.Duration // after that signal, until what goes on is cancelled; 0: never
+	Skips          bool          // when_limited: what a limit holds back is skipped, and does not wait
 }
 
 func (a *Actor) holder() string { return a.Process + "/" + a.Delivery }
@@ -41,6 +47,7 @@ type step struct {
 	changed bool // by what prune may clear up after
 	actions []Action
 
+	first  bool   // a delivery begins
 	looked string // the run for which SSM's list was just read
 	asked  string // the run of which SSM was just asked
 	state  *State // what it said
@@ -74,6 +81,7 @@ func (e *Entry) Step(a Actor, events ...Event) []Action {
 	}
 	if s.changed {
 		e.prune(a.Now)
+		e.makeRoom(a.MaxEntry)
 	}
 	return s.actions
 }
@@ -89,16 +97,23 @@ func (s *step) proceed(c Case) {
 		s.stop(c)
 	case toCheck:
 		s.check(c)
+	case toRetry:
+		s.retry(c)
+	case toKill:
+		s.kill(c)
 	default:
 		s.decide(c)
 	}
 }
 
-func (d Delivered) apply(s *step) { s.decide(Case{Alerts: d.Alerts}) }
+func (d Delivered) apply(s *step) {
+	s.first = !d.More
+	s.decide(Case{Alerts: d.Alerts})
+}
 
 func (w Waited) apply(s *step) { s.proceed(w.Case) }
 
-func (c Check) apply(s *step) { s.check(Case{Run: c.Run, aim: toCheck}) }
+func (c Check) apply(s *step) { s.check(c.About()) }
 
 // live says that another delivery may be sending the run.
 func (s *step) live(r *run) bool { return r.live(s.Now, s.Process) && r.Holder != s.holder() }
@@ -120,10 +135,45 @@ func (s *step) wait(c Case) {
 	s.do(Wait{c})
 }
 
-func (s *step) putOff(c Case, err error) { s.do(Defer{c, err}) }
+// putOff puts off what cannot be settled now. The entry notes when the latest
+// firing was sent that waits for each alert.
+func (s *step) putOff(c Case, err error) { s.hold(Defer{Case: c, Err: err}) }
 
-// skip reports alerts for which nothing is done; those of one reason and one run
-// are one result.
+func (s *step) hold(d Defer) {
+	for i := range d.Alerts {
+		if a := &d.Alerts[i]; a.Status == amx.Firing && d.aim != toCheck {
+			s.note(a.ID())
+		}
+	}
+	s.do(d)
+}
+
+func (s *step) note(alert string) {
+	for i := range s.entry.waits {
+		if w := &s.entry.waits[i]; w.Alert == alert {
+			if w.SentAt.Before(s.SentAt) {
+				w.SentAt, s.changed = s.SentAt, true
+			}
+			return
+		}
+	}
+	s.entry.waits, s.changed = append(s.entry.waits, waiting{alert, s.SentAt}), true
+}
+
+// superseded says that a later firing of the alert waits: this one ends.
+func (s *step) superseded(alert string) bool {
+	return s.Queued && slices.ContainsFunc(s.entry.waits, func(w waiting) bool {
+		return w.Alert == alert && w.SentAt.After(s.SentAt)
+	})
+}
+
+// waitsNoMore forgets that an alert waits: it has its run, or has resolved.
+func (e *Entry) waitsNoMore(alert string) {
+	e.waits = slices.DeleteFunc(e.waits, func(w waiting) bool { return w.Alert == alert })
+}
+
+// skip reports alerts for which nothing is done, by their fingerprints; those of
+// one reason and one run are one result.
 func (s *step) skip(reason Reason, run string, alerts ...string) {
 	for i, a := range s.actions {
 		if k, ok := a.(Settle); ok && k.Verb == VerbSkip && k.Reason == reason && k.Run == run {
@@ -133,6 +183,17 @@ func (s *step) skip(reason Reason, run string, alerts ...string) {
 		}
 	}
 	s.do(Settle{Verb: VerbSkip, Reason: reason, Run: run, Alerts: alerts})
+}
+
+// goesOn skips an alert whose run may go on.
+func (s *step) goesOn(reason Reason, r *run, a *amx.Alert) {
+	s.skip(reason, r.ID, a.Fingerprint)
+	for i, act := range s.actions {
+		if k, ok := act.(Settle); ok && k.Verb == VerbSkip && k.Reason == reason && k.Run == r.ID {
+			k.GoesOn = true
+			s.actions[i] = k
+		}
+	}
 }
 
 // fingerprints is what results say of the case's alerts.

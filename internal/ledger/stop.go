@@ -52,7 +52,9 @@ func (ev Cancelled) apply(s *step) {
 		r.done(ev.Done)
 	}
 	switch {
-	case ev.aim != toStop: // of a run that had left the entry
+	case ev.aim == toKill && ev.Err == nil:
+		s.do(Settle{Verb: VerbCancel, Reason: ev.Reason, Run: ev.Run, Commands: ev.Done})
+	case ev.aim != toStop && ev.aim != toKill: // of a run that had left the entry
 	case ev.Err != nil:
 		s.putOff(ev.Case, fmt.Errorf("cancelling run %s: %w", ev.Run, errors.Join(ev.because, ev.Err)))
 	default:
@@ -73,6 +75,9 @@ func (s *step) signal(r *run, c Case) {
 		return
 	}
 	sig := Signal{Case: c, Targets: signalled(r, s.state), state: *s.state}
+	if s.Policy.KillAfter > 0 {
+		sig.KillAt = s.Now.Add(s.Policy.KillAfter)
+	}
 	if len(sig.Targets) == 0 {
 		s.putOff(c, fmt.Errorf("cancelling run %s: SSM does not say yet where it runs", c.Run))
 		return
@@ -179,7 +184,9 @@ func (ev Confirmed) apply(s *step) {
 	cancelled := ev.State.Over && ev.State.Status == "Cancelled"
 	if ev.State.Over && !cancelled {
 		// It had ended by itself, or in its own way after a signal.
-		r.finish(s.outcome(&ev.State))
+		s.finish(r, &ev.State, ev.Case)
+	} else {
+		s.do(Note{s.view(r, ev.Case)})
 	}
 	result := Settle{Verb: VerbCancel, Run: r.ID, Commands: r.commands(), Alerts: ev.fingerprints(), Status: ev.State.Status}
 	switch {

@@ -93,6 +93,11 @@ func asked(d time.Duration, run string, alerts ...amx.Alert) event {
 	return func(s *teller) string { return s.deliver(d, d, run, alerts) }
 }
 
+// reminded is the reminder of a run that comes due.
+func reminded(d time.Duration, run string, alerts ...amx.Alert) event {
+	return func(s *teller) string { return s.step(d, d, "", Reminded{run, alerts}) }
+}
+
 func (s *teller) actor(now, sent time.Duration, holder string) Actor {
 	return Actor{
 		Process: s.process, Delivery: holder, Now: at(now), SentAt: at(sent), Lease: at(now + lease), ClaimBy: at(now + time.Hour),
@@ -101,9 +106,13 @@ func (s *teller) actor(now, sent time.Duration, holder string) Actor {
 }
 
 func (s *teller) deliver(sent, arrives time.Duration, asked string, alerts amx.Alerts) string {
+	return s.step(sent, arrives, asked, Delivered{Alerts: alerts})
+}
+
+func (s *teller) step(sent, arrives time.Duration, asked string, ev Event) string {
 	s.now = arrives
 	first := &step{Actor: s.actor(arrives, sent, "delivery"), entry: s.entry, asked: asked}
-	Delivered{alerts}.apply(first)
+	ev.apply(first)
 	if first.changed {
 		s.entry.prune(at(arrives))
 	}
@@ -127,7 +136,9 @@ func (s *teller) tells(a Action, sent, arrives time.Duration) string {
 		}
 		s.runs++
 		a.Run = fmt.Sprintf("r%d", s.runs)
-		s.entry.Step(s.actor(arrives, sent, "sender of "+a.Run), Prepared{Start: a.Start, Parts: 1})
+		by := s.actor(arrives, sent, "sender of "+a.Run)
+		next := s.entry.Step(by, Prepared{Start: a.Start, Parts: 1})
+		s.entry.Step(by, Taken{Prepared: next[0].(Take).Prepared, OK: true})
 		of := ""
 		if a.Prev != "" {
 			of = fmt.Sprintf(" after %s, attempt %d", a.Prev, a.Attempt)
@@ -138,9 +149,11 @@ func (s *teller) tells(a Action, sent, arrives time.Duration) string {
 	case Wait:
 		return about("wait for", a.Case)
 	case Look:
-		return about(map[aim]string{toSend: "take over", toStop: "cancel", toDecide: "ask for"}[a.aim], a.Case)
+		return about(map[aim]string{toSend: "take over", toStop: "cancel", toDecide: "ask for", toRetry: "look for"}[a.aim], a.Case)
 	case Ask:
 		return about("ask for", a.Case)
+	case Remind:
+		return fmt.Sprintf("remind of %s for %s at %v", a.Run, names(fingerprintsOf(a.Alerts)), a.At.Sub(epoch))
 	case Cancel:
 		return about("cancel", a.Case)
 	case Confirm:

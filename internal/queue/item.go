@@ -36,6 +36,7 @@ const (
 	Notification Kind = "notification" // a command's part of a notification that was put off
 	Reminder     Kind = "reminder"     // a run that may have to be retried
 	Stop         Kind = "stop"         // a run that is to be cancelled if it is not over (kill_after)
+	Check        Kind = "check"        // a run of which SSM has said that a command ended
 	Report       Kind = "report"       // a report to people
 )
 
@@ -51,6 +52,7 @@ type Item struct {
 	Arrived time.Time    `json:"arrived"` // of its first delivery
 
 	Reason string    `json:"reason,omitempty"` // why it was put off last
+	Held   bool      `json:"held,omitempty"`   // by a limit or a pause
 	Tries  int       `json:"tries,omitempty"`  // how often it was put off
 	Due    time.Time `json:"due,omitzero"`     // not before; zero: at once
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
@@ -14,49 +15,73 @@ import (
 type Answer struct {
 	Results []Result
 	Matched []string // the commands that match an alert of the message, in the order of the configuration
-	// Err is not nil where at least one action is unsettled and sending again
-	// is right.
+	// Err is not nil where at least one action could be neither settled nor put
+	// off, so that sending again is right; or where a run failed, and its command
+	// says that the source is to hear of it.
 	Err error
 }
 
-// A Result is one run affected, or one command skipped or refused.
+// A Result is one run affected, or one command skipped, refused or put off.
 type Result struct {
 	Command    string   `json:"command"`
-	Action     string   `json:"action"` // run, cancel, skip, refuse
+	Action     string   `json:"action"` // run, cancel, skip, refuse, later, observe
 	Reason     string   `json:"reason"`
 	RunID      string   `json:"run_id"`
 	CommandIDs []string `json:"command_ids"`
 	Alerts     []string `json:"alerts"` // fingerprints
 	Status     string   `json:"status"` // SSM's StatusDetails without spaces, or ""
+	Error      string   `json:"error,omitempty"`
+
+	held bool // put off by a limit or a pause
 }
 
 // The actions of a [Result].
 const (
-	ActionRun    = "run"
-	ActionCancel = "cancel"
-	ActionSkip   = "skip"
-	ActionRefuse = "refuse"
+	ActionRun     = string(ledger.VerbRun)
+	ActionCancel  = string(ledger.VerbCancel)
+	ActionSkip    = string(ledger.VerbSkip)
+	ActionRefuse  = string(ledger.VerbRefuse)
+	ActionLater   = string(ledger.VerbLater)
+	ActionObserve = string(ledger.VerbObserve)
 )
 
 // settled enters a result. A run that failed is an error for who waits, where the
-// command says so.
+// command says so and nothing else of the message goes on.
 func (t *task) settled(ctx context.Context, s ledger.Settle) {
-	t.settle(Result{
+	if t.quiet && s.Verb == ledger.VerbSkip {
+		return // the command does not match: it was only asked whether it has a run
+	}
+	r := Result{
 		Command: t.command.Name, Action: string(s.Verb), Reason: string(s.Reason), RunID: s.Run,
 		CommandIDs: s.Commands, Alerts: s.Alerts, Status: s.Status,
-	})
-	if !s.Ill || !t.command.NotifyOnFailure {
-		return
 	}
-	t.mu.Lock()
-	state := t.ended[s.Run]
-	t.mu.Unlock()
-	t.unsettled(t.command.Name, t.failure(ctx, s.Run, state))
+	if s.Verb == ledger.VerbRefuse {
+		t.enterRefused(ctx, s)
+	}
+	if s.Ill {
+		t.mu.Lock()
+		state := t.states[s.Run]
+		t.mu.Unlock()
+		err := t.failure(ctx, s.Run, state)
+		r.Error = err.Error()
+		if t.command.NotifyOnFailure {
+			t.delivery.mu.Lock()
+			t.failures = append(t.failures, fmt.Errorf("command %q: %w", t.command.Name, err))
+			t.delivery.mu.Unlock()
+		}
+	}
+	if s.GoesOn {
+		t.goesOn.Store(true)
+	}
+	t.settle(r)
 }
 
 func (d *delivery) settle(r Result) {
 	if r.CommandIDs == nil {
 		r.CommandIDs = []string{}
+	}
+	if r.Alerts == nil {
+		r.Alerts = []string{}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -72,9 +97,9 @@ func (d *delivery) settle(r Result) {
 }
 
 // joins says that two skips are one: a repeat of many alerts is one skip of the
-// command.
+// command. So are two that were put off.
 func (r Result) joins(o Result) bool {
-	return r.Action == ActionSkip && o.Action == ActionSkip && r.Command == o.Command && r.Reason == o.Reason
+	return r.Action == o.Action && (r.Action == ActionSkip || r.Action == ActionLater) && r.Command == o.Command && r.Reason == o.Reason
 }
 
 // unsettled notes an error after which the source should send again.
@@ -104,9 +129,10 @@ func (d *delivery) answer(ctx context.Context) Answer {
 		}
 		return strings.Compare(a.Action+a.Reason+a.RunID, b.Action+b.Reason+b.RunID)
 	})
+	later := false
 	for _, r := range d.results {
-		d.Log.InfoContext(ctx, "settled", "action", r.Action, "command", r.Command, "reason", r.Reason, "run_id", r.RunID,
-			"command_ids", r.CommandIDs, "alerts", r.Alerts, "status", r.Status, "receiver", d.message.Receiver)
+		d.logResult(ctx, r)
+		later = later || r.Action == ActionLater
 	}
 	slices.SortFunc(d.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	d.errs = slices.CompactFunc(d.errs, func(a, b error) bool { return a.Error() == b.Error() }) // a thousand runs may have one reason
@@ -116,5 +142,44 @@ func (d *delivery) answer(ctx context.Context) Answer {
 	if d.results == nil {
 		d.results = []Result{}
 	}
-	return Answer{Results: d.results, Err: errors.Join(d.errs...)}
+	// A failure is the source's to hear of only if no run of this message goes on:
+	// a source that is not answered 2xx sends no resolve.
+	errs := d.errs
+	if !later && !d.goesOn.Load() {
+		errs = append(errs, d.failures...)
+	}
+	return Answer{Results: d.results, Err: errors.Join(errs...)}
+}
+
+// logResult is one line for one decision, with the alert's name and instance
+// where the result is about one alert.
+func (d *delivery) logResult(ctx context.Context, r Result) {
+	log := d.Log.InfoContext
+	if r.Action == ActionSkip && r.Reason == string(ledger.SkipRan) {
+		log = d.Log.DebugContext // a repeat that changes nothing
+	}
+	fields := []any{
+		"action", r.Action, "command", r.Command, "reason", r.Reason, "run_id", r.RunID, "command_ids", r.CommandIDs,
+		"alerts", r.Alerts, "status", r.Status, "receiver", d.message.Receiver,
+	}
+	if len(r.Alerts) > 0 {
+		i := slices.IndexFunc(d.message.Alerts, func(a amx.Alert) bool { return a.Fingerprint == r.Alerts[0] })
+		for _, name := range []string{"alertname", "instance"} {
+			if i < 0 {
+				break
+			}
+			if v := d.message.Alerts[i].Labels[name]; v != "" {
+				fields = append(fields, name, v)
+			}
+		}
+	}
+	log(ctx, "settled", fields...)
+}
+
+func fingerprints(alerts amx.Alerts) []string {
+	fps := make([]string, len(alerts))
+	for i := range alerts {
+		fps[i] = alerts[i].Fingerprint
+	}
+	return fps
 }

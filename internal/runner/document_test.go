@@ -83,7 +83,7 @@ func TestADocumentIsNotSentTwice(t *testing.T) {
 				w.wire.Fault = faults("SendCommand", tt.fault)
 				var reasons []string
 				for deadline := time.Now().Add(time.Minute); ; time.Sleep(250 * time.Millisecond) {
-					a := w.deliver(2*time.Second, w.fires("a"))
+					a := w.deliver(4*time.Second, w.fires("a"))
 					if a.Err == nil {
 						reasons = append(reasons, a.Results[0].Action)
 						break

@@ -7,79 +7,124 @@ import (
 	"sync"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// gates is the locks of the commands' gates in this process: its own deliveries
-// take turns, and only those of other processes can meet in the store.
+// gates is the locks of the gates in this process: its own deliveries take turns,
+// and only those of other processes can meet in the store.
 type gates struct {
 	mu    sync.Mutex
 	locks map[string]turn
 }
 
-func (g *gates) lock(command string) (unlock func()) {
+func (g *gates) lock(key string) (unlock func()) {
 	g.mu.Lock()
 	if g.locks == nil {
 		g.locks = map[string]turn{}
 	}
-	l := g.locks[command]
+	l := g.locks[key]
 	if l == nil {
 		l = newTurn()
-		g.locks[command] = l
+		g.locks[key] = l
 	}
 	g.mu.Unlock()
 	l.Lock()
 	return l.Unlock
 }
 
-// A gate is a command's, for one delivery.
+// A gate is one of the store's, for one delivery.
 type gate struct {
 	*record
-	full    bool  // it had no room, when all who hold it had been asked: that holds for all runs of the delivery
-	unknown error // some of them could not be told of
+	all     bool // over all commands
+	limits  ledger.Limits
+	full    ledger.Reason // why it had no room, when all who hold it had been asked: that holds for all runs of the delivery
+	unknown error         // some of them could not be told of
 }
 
-// take takes a slot of the command's gate for a run that is about to be claimed,
-// or claimed again. Where there is none, those who hold the gate are asked once
-// whether they still run.
+// gates is those that a command's runs pass: the one over all commands first.
+func (d *delivery) gatesOf(c *amx.Command) []*gate {
+	var passed []*gate
+	if all := limitsOf(d.config); all.Counts() {
+		passed = append(passed, d.gate("", all))
+	}
+	return append(passed, d.gate(c.Name, ledger.Limits{
+		Max: max(0, c.Max), Windows: c.RateLimit, Breaker: c.Breaker, Spread: c.SpreadBy != "",
+	}))
+}
+
+func limitsOf(c *amx.Config) ledger.Limits {
+	return ledger.Limits{Max: max(0, c.Limits.Max), Windows: c.Limits.RateLimit}
+}
+
+func (d *delivery) gate(command string, limits ledger.Limits) *gate {
+	g := d.passed[command]
+	if g == nil {
+		g = &gate{record: newRecord(ledger.GateKey(command)), all: command == "", limits: limits}
+		d.passed[command] = g
+	}
+	return g
+}
+
+// take takes a slot at each gate for a run that is about to be claimed, or claimed
+// again, unless its command is paused.
 func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	answer := ledger.Taken{Prepared: a.Prepared}
-	defer t.gates.lock(t.command.Name)()
-	read := false
-	for {
-		action, err := t.stepGate(ctx, ledger.SlotWanted{
-			Run: a.Run, Entry: t.entry, Max: t.command.Max, Refreshed: t.gate.full, Unknown: t.gate.unknown,
-		})
+	if pause, ok := t.paused(); ok {
+		answer.Reason = ledger.PausedReason(pause)
+		return answer
+	}
+	for i, g := range t.gates {
+		action, err := t.pass(ctx, g, a)
 		switch got := action.(type) {
 		case ledger.SlotTaken:
-			answer.OK, answer.Err = err == nil, err
-			return answer
+			answer.Slot = answer.Slot || got.Slot
 		case ledger.SlotRefused:
-			answer.Reason, answer.Err = got.Reason, cmp.Or(err, got.Err)
-			return answer
-		case ledger.Refresh:
-			switch {
-			case err != nil:
-			case !read: // it may have changed since the delivery began
-				read, err = true, t.reread(ctx, t.gate.record)
-			default:
-				err = t.refresh(ctx, got)
+			answer.Reason, answer.Final = got.Reason, got.Final
+			err = cmp.Or(err, got.Err)
+		}
+		if answer.Err = err; err != nil || answer.Reason != "" {
+			if answer.Slot && i > 0 {
+				t.release(ctx, ledger.Release{Runs: []string{a.Run}})
 			}
+			return answer
+		}
+	}
+	answer.OK = true
+	return answer
+}
+
+// pass passes one gate. Where it has no room, those who hold it are asked once
+// whether they still run.
+func (t *task) pass(ctx context.Context, g *gate, a ledger.Take) (ledger.GateAction, error) {
+	defer t.Runner.gates.lock(g.Key)()
+	for read := false; ; {
+		action, err := t.stepGate(ctx, g, ledger.SlotWanted{
+			Run: a.Run, Command: t.command.Name, All: g.all, Entry: t.entry, Spread: a.Spread, Limits: g.limits,
+			Asked: g.full != "", Unknown: g.unknown,
+		})
+		refresh, ok := action.(ledger.Refresh)
+		if err != nil || !ok {
+			return action, err
+		}
+		if !read { // it may have changed since the delivery began
+			read, err = true, t.reread(ctx, g.record)
+		} else {
+			err = t.refresh(ctx, g, refresh)
 		}
 		if err != nil {
-			answer.Err = err
-			return answer
+			return nil, err
 		}
 	}
 }
 
-func (t *task) stepGate(ctx context.Context, events ...ledger.GateEvent) (action ledger.GateAction, err error) {
-	err = t.change(ctx, t.gate.record, func(value []byte) ([]byte, time.Time, error) {
+func (d *delivery) stepGate(ctx context.Context, g *gate, events ...ledger.GateEvent) (action ledger.GateAction, err error) {
+	err = d.change(ctx, g.record, func(value []byte) ([]byte, time.Time, error) {
 		gate, err := ledger.DecodeGate(value)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		action = gate.Step(t.actor(), events...)
+		action = gate.Step(ledger.Actor{Process: d.Process, Delivery: d.id, Now: d.now(), Lease: d.lease, Until: d.lease, Window: d.Window}, events...)
 		after, expires := gate.Encode()
 		return after, expires, nil
 	})
@@ -89,50 +134,70 @@ func (t *task) stepGate(ctx context.Context, events ...ledger.GateEvent) (action
 // refresh finds out which runs that hold a full gate still run. It takes half of
 // the time that is left for claims: one that SSM is slow to tell of keeps nobody
 // from the slots of the others.
-func (t *task) refresh(ctx context.Context, a ledger.Refresh) error {
+func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 	asks, cancel := context.WithTimeout(ctx, t.claims.Sub(t.now())/2)
 	defer cancel()
 	holders := make([]*task, len(a.Holders))
 	records := make([]*record, len(a.Holders))
 	for i, h := range a.Holders {
-		holders[i] = t.task(t.command, h.Entry, nil)
+		holders[i] = t.task(t.commandNamed(cmp.Or(h.Command, t.command.Name)), h.Entry)
 		holders[i].checking = true
 		records[i] = holders[i].record
 	}
 	if err := t.get(asks, records...); err != nil {
-		return fmt.Errorf("reading the runs that count against max: %w", err)
+		return fmt.Errorf("reading the runs that count against a limit: %w", err)
 	}
 	at := make([]int, len(a.Holders))
 	for i := range at {
 		at[i] = i
 	}
 	parallel(at, func(i int) { holders[i].feed(asks, ledger.Check{Run: a.Holders[i].Run}) })
-	var free []string
+	free := ledger.SlotsFree{Asked: true}
 	var unknown error
 	for i, h := range a.Holders {
 		entry, err := ledger.Decode(holders[i].record.Value)
-		switch err = cmp.Or(append(holders[i].failed, err)...); {
-		case err == nil && h.Free(entry, t.now(), t.Process):
-			free = append(free, h.Run)
-		case err != nil:
-			unknown = cmp.Or(unknown, fmt.Errorf("asking whether run %s still counts against max: %w", h.Run, err))
+		if err = cmp.Or(append(holders[i].failed, err)...); err != nil {
+			unknown = cmp.Or(unknown, fmt.Errorf("asking whether run %s still counts against a limit: %w", h.Run, err))
+			continue
+		}
+		switch over, unsent := h.Free(entry, t.now(), t.Process); {
+		case over && unsent:
+			free.Unsent = append(free.Unsent, h.Run)
+		case over:
+			free.Over = append(free.Over, h.Run)
 		}
 	}
-	if len(free) == 0 {
-		t.gate.full, t.gate.unknown = true, unknown
-		return nil
+	if len(free.Over)+len(free.Unsent) == 0 {
+		g.full, g.unknown = "full", unknown
+		free.Asked = unknown == nil // else somebody else may ask at once
 	}
-	_, err := t.stepGate(ctx, ledger.SlotsFree{Runs: free})
+	_, err := t.stepGate(ctx, g, free)
 	return err
 }
 
 // release gives up the slots of runs that were not sent after all.
 func (t *task) release(ctx context.Context, a ledger.Release) {
-	if t.gate == nil {
-		return
+	for _, g := range t.gates {
+		t.tellGate(ctx, g, ledger.SlotsFree{Unsent: a.Runs})
 	}
-	defer t.gates.lock(t.command.Name)()
-	if _, err := t.stepGate(ctx, ledger.SlotsFree{Runs: a.Runs}); err != nil {
-		t.Log.WarnContext(ctx, "a slot is free only when its lease has ended", "command", t.command.Name, "run_ids", a.Runs, "error", err.Error())
+}
+
+// tellGate tells a gate what has become of a run. Where that fails the slot is
+// free when its lease has ended, or when those who hold the gate are asked for.
+func (t *task) tellGate(ctx context.Context, g *gate, ev ledger.GateEvent) ledger.GateAction {
+	defer t.Runner.gates.lock(g.Key)()
+	action, err := t.stepGate(ctx, g, ev)
+	if err != nil {
+		t.Log.WarnContext(ctx, "the gate is not told", "command", t.command.Name, "error", err.Error())
 	}
+	return action
+}
+
+// paused is the pause that holds the command back.
+func (t *task) paused() (ledger.Pause, bool) {
+	pauses, err := ledger.DecodePauses(t.pauses.Value)
+	if err != nil {
+		return ledger.Pause{Who: "nobody", Why: err.Error(), Until: t.now().Add(time.Hour)}, true
+	}
+	return pauses.Paused(t.command.Name, t.now())
 }

@@ -53,7 +53,11 @@ func newHost(t *testing.T, config string, nodes ...ssmlocal.Node) *host {
 	})
 	h.wire = &awstest.Wire{Next: acme(local), Check: awstest.CheckSSM}
 	h.runner = newRunner(t, strings.ReplaceAll(config, "@DIR@", h.dir), awstest.SSMClient(h.wire.Listen(t)), store)
-	h.runner.Wait = patience
+	for _, c := range h.runner.Config().Commands { // real scripts take the time they take
+		if wait := patience; *c.Wait > 0 {
+			c.Wait = &wait
+		}
+	}
 	return h
 }
 

@@ -2,16 +2,71 @@ package runner
 
 import (
 	"context"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
-// look reads SSM's list for a run, and then the entry again: what the list shows
-// counts for the entry as it is by then.
+// A look is one that waits for the delivery's reading of SSM's list.
+type look struct {
+	task *task
+	ledger.Look
+}
+
+// look has SSM's list read for a run. The looks of a delivery wait for each other:
+// one reading serves them all. A gate's check looks at once.
 func (t *task) look(ctx context.Context, a ledger.Look) ledger.Event {
-	seen := ledger.Looked{Look: a, Begun: t.now()}
-	if seen.Found, seen.Err = t.Exec.Look(ctx, t.entry, a.Run, a.Claimed, a.Lease); seen.Err == nil {
+	if !t.checking {
+		t.delivery.mu.Lock()
+		defer t.delivery.mu.Unlock()
+		t.looks = append(t.looks, look{t, a})
+		return nil
+	}
+	begun := t.now()
+	found, err := t.Exec.List(ctx, a.Claimed, a.Lease)
+	return t.seen(ctx, a, begun, found, err)
+}
+
+// rounds acts, and then looks for all that has to be looked for, until nothing
+// is.
+func (d *delivery) rounds(ctx context.Context, act func()) {
+	for act(); ; {
+		d.mu.Lock()
+		looks := d.looks
+		d.looks = nil
+		d.mu.Unlock()
+		if len(looks) == 0 {
+			return
+		}
+		from, to := looks[0].Claimed, looks[0].Lease
+		for _, l := range looks {
+			if l.Claimed.Before(from) {
+				from = l.Claimed
+			}
+			if l.Lease.After(to) {
+				to = l.Lease
+			}
+		}
+		begun := d.now()
+		found, err := d.Exec.List(ctx, from, to)
+		parallel(looks, func(l look) { l.task.feed(ctx, l.task.seen(ctx, l.Look, begun, found, err)) })
+	}
+}
+
+// rounds of a task are those of its delivery.
+func (t *task) rounds(ctx context.Context, act func()) { t.delivery.rounds(ctx, act) }
+
+// seen is what the list shows of a run. The entry is read again: the list counts
+// for it as it is by then.
+func (t *task) seen(ctx context.Context, a ledger.Look, begun time.Time, found []ssmexec.Found, err error) ledger.Event {
+	seen := ledger.Looked{Look: a, Begun: begun, Found: map[int][]ledger.Command{}, Err: err}
+	for _, f := range found {
+		if f.Token.Entry == t.entry && f.Token.Run == a.Run {
+			seen.Found[f.Token.Chunk] = append(seen.Found[f.Token.Chunk], ledger.Command{ID: f.CommandID, Nodes: f.Nodes})
+		}
+	}
+	if err == nil {
 		seen.Err = t.reread(ctx, t.record)
 	}
 	return seen
@@ -22,9 +77,17 @@ func (t *task) ask(ctx context.Context, a ledger.Ask) ledger.Event {
 	answer := ledger.Asked{Ask: a}
 	state, err := t.state(ctx, a.Commands, a.Forget)
 	if answer.Err = err; err == nil {
+		t.keep(a.Run, state)
 		answer.State = stateOf(state)
 	}
 	return answer
+}
+
+// keep keeps what SSM said of a run last, for who tells people of it.
+func (t *task) keep(run string, state *ssmexec.State) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.states[run] = state
 }
 
 // state is where commands stand. Those that SSM has forgotten are over, where

@@ -15,6 +15,9 @@ const (
 	// settleCancel is how long a cancellation's caller waits to hear that the
 	// command is gone, and not only asked to go.
 	settleCancel = time.Second
+	// defaultWait is how long a caller waits for the end of a command that does
+	// not say.
+	defaultWait = 5 * time.Second
 	// showOutput is of how many nodes an answer shows what they wrote.
 	showOutput = 10
 )
@@ -35,10 +38,11 @@ func (t *task) outcome(ctx context.Context, action ledger.Action) ledger.Event {
 
 func (t *task) confirm(ctx context.Context, a ledger.Confirm) ledger.Event {
 	seen := ledger.Confirmed{Confirm: a}
-	if t.waits {
+	if t.source.Waits {
 		wait, cancel := context.WithDeadline(ctx, t.sentBy.Add(settleCancel))
 		defer cancel()
 		if state, err := t.Exec.Await(wait, asked(a.Commands)); err == nil {
+			t.keep(a.Run, state)
 			seen.State = stateOf(state)
 		}
 	}
@@ -48,11 +52,11 @@ func (t *task) confirm(ctx context.Context, a ledger.Confirm) ledger.Event {
 // await waits for the end of a run, as long as the command's caller waits.
 func (t *task) await(ctx context.Context, a ledger.Await) ledger.Event {
 	seen := ledger.Awaited{Await: a}
-	wait := t.Wait
+	wait := defaultWait
 	if t.command.Wait != nil {
 		wait = *t.command.Wait
 	}
-	if !t.waits || wait == 0 || len(a.Commands) == 0 {
+	if !t.source.Waits || wait == 0 || len(a.Commands) == 0 {
 		return seen
 	}
 	polls := ctx
@@ -69,10 +73,8 @@ func (t *task) await(ctx context.Context, a ledger.Await) ledger.Event {
 	}
 	known := stateOf(state)
 	seen.State = &known
+	t.keep(a.Run, state)
 	if state.Failed() || state.Status == "Cancelled" {
-		t.mu.Lock()
-		t.ended[a.Run] = state
-		t.mu.Unlock()
 		if err := t.reread(ctx, t.record); err != nil { // its resolve may have come meanwhile
 			t.Log.WarnContext(ctx, "the ledger cannot be read again", "command", t.command.Name, "run_id", a.Run, "error", err.Error())
 		}

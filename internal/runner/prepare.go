@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
@@ -14,14 +16,13 @@ import (
 // taken over goes where it was to go.
 func (t *task) prepare(ctx context.Context, a ledger.Prepare) ledger.Event {
 	p := ledger.Prepared{Start: a.Start}
-	data := t.message.Narrow(a.Alerts).At(t.arrived)
 	if !p.TakenOver {
 		if p.Run, p.Err = ssmexec.NewRunID(t.now(), t.randomness()); p.Err != nil {
 			return p
 		}
-		targets, err := t.targets(ctx, data, a.Alerts)
-		if err != nil {
-			p.Err, p.Again = err, errors.Is(err, ssmexec.ErrNodes)
+		var targets []amx.Target
+		if targets, p.Alerts, p.Without, p.Err = t.targets(ctx, a.Alerts); p.Err != nil || len(p.Alerts) == 0 {
+			p.Again = errors.Is(p.Err, ssmexec.ErrNodes)
 			return p
 		}
 		var ok bool
@@ -30,13 +31,20 @@ func (t *task) prepare(ctx context.Context, a ledger.Prepare) ledger.Event {
 			return p
 		}
 	}
+	data := t.message.Narrow(p.Alerts).At(t.arrivedFirst())
+	if p.Spread, p.Err = t.spread(p.Alerts, data); p.Err != nil {
+		return p
+	}
 	inputs, notes, err := ssmexec.Render(ssmexec.Job{
 		Command: t.command, Entry: t.entry, Run: p.Run, Data: data, Targets: p.Targets,
 	})
 	for _, note := range notes {
 		t.Log.WarnContext(ctx, "variables", "command", t.command.Name, "run_id", p.Run, "note", note)
 	}
-	p.Err, p.Parts = err, len(inputs)
+	if p.Err, p.Parts = err, len(inputs); err == nil && a.Remind {
+		p.Err = t.remind(ctx, p.Run, p.Alerts, t.lease)
+		p.Again = p.Err != nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.inputs[p.Run] = inputs
@@ -44,9 +52,28 @@ func (t *task) prepare(ctx context.Context, a ledger.Prepare) ledger.Event {
 }
 
 // targets renders the targets of a run and finds the nodes that they name by
-// their address.
-func (t *task) targets(ctx context.Context, data amx.Data, alerts amx.Alerts) ([]amx.Target, error) {
-	expanded, err := t.command.ExpandTargets(data, alerts)
+// their address. An alert whose own cannot be is left out, and the others run.
+func (t *task) targets(ctx context.Context, alerts amx.Alerts) (targets []amx.Target, placed amx.Alerts, without []ledger.Unplaced, err error) {
+	targets, err = t.resolve(ctx, alerts)
+	if err == nil || len(alerts) == 1 || len(t.command.Targets) == 0 {
+		return targets, alerts, nil, err
+	}
+	for _, a := range alerts {
+		if _, err := t.resolve(ctx, amx.Alerts{a}); err != nil {
+			without = append(without, ledger.Unplaced{Alert: a, Err: err, Again: errors.Is(err, ssmexec.ErrNodes)})
+			continue
+		}
+		placed = append(placed, a)
+	}
+	if len(without) == 0 || len(placed) == 0 {
+		return nil, placed, without, err // it is of all of them together
+	}
+	targets, err = t.resolve(ctx, placed)
+	return targets, placed, without, err
+}
+
+func (t *task) resolve(ctx context.Context, alerts amx.Alerts) ([]amx.Target, error) {
+	expanded, err := t.command.ExpandTargets(t.message.Narrow(alerts).At(t.arrivedFirst()), alerts)
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +81,35 @@ func (t *task) targets(ctx context.Context, data amx.Data, alerts amx.Alerts) ([
 	if err != nil {
 		return nil, err
 	}
-	for _, x := range targets {
-		if x.Key == amx.KeyInstanceIDs && len(x.Values) > t.command.MaxTargets {
-			return nil, fmt.Errorf("%d targets, over max_targets: %d", len(x.Values), t.command.MaxTargets)
+	return targets, t.radius(ctx, targets)
+}
+
+// radius holds a run to max_targets. Nodes behind tags are counted.
+func (t *task) radius(ctx context.Context, targets []amx.Target) error {
+	nodes, err := t.Exec.Count(ctx, targets, t.command.MaxTargets+1)
+	if err == nil && nodes > t.command.MaxTargets {
+		if !ledger.ByInstance(targets) {
+			return fmt.Errorf("more than %d nodes, over max_targets: %d", t.command.MaxTargets, t.command.MaxTargets)
 		}
+		return fmt.Errorf("%d targets, over max_targets: %d", nodes, t.command.MaxTargets)
 	}
-	return targets, nil
+	return err
+}
+
+// spread is the value of spread_by: of all alerts of the run, sorted, where they
+// differ.
+func (t *task) spread(alerts amx.Alerts, data amx.Data) (string, error) {
+	if t.command.SpreadBy == "" {
+		return "", nil
+	}
+	var values []string
+	for _, a := range alerts {
+		v, err := t.command.ExpandSpread(data, a)
+		if err != nil {
+			return "", err
+		}
+		values = append(values, v)
+	}
+	slices.Sort(values)
+	return strings.Join(slices.Compact(values), ","), nil
 }

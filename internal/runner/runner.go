@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/history"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
@@ -26,36 +28,52 @@ const (
 	// leaseAfter is how long a claim outlives the invocation's own deadline: by
 	// then Lambda has killed the process.
 	leaseAfter = 2 * time.Second
-	// callsEnd is how long before the deadline every call ends, so that the
-	// invocation answers before a frozen sandbox could resume one.
-	callsEnd = 500 * time.Millisecond
-	// sendsEnd is how long before the deadline every send ends, so that what
-	// became of it can still be recorded.
-	sendsEnd = 1000 * time.Millisecond
-	// claimTime is the time that must be left for a claim to be made.
-	claimTime = 1500 * time.Millisecond
-	// budget is the deadline of a delivery where the caller has none.
-	budget = 30 * time.Second
-	// cancelsFirst is how long what starts waits for what stops.
-	cancelsFirst = 2 * time.Second
+	// actsEnd is how long before the deadline acting ends at the latest: no send
+	// is under way after it.
+	actsEnd = time.Second
+	// recordTime is how long what came back may be recorded after that, so that
+	// the invocation answers before a frozen sandbox could resume a call.
+	recordTime = 500 * time.Millisecond
+	// claimTime is the time of acting that must be left for a claim to be made.
+	claimTime = 2 * time.Second
+	// Budget is the deadline of a delivery where the caller has none.
+	Budget = 30 * time.Second
 	// sideBySide is how many entries of one message are handled at a time.
 	sideBySide = 16
 )
+
+// Within is how long after the arrival of a webhook acting may go on. Alertmanager
+// tries one notification for as long as group_interval, 10 s at least, and sends a
+// resolve only for what was answered 2xx in that time.
+const Within = 8 * time.Second
 
 // A Runner handles deliveries. All fields but the marked ones are required.
 type Runner struct {
 	Config   func() *amx.Config // as it is now
 	Store    ledger.Store
+	Queue    Queue   // nil: nothing can be put off, and is an error for the source
+	History  History // optional
 	Exec     *ssmexec.Executor
 	Log      *slog.Logger
 	Process  string           // optional: owns the ledger alone under this name (amx serve)
 	Window   time.Duration    // by how much SSM's list of commands may lag a send
-	Wait     time.Duration    // for commands without `wait`: how long a caller waits; negative: to the command's end
 	MaxEntry int              // optional: the size up to which an entry of the ledger takes new runs
 	Now      func() time.Time // optional: time.Now
 	Random   io.Reader        // optional: crypto/rand.Reader
 
+	// Told is told of each record that the history gets; Opened, of a breaker that
+	// has opened. Optional.
+	Told   func(context.Context, history.Record)
+	Opened func(context.Context, string, ledger.BreakerOpened)
+
 	gates gates
+}
+
+// A Source says where a message came from, and what its sender waits for.
+type Source struct {
+	queue.Source
+	Waits  bool          // for the outcome of its commands, as a webhook's does and SNS does not
+	Within time.Duration // how long after its arrival acting may go on; 0: until shortly before the deadline
 }
 
 // A delivery is one call of Handle.
@@ -63,97 +81,146 @@ type delivery struct {
 	*Runner
 	config  *amx.Config // read once, and used to the end
 	message *amx.Message
+	item    *queue.Item // of the queue, where it brought the message
+	source  Source
 	id      string // it signs its claims with it
 	arrived time.Time
 	lease   time.Time // of the claims it makes
 	claims  time.Time // none is made after it
 	sends   time.Time // none is under way after it
-	waits   bool      // the caller wants to know how its commands end
 	acted   atomic.Bool
-	sentBy  time.Time // all is sent, and the waiting begins
+	goesOn  atomic.Bool // a run of the message's alerts
+	sentBy  time.Time   // all is sent, and the waiting begins
+	pauses  *record
+	passed  map[string]*gate // :: command → its gate
 
-	mu      sync.Mutex
-	results []Result
-	errs    []error
-	last    []func(context.Context) // what waits for the end of runs
+	acts, waits context.Context // in which it acts, and waits for outcomes
+	cancel      context.CancelFunc
+
+	mu       sync.Mutex
+	results  []Result
+	errs     []error
+	failures []error
+	lost     []error // what was given up
+	looks    []look
+	last     []func(context.Context) // what waits for the end of runs
+}
+
+func (r *Runner) delivery(ctx context.Context, src Source) (*delivery, error) {
+	d := &delivery{
+		Runner: r, config: r.Config(), source: src, arrived: r.now(), message: &amx.Message{},
+		pauses: newRecord(ledger.PauseKey), passed: map[string]*gate{},
+	}
+	deadline, given := ctx.Deadline()
+	if !given {
+		deadline = d.arrived.Add(Budget)
+	}
+	d.lease, d.sends = deadline.Add(leaseAfter), deadline.Add(-actsEnd)
+	if end := d.arrived.Add(src.Within); src.Within > 0 && end.Before(d.sends) {
+		d.sends = end
+	}
+	d.claims = d.sends.Add(-claimTime)
+	var err error
+	if d.id, err = r.random(8); err != nil {
+		return nil, err
+	}
+	var stop context.CancelFunc
+	d.acts, stop = context.WithDeadline(ctx, d.sends.Add(recordTime))
+	d.waits, d.cancel = ctx, stop
+	if given {
+		var stopWaiting context.CancelFunc
+		d.waits, stopWaiting = context.WithDeadline(ctx, deadline.Add(-recordTime))
+		d.cancel = func() { stop(); stopWaiting() }
+	}
+	return d, nil
 }
 
 // Handle acts on a message, and answers once every call that it made has
-// returned. The deadline of ctx is the invocation's own. waits says that the
-// caller waits for the outcome of its commands, as a webhook does and SNS does
-// not.
-func (r *Runner) Handle(ctx context.Context, m *amx.Message, waits bool) Answer {
-	d := &delivery{Runner: r, config: r.Config(), message: m, arrived: r.now(), waits: waits}
-	deadline, given := ctx.Deadline()
-	if !given {
-		deadline = d.arrived.Add(budget)
-	}
-	d.lease, d.claims, d.sends = deadline.Add(leaseAfter), deadline.Add(-claimTime), deadline.Add(-sendsEnd)
-	var err error
-	if d.id, err = r.random(8); err != nil {
+// returned. The deadline of ctx is the invocation's own.
+func (r *Runner) Handle(ctx context.Context, m *amx.Message, src Source) Answer {
+	d, err := r.delivery(ctx, src)
+	if err != nil {
 		return Answer{Err: err}
 	}
-	acts, cancel := context.WithDeadline(ctx, deadline.Add(-callsEnd))
-	defer cancel()
-	tasks := d.tasks()
+	defer d.cancel()
+	d.message = m
+	return d.handle(ctx, d.tasks())
+}
+
+func (d *delivery) handle(ctx context.Context, tasks []*task) Answer {
 	if len(tasks) == 0 {
-		r.Log.InfoContext(ctx, "no command matches", "receiver", m.Receiver, "alerts", len(m.Alerts))
+		d.Log.InfoContext(ctx, "no command matches", "receiver", d.message.Receiver, "alerts", len(d.message.Alerts))
 		return Answer{Results: []Result{}}
 	}
-	matched := make([]string, len(tasks))
-	for i, t := range tasks {
-		matched[i] = t.command.Name
+	var matched []string
+	for _, t := range tasks {
+		if !t.quiet {
+			matched = append(matched, t.command.Name)
+		}
 	}
-	if err := d.read(acts, tasks); err != nil {
+	if err := d.read(d.acts, tasks); err != nil {
 		for _, t := range tasks {
-			t.deferred(ledger.Defer{Case: ledger.Case{Alerts: t.alerts}, Err: err})
+			t.deferred(d.acts, ledger.Defer{Case: ledger.Case{Alerts: t.alerts}, Err: err})
 		}
 	} else {
-		d.act(acts, tasks)
+		d.act(d.acts, tasks)
 	}
-	outcomes := acts
-	if !given {
-		// The command's end may be hours away. What is claimed is recorded.
-		outcomes = ctx
-	}
-	d.sentBy = time.Now()
-	d.acted.Store(true)
-	parallel(d.last, func(wait func(context.Context)) { wait(outcomes) })
-	a := d.answer(ctx)
+	a := d.end(ctx)
 	a.Matched = slices.Compact(matched)
 	return a
 }
 
+// end waits for the outcomes that the caller waits for, and answers.
+func (d *delivery) end(ctx context.Context) Answer {
+	d.sentBy = time.Now()
+	d.acted.Store(true)
+	parallel(d.last, func(wait func(context.Context)) { wait(d.waits) })
+	return d.answer(ctx)
+}
+
 // act feeds the alerts to their entries: first what stops, across all commands,
-// then what starts. A cancellation that hangs keeps nothing from starting.
+// then what starts. Cancellations that hang keep nothing from starting for longer
+// than half of the time.
 func (d *delivery) act(ctx context.Context, tasks []*task) {
+	var stops, starts []*task
+	for _, t := range tasks {
+		if len(t.alerts.Resolved()) > 0 {
+			stops = append(stops, t)
+		}
+		if len(t.alerts.Firing()) > 0 {
+			starts = append(starts, t)
+		}
+	}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		parallel(tasks, func(t *task) { t.deliver(ctx, t.alerts.Resolved()) })
+		d.rounds(ctx, func() {
+			parallel(stops, func(t *task) { t.feed(ctx, ledger.Delivered{Alerts: t.alerts.Resolved()}) })
+		})
 	}()
-	first := time.NewTimer(cancelsFirst)
-	defer first.Stop()
+	half := time.NewTimer(d.claims.Sub(d.now()) / 2)
+	defer half.Stop()
 	select {
 	case <-stopped:
-	case <-first.C:
+	case <-half.C:
 	}
-	parallel(tasks, func(t *task) { t.deliver(ctx, t.alerts.Firing()) })
+	d.rounds(ctx, func() {
+		parallel(starts, func(t *task) {
+			t.feed(ctx, ledger.Delivered{Alerts: t.alerts.Firing(), More: slices.Contains(stops, t)})
+		})
+	})
 	<-stopped
 }
 
-func (t *task) deliver(ctx context.Context, alerts amx.Alerts) {
-	if len(alerts) > 0 {
-		t.feed(ctx, ledger.Delivered{Alerts: alerts})
-	}
-}
-
-// read gets the entries of all tasks, and their commands' gates, in one trip.
+// read gets the entries of all tasks, their commands' gates and the pauses, in one
+// trip.
 func (d *delivery) read(ctx context.Context, tasks []*task) error {
-	var into []*record
+	into := []*record{d.pauses}
 	for _, t := range tasks {
-		if t.gate != nil && !slices.Contains(into, t.gate.record) {
-			into = append(into, t.gate.record)
+		for _, g := range t.gates {
+			if !slices.Contains(into, g.record) {
+				into = append(into, g.record)
+			}
 		}
 		into = append(into, t.record)
 	}
@@ -161,10 +228,30 @@ func (d *delivery) read(ctx context.Context, tasks []*task) error {
 }
 
 func (d *delivery) sentAt() time.Time {
+	if d.item != nil && !d.item.SentAt.IsZero() {
+		return d.item.SentAt
+	}
 	if !d.message.SentAt.IsZero() {
 		return d.message.SentAt
 	}
 	return d.arrived
+}
+
+// arrivedFirst is when the message arrived, before it was put off.
+func (d *delivery) arrivedFirst() time.Time {
+	if d.item != nil && !d.item.Arrived.IsZero() {
+		return d.item.Arrived
+	}
+	return d.arrived
+}
+
+// fraction is a random number in [0, 1).
+func (r *Runner) fraction() float64 {
+	var b [1]byte
+	if _, err := r.randomness().Read(b[:]); err != nil {
+		return 0.5
+	}
+	return float64(b[0]) / 256
 }
 
 func (r *Runner) now() time.Time {

@@ -21,46 +21,53 @@ type task struct {
 	entry   ledger.ID
 	alerts  amx.Alerts
 	record  *record
-	gate    *gate // of the command, where it has a limit
+	gates   []*gate // that its runs pass
+	quiet   bool    // the command does not match: only what it runs already is stopped
 
 	mu     sync.Mutex
 	inputs map[string][]*ssm.SendCommandInput // :: run → one for each part
-	ended  map[string]*ssmexec.State          // :: run that failed → what SSM says of it
+	states map[string]*ssmexec.State          // :: run → what SSM said of it last
 
 	checking bool    // for a gate: nobody is answered
 	failed   []error // what it could not find out then
 }
 
-// tasks matches the alerts of the message, each by itself, with the commands.
+// tasks matches the alerts of the message, each by itself, with the commands. What
+// was put off concerns its command, and its resolves do so though the
+// configuration has changed; a resolve under a dedup_key concerns every command,
+// because its labels may have changed.
 func (d *delivery) tasks() []*task {
 	var tasks []*task
-	for _, c := range d.config.Commands {
-		var limit *gate
-		if c.Max > 0 {
-			limit = &gate{record: newRecord(ledger.GateKey(c.Name))}
-		}
+	commands := d.config.Commands
+	if d.item != nil {
+		commands = []*amx.Command{d.commandNamed(d.item.Command)}
+	}
+	for _, c := range commands {
 		known := map[ledger.ID]*task{}
 		for _, a := range d.message.Alerts {
-			if !c.Matches(&a) {
+			matches := c.Matches(&a)
+			if !matches && (a.Status != amx.Resolved || d.item == nil && d.message.DedupKey == "") {
 				continue
 			}
 			id := d.entryID(c, &a)
 			t := known[id]
 			if t == nil {
-				t = d.task(c, id, limit)
+				t = d.task(c, id)
+				t.quiet = true
 				known[id] = t
 				tasks = append(tasks, t)
 			}
+			t.quiet = t.quiet && !matches
 			t.alerts = append(t.alerts, a)
 		}
 	}
 	return tasks
 }
 
-func (d *delivery) task(c *amx.Command, id ledger.ID, limit *gate) *task {
+func (d *delivery) task(c *amx.Command, id ledger.ID) *task {
 	return &task{
-		delivery: d, command: c, entry: id, gate: limit, record: newRecord(ledger.EntryKey(c.Name, id)),
-		inputs: map[string][]*ssm.SendCommandInput{}, ended: map[string]*ssmexec.State{},
+		delivery: d, command: c, entry: id, gates: d.gatesOf(c), record: newRecord(ledger.EntryKey(c.Name, id)),
+		inputs: map[string][]*ssm.SendCommandInput{}, states: map[string]*ssmexec.State{},
 	}
 }
 
@@ -69,7 +76,7 @@ func (d *delivery) entryID(c *amx.Command, a *amx.Alert) ledger.ID {
 	case m.DedupKey != "":
 		return ledger.DedupID(c.Name, m.DedupKey)
 	case c.Scope == amx.ScopeAlert:
-		return ledger.AlertID(c.Name, a.Fingerprint)
+		return ledger.AlertID(c.Name, a.ID())
 	case m.Ungrouped:
 		return ledger.GroupID(c.Name, a.Labels)
 	default:
@@ -86,10 +93,11 @@ func (t *task) actor() ledger.Actor {
 	}
 	return ledger.Actor{
 		Process: t.Process, Delivery: t.id, Now: t.now(), SentAt: t.sentAt(), Lease: t.lease, ClaimBy: t.claims,
-		Until: t.sends.Add(c.DeliveryTimeout + c.Timeout), Window: t.Window, MaxEntry: t.MaxEntry,
+		Until: t.sends.Add(c.DeliveryTimeout + c.Timeout), Window: t.Window, MaxEntry: t.MaxEntry, Queued: t.item != nil,
 		Policy: ledger.Policy{
-			Retries: c.Retries, RepeatAfter: c.RepeatAfter, IgnoreResolved: c.IgnoreResolved,
-			Limited: c.Max > 0, Unguarded: c.Document != "", Signal: signal,
+			Sends: c.Sends(), Retries: c.Retries, RetryDelay: c.RetryDelay, RepeatAfter: c.RepeatAfter, Cooldown: c.Cooldown,
+			IgnoreResolved: c.IgnoreResolved, Unguarded: c.Document != "", Observe: c.Mode == amx.ModeObserve,
+			Signal: signal, KillAfter: c.KillAfter, Skips: c.WhenLimited == amx.LimitedSkip,
 		},
 	}
 }
@@ -109,7 +117,7 @@ func (t *task) feed(ctx context.Context, events ...ledger.Event) {
 	})
 	if err != nil {
 		for _, ev := range events {
-			t.deferred(ledger.Defer{Case: ev.About(), Err: err})
+			t.deferred(ctx, ledger.Defer{Case: ev.About(), Err: err})
 		}
 		return
 	}
@@ -134,6 +142,16 @@ func (t *task) do(ctx context.Context, action ledger.Action) ledger.Event {
 		return t.send(ctx, a)
 	case ledger.Look:
 		return t.look(ctx, a)
+	case ledger.Note:
+		t.note(ctx, a.Run)
+	case ledger.Finished:
+		t.finished(ctx, a)
+	case ledger.GiveUp:
+		t.giveUp(ctx, a.Case)
+	case ledger.Remind:
+		if err := t.remind(ctx, a.Run, a.Alerts, a.At); err != nil {
+			t.unsettled(t.command.Name, err)
+		}
 	case ledger.Ask:
 		return t.ask(ctx, a)
 	case ledger.Cancel:
@@ -145,7 +163,7 @@ func (t *task) do(ctx context.Context, action ledger.Action) ledger.Event {
 	case ledger.Await, ledger.Confirm:
 		return t.outcome(ctx, a)
 	case ledger.Defer:
-		t.deferred(a)
+		t.deferred(ctx, a)
 	case ledger.Settle:
 		t.settled(ctx, a)
 	default:
@@ -164,18 +182,8 @@ func (t *task) wait(ctx context.Context, a ledger.Wait) ledger.Event {
 		err = t.reread(ctx, t.record)
 	}
 	if err != nil {
-		t.deferred(ledger.Defer{Case: a.Case, Err: fmt.Errorf("run %s is being sent by another delivery: %w", a.Run, err)})
+		t.deferred(ctx, ledger.Defer{Case: a.Case, Err: fmt.Errorf("run %s is being sent by another delivery: %w", a.Run, err)})
 		return nil
 	}
 	return ledger.Waited{Wait: a}
-}
-
-func (t *task) deferred(a ledger.Defer) {
-	if t.checking {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.failed = append(t.failed, a.Err)
-		return
-	}
-	t.unsettled(t.command.Name, a.Err)
 }

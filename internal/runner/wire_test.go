@@ -60,7 +60,7 @@ func TestOneEffectWhateverTheWireDoes(t *testing.T) {
 func TestThrottledUntilTheTimeIsUpIsSentByTheNextDelivery(t *testing.T) {
 	in(t, once, func(w *world) {
 		w.wire.Fault = always("SendCommand", awstest.Fault{Error: "ThrottlingException"})
-		w.want(w.deliver(2500*time.Millisecond, w.fires("a")), `command "fix": SendCommand: ThrottlingException: a fault of the test`)
+		w.want(w.deliver(4500*time.Millisecond, w.fires("a")), `command "fix": SendCommand: ThrottlingException: a fault of the test`)
 		w.wire.Fault = nil
 		w.want(w.deliver(30*time.Second, w.fires("a")), "", "run: firing: Success")
 		if got := w.effects(); got != 1 {
@@ -79,9 +79,9 @@ func TestADeliveryIsAnsweredBeforeItsDeadline(t *testing.T) {
 		timeout time.Duration
 		want    string // of the error
 	}{
-		{"a send hangs, and a look finds it", []string{"SendCommand"}, 3 * time.Second, ""},
-		{"a send hangs, longer", []string{"SendCommand"}, 5 * time.Second, ""},
-		{"all of SSM hangs", []string{"SendCommand", "ListCommands"}, 3 * time.Second, `command "fix": `},
+		{"a send hangs, and a look finds it", []string{"SendCommand"}, 6 * time.Second, ""},
+		{"a send hangs, longer", []string{"SendCommand"}, 8 * time.Second, ""},
+		{"all of SSM hangs", []string{"SendCommand", "ListCommands"}, 6 * time.Second, `command "fix": `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in(t, once, func(w *world) {
@@ -91,7 +91,9 @@ func TestADeliveryIsAnsweredBeforeItsDeadline(t *testing.T) {
 					}
 					return &awstest.Fault{After: true, Delay: time.Minute}
 				}
-				w.runner.Wait = 0 // as for SNS, which waits for no outcome
+				for _, c := range w.runner.Config().Commands { // as for SNS, which waits for no outcome
+					c.Wait = new(time.Duration)
+				}
 				begun := time.Now()
 				a := w.deliver(tt.timeout, w.fires("a"))
 				if took := time.Since(begun); took > tt.timeout-500*time.Millisecond {

@@ -67,7 +67,7 @@ func newRunner(t *testing.T, config string, client *ssm.Client, store ledger.Sto
 		t.Fatal(err)
 	}
 	return &runner.Runner{
-		Config: func() *amx.Config { return c }, Store: store, Window: window, Wait: 20 * time.Second,
+		Config: func() *amx.Config { return c }, Store: store, Window: window,
 		Log:  slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Exec: &ssmexec.Executor{Client: client, Nodes: client, Outputs: client, Poll: 10 * time.Millisecond, Backoff: 20 * time.Millisecond},
 	}
@@ -98,7 +98,7 @@ func (d *delivering) deliver(limit time.Duration, m *amx.Message) runner.Answer 
 	d.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	return d.runner.Handle(ctx, m, true)
+	return d.runner.Handle(ctx, m, runner.Source{Waits: true})
 }
 
 // want compares an answer with lines of `action reason status`, and its error

@@ -33,7 +33,7 @@ func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 	if s.shape.serve {
 		p := s.serving()
 		a := &attempt{name: name, process: p.Name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
-		a.answer = p.Handle(context.Background(), m, true)
+		a.answer = p.Handle(context.Background(), m, runner.Source{Waits: true})
 		a.ended, a.acknowledged = time.Now(), a.answer.Err == nil && !p.Dead()
 		s.note(a, p.Process)
 		return a.acknowledged
@@ -57,7 +57,7 @@ func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 		case <-ctx.Done():
 		}
 	}()
-	a.answer = run.Handle(ctx, m, !sns)
+	a.answer = run.Handle(ctx, m, runner.Source{Waits: !sns})
 	a.ended = time.Now()
 	switch {
 	case p.Dead():

@@ -257,7 +257,7 @@ func (s freesSlots) Get(ctx context.Context, keys ...string) ([]ledger.Record, e
 		s.Cloud.Mu.Lock()
 		for _, c := range s.Cloud.Commands {
 			if c.Cancelled {
-				g.Step(ledger.Actor{}, ledger.SlotsFree{Runs: []string{c.Token.Run}})
+				g.Step(ledger.Actor{}, ledger.SlotsFree{Over: []string{c.Token.Run}})
 			}
 		}
 		s.Cloud.Mu.Unlock()

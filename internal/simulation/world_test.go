@@ -94,7 +94,6 @@ func newRunner(p *cloudtest.Process, c *amx.Config) *runner.Runner {
 		Exec:   &ssmexec.Executor{Client: p.SSM()},
 		Log:    slog.New(slog.DiscardHandler),
 		Window: window,
-		Wait:   10 * time.Second,
 		Random: &counter{name: p.Name},
 	}
 }
@@ -136,7 +135,7 @@ func (b *sandbox) deliverWithin(t *testing.T, m *amx.Message, timeout time.Durat
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	a := b.Handle(ctx, m, m.SentAt.IsZero())
+	a := b.Handle(ctx, m, runner.Source{Waits: m.SentAt.IsZero()})
 	if ctx.Err() != nil {
 		t.Errorf("%s answered after its deadline", b.Name)
 	}

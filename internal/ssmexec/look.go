@@ -8,20 +8,25 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
-
-	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 // margin is how long before a run's first claim, and after the end of its last
 // lease, a look still looks: SSM's clock and ours may differ.
 const margin = 2 * time.Minute
 
-// Look finds the commands of a run in SSM's list, by part. It reads what was sent
-// between the run's first claim and the end of its last lease: a run may be
-// looked for days later. The list may lag a send, and its order is not promised:
-// every page is read.
-func (x *Executor) Look(ctx context.Context, entry ledger.ID, run string, claimed, lease time.Time) (map[int][]ledger.Command, error) {
-	found := map[int][]ledger.Command{}
+// A Found is a command that carries a token of amx.
+type Found struct {
+	Token     Token
+	CommandID string
+	Nodes     []string // that it names
+}
+
+// List reads SSM's list of commands for those that carry a token of amx: what was
+// sent from the first claim of a run, with a margin, to the end of its last lease.
+// A run may be looked for days later. The list may lag a send, and its order is not
+// promised: every page is read.
+func (x *Executor) List(ctx context.Context, claimed, lease time.Time) ([]Found, error) {
+	var found []Found
 	in := &ssm.ListCommandsInput{
 		MaxResults: aws.Int32(50),
 		Filters: []types.CommandFilter{
@@ -36,8 +41,8 @@ func (x *Executor) Look(ctx context.Context, entry ledger.ID, run string, claime
 			return found, fmt.Errorf("ListCommands: %w", plainError(err))
 		}
 		for _, c := range page.Commands {
-			if t, ok := ParseToken(aws.ToString(c.Comment)); ok && t.Entry == entry && t.Run == run {
-				found[t.Chunk] = append(found[t.Chunk], ledger.Command{ID: aws.ToString(c.CommandId), Nodes: c.InstanceIds})
+			if t, ok := ParseToken(aws.ToString(c.Comment)); ok {
+				found = append(found, Found{t, aws.ToString(c.CommandId), c.InstanceIds})
 			}
 		}
 	}

@@ -67,7 +67,7 @@ func TestEveryRequestPassesTheServicesModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, lookErr := x.Look(t.Context(), "3f2a9c0d1e2b4a5c", runA, time.Now(), time.Now())
+	_, lookErr := x.List(t.Context(), time.Now(), time.Now())
 	_, stateErr := x.State(t.Context(), []Asked{{id, nil}})
 	if cancelErr := x.Cancel(t.Context(), id); lookErr != nil || stateErr != nil || cancelErr != nil {
 		t.Error(lookErr, stateErr, cancelErr)

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
 )
 
 const (
@@ -173,4 +174,35 @@ func (x *Executor) describe(ctx context.Context, filters []types.InstanceInforma
 		list = append(list, page.InstanceInformationList...)
 	}
 	return list, nil
+}
+
+// Count is how many nodes the targets select: those that they name, or those that
+// SSM manages under their tags, counted up to a limit. Nobody can count a resource
+// group's: it answers 0. [ErrNodes] is an error that may be gone the next time.
+func (x *Executor) Count(ctx context.Context, targets []amx.Target, limit int) (int, error) {
+	if ledger.ByInstance(targets) {
+		return len(targets[0].Values), nil
+	}
+	var filters []types.InstanceInformationStringFilter
+	for _, t := range targets {
+		if !strings.HasPrefix(t.Key, "tag:") {
+			return 0, nil
+		}
+		filters = append(filters, types.InstanceInformationStringFilter{Key: &t.Key, Values: t.Values})
+	}
+	if x.Nodes == nil || len(filters) == 0 {
+		return 0, nil
+	}
+	n := 0
+	pages := ssm.NewDescribeInstanceInformationPaginator(x.Nodes, &ssm.DescribeInstanceInformationInput{
+		Filters: filters, MaxResults: aws.Int32(min(50, max(5, int32(limit)))), //nolint:gosec // max_targets has a limit
+	})
+	for pages.HasMorePages() && n < limit {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return 0, fmt.Errorf("counting the nodes behind %s: %w: DescribeInstanceInformation: %w", targets[0].Key, ErrNodes, plainError(err))
+		}
+		n += len(page.InstanceInformationList)
+	}
+	return n, nil
 }

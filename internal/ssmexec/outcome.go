@@ -40,6 +40,8 @@ type Invocation struct {
 	Status    string // StatusDetails without spaces
 	Output    string // what SSM lists of it: 2,500 characters
 	ExitCode  int32
+	Started   time.Time // zero: SSM does not say
+	Ended     time.Time
 	Owner     string // the command that really runs there, where the guard found one; this one then does not count
 }
 
@@ -227,6 +229,9 @@ func invocation(id string, i types.CommandInvocation) Invocation {
 	}
 	for n, p := range i.CommandPlugins { // the steps of the document
 		v.Output, v.ExitCode = aws.ToString(p.Output), p.ResponseCode
+		if v.Ended = aws.ToTime(p.ResponseFinishDateTime); v.Started.IsZero() {
+			v.Started = aws.ToTime(p.ResponseStartDateTime)
+		}
 		if p.Status != types.CommandPluginStatusSuccess && n < len(i.CommandPlugins)-1 {
 			break // what comes after a step that failed is skipped
 		}

@@ -1,0 +1,96 @@
+package ledger
+
+import (
+	"slices"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+// A reminder asks about its run as often as it looks: soon for a short run, and
+// every two minutes at the least.
+const (
+	soonest = 5 * time.Second
+	seldom  = 2 * time.Minute
+)
+
+func (ev Reminded) apply(s *step) { s.retry(ev.About()) }
+
+// retry begins the retry of a run that failed, and ends with the episode, or when
+// no attempt is left. It opens no episode, and does not grow stale.
+func (s *step) retry(c Case) {
+	r := s.entry.run(c.Run)
+	switch {
+	case r == nil || r.CancelAsked || s.entry.allEnded(r.ID):
+	case r.over():
+		s.retryOf(r, c)
+	case s.live(r):
+		s.do(Remind{c, r.Lease})
+	case !r.complete(): // whoever was not answered about it sends the rest
+		s.do(Remind{c, s.Now.Add(seldom)})
+	case s.asked == r.ID:
+		s.do(Remind{c, s.Now.Add(min(seldom, max(soonest, s.Now.Sub(r.Claimed)/4)))})
+	default:
+		s.know(c)
+	}
+}
+
+func (s *step) retryOf(r *run, c Case) {
+	if !r.Outcome.Failed || r.Attempt > s.Policy.Retries {
+		return
+	}
+	due := r.Outcome.Ended.Add(s.Policy.RetryDelay << min(r.Attempt-1, 20))
+	if s.Now.Before(due) {
+		s.do(Remind{c, due})
+		return
+	}
+	start := Start{Case: Case{Reason: RunRetry, Alerts: s.entry.openOf(r.ID, c.Alerts), retries: r.ID}, Prev: r.ID, Attempt: r.Attempt + 1, prev: r.Outcome}
+	s.do(s.prepare(start))
+}
+
+// openOf is those of the alerts whose open episode has the run.
+func (e *Entry) openOf(run string, alerts amx.Alerts) (open amx.Alerts) {
+	for _, a := range alerts {
+		if slices.ContainsFunc(e.episodes, func(p episode) bool { return p.Run == run && p.EndsAt.IsZero() && p.Alert == a.ID() }) {
+			open = append(open, a)
+		}
+	}
+	return open
+}
+
+func (ev KillDue) apply(s *step) { s.kill(ev.About()) }
+
+// kill cancels what a signal did not end.
+func (s *step) kill(c Case) {
+	r := s.entry.run(c.Run)
+	switch {
+	case r == nil || r.over():
+	case s.asked != r.ID:
+		s.know(c)
+	default:
+		var left []Command
+		for _, n := range s.state.Nodes {
+			if !n.Over && !slices.ContainsFunc(left, func(c Command) bool { return c.ID == n.Command }) {
+				left = append(left, Command{ID: n.Command})
+			}
+		}
+		if len(left) == 0 {
+			left = bare(r.commands())
+		}
+		c.Reason = "resolved, and its signal did not end it"
+		s.do(Cancel{Case: c, Commands: left})
+	}
+}
+
+func (ev Stop) apply(s *step) {
+	r := s.entry.run(ev.Run)
+	if r == nil {
+		return
+	}
+	if r.StoppedBy == "" {
+		r.StoppedBy, r.StoppedWhy = ev.Who, ev.Why
+	}
+	r.CancelAsked, s.changed = true, true
+	s.Policy.Signal = "" // a person who stops a run means now
+	s.stop(Case{Run: ev.Run, Reason: Reason("cancelled by " + ev.Who), shown: s.entry.covers(ev.Run), aim: toStop})
+}

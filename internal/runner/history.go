@@ -1,0 +1,166 @@
+package runner
+
+import (
+	"context"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ssmexec"
+)
+
+// A History keeps the records of what ran. It stands in nobody's way: what it
+// fails to keep is a line in the log, and is told again.
+type History interface {
+	Put(context.Context, history.Record) error
+}
+
+func (t *task) enter(ctx context.Context, r history.Record) {
+	r.Command, r.Entry, r.Updated = t.command.Name, string(t.entry), t.now()
+	if t.Told != nil {
+		t.Told(ctx, r)
+	}
+	if t.History == nil {
+		return
+	}
+	if err := t.History.Put(ctx, r); err != nil {
+		t.Log.WarnContext(ctx, "the history is not written", "command", t.command.Name, "run_id", r.Run, "error", err.Error())
+	}
+}
+
+func (t *task) sourceRecord() history.Source {
+	return history.Source{
+		Receiver: t.message.Receiver, ExternalURL: t.message.ExternalURL, Topic: t.source.Topic, Token: t.source.Token,
+	}
+}
+
+// note tells the history of a run: it was sent, or is to be cancelled.
+func (t *task) note(ctx context.Context, r ledger.Run) {
+	out := t.runRecord(r)
+	out.State, out.Sent = history.Running, t.now()
+	t.enter(ctx, out)
+}
+
+// finished tells the gates and the history how a run ended.
+func (t *task) finished(ctx context.Context, f ledger.Finished) {
+	for _, g := range t.gates {
+		opened := t.tellGate(ctx, g, ledger.RunEnded{
+			Run: f.ID, Ended: f.Ended, Failed: (f.Failed || f.Status == "" && !f.Observed) && !f.CancelAsked, Last: f.Last, Limits: g.limits,
+		})
+		if b, ok := opened.(ledger.BreakerOpened); ok {
+			t.Log.ErrorContext(ctx, "the breaker is open", "command", t.command.Name, "failures", b.Failures, "until", b.Until)
+			if t.Opened != nil {
+				t.Opened(ctx, t.command.Name, b)
+			}
+		}
+	}
+	out := t.runRecord(f.Run)
+	out.State, out.Ended, out.Status = stateOfRun(&f.Run), f.Ended, f.Status
+	t.mu.Lock()
+	state := t.states[f.ID]
+	t.mu.Unlock()
+	if state != nil {
+		out.Nodes = nodesOf(state)
+	}
+	t.logEnd(ctx, &out)
+	t.enter(ctx, out)
+}
+
+func stateOfRun(r *ledger.Run) history.State {
+	switch {
+	case r.Observed:
+		return history.Observed
+	case r.Status == "Success":
+		return history.Succeeded
+	case r.Status == "Cancelled" || r.CancelAsked:
+		return history.Cancelled
+	case r.Failed:
+		return history.Failed
+	}
+	return history.Unknown
+}
+
+// logEnd says how a run ended, at WARN where it did not end well.
+func (t *task) logEnd(ctx context.Context, r *history.Record) {
+	took, _ := r.Took()
+	log := t.Log.InfoContext
+	if r.State == history.Failed || r.State == history.Unknown {
+		log = t.Log.WarnContext
+	}
+	log(ctx, "run ended", "command", r.Command, "run_id", r.Run, "state", string(r.State), "status", r.Status, "took", took)
+	for _, n := range r.Nodes {
+		if n.ExitCode != nil && *n.ExitCode != 0 {
+			log(ctx, "node ended", "command", r.Command, "run_id", r.Run, "node", n.Node, "status", n.Status, "exit_code", *n.ExitCode)
+		}
+	}
+}
+
+func (t *task) runRecord(r ledger.Run) history.Record {
+	out := history.Record{
+		Run: r.ID, Command: t.command.Name, Reason: string(r.Reason), Alerts: history.Alerts(r.Alerts), Source: t.sourceRecord(),
+		CommandIDs: r.Commands, Attempt: r.Attempt, Claimed: r.Claimed,
+	}
+	if r.Attempt > 1 {
+		out.RetryOf = r.Prev
+	}
+	for _, target := range r.Targets {
+		out.Targets = append(out.Targets, history.Target{Key: target.Key, Values: target.Values})
+	}
+	switch {
+	case r.StoppedBy != "":
+		out.CancelledBy = &history.CancelledBy{Who: r.StoppedBy, Why: r.StoppedWhy, At: t.now()}
+	case r.CancelAsked:
+		out.CancelledBy = &history.CancelledBy{Who: history.ByResolve, At: t.now()}
+	}
+	return out
+}
+
+func nodesOf(s *ssmexec.State) []history.Node {
+	var nodes []history.Node
+	for _, i := range s.Invocations {
+		if i.Owner != "" {
+			continue // another command runs there
+		}
+		n := history.Node{Node: i.Node, CommandID: i.CommandID, Status: i.Status, Output: i.Output, Started: i.Started, Ended: i.Ended}
+		if ssmexec.Terminal(i.Status) {
+			code := int(i.ExitCode)
+			n.ExitCode = &code
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes
+}
+
+// enterRefused tells the history of alerts that have no run.
+func (t *task) enterRefused(ctx context.Context, s ledger.Settle) {
+	if s.Run != "" {
+		return // of a part of a run
+	}
+	t.enter(ctx, history.Record{
+		Run: history.RefusedID(string(t.entry), string(s.Reason), s.Alerts...), State: history.Refused, Reason: string(s.Reason),
+		Alerts: history.Alerts(s.Of.Alerts), Source: t.sourceRecord(), Claimed: t.now(), Ended: t.now(),
+	})
+}
+
+// enterWaiting tells it of alerts that wait for their run.
+func (t *task) enterWaiting(ctx context.Context, a ledger.Defer) {
+	if firing := a.Alerts.Firing(); len(firing) > 0 && a.As() == ledger.AsNotification {
+		t.enter(ctx, t.waitingRecord(firing, a.Err.Error()))
+	}
+}
+
+// enterExpired tells it of alerts that have waited too long.
+func (t *task) enterExpired(ctx context.Context, c ledger.Case) {
+	if firing := c.Alerts.Firing(); len(firing) > 0 {
+		r := t.waitingRecord(firing, t.item.Reason)
+		r.State, r.Ended = history.Expired, t.now()
+		t.enter(ctx, r)
+	}
+}
+
+func (t *task) waitingRecord(alerts amx.Alerts, reason string) history.Record {
+	return history.Record{
+		Run: history.WaitingID(string(t.entry), fingerprints(alerts)...), State: history.Waiting, Reason: reason,
+		Alerts: history.Alerts(alerts), Source: t.sourceRecord(), Claimed: t.arrivedFirst(),
+	}
+}

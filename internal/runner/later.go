@@ -1,0 +1,202 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/queue"
+)
+
+const (
+	// resolveFor is how long a resolve stays on the queue at the most.
+	resolveFor = 4 * 24 * time.Hour
+	// checks is how often the end of a run is asked for that SSM does not show.
+	// The last is past the window of an unknown send.
+	checks = 7
+)
+
+// A Queue keeps what is put off.
+type Queue interface {
+	// Put keeps the item, durably when it answers nil. It wraps
+	// [queue.ErrTooLarge] for what it can never take.
+	Put(context.Context, queue.Item) error
+}
+
+var errNoQueue = errors.New("nothing can be put off here: there is no queue")
+
+// deferred puts off what could not be settled now. Only what can be neither done
+// nor put off is an error for the source.
+func (t *task) deferred(ctx context.Context, a ledger.Defer) {
+	if t.checking {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.failed = append(t.failed, a.Err)
+		return
+	}
+	it := t.itemOf(a)
+	switch now := t.now(); {
+	case it.Kind == queue.Check && it.Tries > checks:
+		t.Log.DebugContext(ctx, "a run goes on", "command", t.command.Name, "run_id", a.Run, "reason", it.Reason)
+		return
+	case t.item != nil && len(a.Alerts) > 0 && len(a.Alerts.Firing()) == 0 && now.Sub(t.sentAt()) > resolveFor:
+		t.giveUp(ctx, a.Case)
+		return
+	}
+	if err := t.enqueue(ctx, it); err != nil {
+		if large := new(queue.TooLargeError); errors.As(err, &large) && len(large.Alerts) > 0 {
+			t.settle(Result{Command: t.command.Name, Action: string(ledger.VerbRefuse), Reason: err.Error(), Alerts: fingerprints(large.Alerts)})
+			return
+		}
+		if !errors.Is(err, errNoQueue) {
+			a.Err = errors.Join(a.Err, err)
+		}
+		t.unsettled(t.command.Name, a.Err)
+		return
+	}
+	t.settle(Result{
+		Command: t.command.Name, Action: string(ledger.VerbLater), Reason: a.Err.Error(), RunID: a.Run, Alerts: a.Shown(), held: a.Held,
+	})
+	t.enterWaiting(ctx, a)
+}
+
+func (d *delivery) enqueue(ctx context.Context, it queue.Item) error {
+	if d.Queue == nil {
+		return errNoQueue
+	}
+	return d.Queue.Put(ctx, it)
+}
+
+// itemOf is what is put on the queue: the command's part of the notification,
+// narrowed to the alerts that are left, or what is to be done about a run.
+func (t *task) itemOf(a ledger.Defer) queue.Item {
+	it := queue.Item{Kind: queue.Kind(a.As()), Command: t.command.Name, SentAt: t.sentAt(), Arrived: t.arrived, Source: t.source.Source}
+	if t.item != nil {
+		it.Tries = t.item.Tries + 1
+		it.Arrived = t.item.Arrived
+	}
+	it.Reason, it.Held = a.Err.Error(), a.Held
+	wait := queue.Backoff(it.Tries, t.fraction())
+	if a.Held {
+		wait = queue.Held(t.fraction())
+	}
+	it.Due = t.now().Add(wait)
+	switch it.Kind {
+	case queue.Notification:
+	case queue.Reminder:
+		it.Entry, it.Run = string(t.entry), a.Retries()
+	default:
+		it.Entry, it.Run = string(t.entry), a.Run
+	}
+	if len(a.Alerts) > 0 {
+		it.Message = t.narrowed(a.Alerts)
+	}
+	return it
+}
+
+func (d *delivery) narrowed(alerts amx.Alerts) *amx.Message {
+	m := *d.message
+	m.Data = d.message.Narrow(alerts)
+	m.SentAt = d.sentAt()
+	return &m
+}
+
+// remind puts a reminder of a run on the queue.
+func (t *task) remind(ctx context.Context, run string, alerts amx.Alerts, at time.Time) error {
+	return t.enqueue(ctx, queue.Item{
+		Kind: queue.Reminder, Command: t.command.Name, Message: t.narrowed(alerts), SentAt: t.sentAt(), Arrived: t.arrived,
+		Entry: string(t.entry), Run: run, Due: at, Source: t.source.Source,
+	})
+}
+
+// giveUp gives up what has waited too long.
+func (t *task) giveUp(ctx context.Context, c ledger.Case) {
+	t.Log.ErrorContext(ctx, "given up", "command", t.command.Name, "alerts", c.Shown(), "reason", t.item.Reason, "tries", t.item.Tries)
+	t.enterExpired(ctx, c)
+	if t.item.Held {
+		return // people held it back: it is no dead letter
+	}
+	t.delivery.mu.Lock()
+	defer t.delivery.mu.Unlock()
+	t.lost = append(t.lost, fmt.Errorf("command %q: alerts %q: %s", t.command.Name, c.Shown(), t.item.Reason))
+}
+
+// HandleItem handles an item that came due: it is settled, or a new one is put.
+// After an error it is to be delivered again, unless the error wraps
+// [queue.ErrGivenUp].
+func (r *Runner) HandleItem(ctx context.Context, it queue.Item) error {
+	d, err := r.delivery(ctx, Source{Source: it.Source})
+	if err != nil {
+		return err
+	}
+	defer d.cancel()
+	d.item = &it
+	if it.Message != nil {
+		d.message = it.Message
+	}
+	var a Answer
+	switch c := d.commandNamed(it.Command); it.Kind {
+	case queue.Notification:
+		a = d.handle(ctx, slices.DeleteFunc(d.tasks(), func(t *task) bool { return t.command.Name != it.Command }))
+	case queue.Reminder:
+		a = d.about(ctx, d.task(c, ledger.ID(it.Entry)), ledger.Reminded{Run: it.Run, Alerts: d.message.Alerts})
+	case queue.Stop:
+		a = d.about(ctx, d.task(c, ledger.ID(it.Entry)), ledger.KillDue{Run: it.Run})
+	case queue.Check:
+		a = d.about(ctx, d.task(c, ledger.ID(it.Entry)), ledger.Check{Run: it.Run, Ended: true})
+	default:
+		return fmt.Errorf("the %s: this release of amx does not know such items", it.Subject())
+	}
+	if a.Err == nil && len(d.lost) > 0 {
+		return fmt.Errorf("%w: %w", queue.ErrGivenUp, errors.Join(d.lost...))
+	}
+	return a.Err
+}
+
+// Ended is told that SSM says that a command of a run has ended. The entry finds
+// out how, and who waits for its slot may have it.
+func (r *Runner) Ended(ctx context.Context, entry, run, command string) error {
+	d, err := r.delivery(ctx, Source{})
+	if err != nil {
+		return err
+	}
+	defer d.cancel()
+	return d.about(ctx, d.task(d.commandNamed(command), ledger.ID(entry)), ledger.Check{Run: run, Ended: true}).Err
+}
+
+// A StopRequest names a run to be stopped, and who asks for it, and why.
+type StopRequest struct{ Entry, Run, Command, Who, Why string }
+
+// Stop cancels a run, whatever its alerts do, and whatever signal it has.
+func (r *Runner) Stop(ctx context.Context, s StopRequest) Answer {
+	d, err := r.delivery(ctx, Source{Waits: true})
+	if err != nil {
+		return Answer{Err: err}
+	}
+	defer d.cancel()
+	return d.about(ctx, d.task(d.commandNamed(s.Command), ledger.ID(s.Entry)), ledger.Stop{Run: s.Run, Who: s.Who, Why: s.Why})
+}
+
+// about handles an event about one run.
+func (d *delivery) about(ctx context.Context, t *task, ev ledger.Event) Answer {
+	if err := d.read(d.acts, []*task{t}); err != nil {
+		return Answer{Err: err}
+	}
+	t.rounds(d.acts, func() { t.feed(d.acts, ev) })
+	return d.end(ctx)
+}
+
+// commandNamed is the configured command; one that is configured no more can
+// still be stopped and asked for.
+func (d *delivery) commandNamed(name string) *amx.Command {
+	for _, c := range d.config.Commands {
+		if c.Name == name {
+			return c
+		}
+	}
+	return &amx.Command{Name: name, ResolvedSignal: amx.SIGKILL}
+}
