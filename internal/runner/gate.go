@@ -70,6 +70,7 @@ func (d *delivery) gate(command string, limits ledger.Limits) *gate {
 // again, unless its command is paused.
 func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	answer := ledger.Taken{Prepared: a.Prepared}
+	defer t.tellEndings()
 	if pause, ok := t.paused(); ok {
 		answer.Reason = ledger.PausedReason(pause)
 		return answer
@@ -92,6 +93,18 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	}
 	answer.OK = true
 	return answer
+}
+
+// tellEndings tells the gates of runs that were found to be over while one was
+// held.
+func (d *delivery) tellEndings() {
+	d.mu.Lock()
+	endings := d.endings
+	d.endings = nil
+	d.mu.Unlock()
+	for _, tell := range endings {
+		tell()
+	}
 }
 
 // pass passes one gate. Where it has no room, those who hold it are asked once
@@ -177,6 +190,9 @@ func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 
 // release gives up the slots of runs that were not sent after all.
 func (t *task) release(ctx context.Context, a ledger.Release) {
+	if t.checking {
+		return // who checks sees that the slot is free
+	}
 	for _, g := range t.gates {
 		t.tellGate(ctx, g, ledger.SlotsFree{Unsent: a.Runs})
 	}

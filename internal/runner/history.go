@@ -41,18 +41,15 @@ func (t *task) note(ctx context.Context, r ledger.Run) {
 	t.enter(ctx, out)
 }
 
-// finished tells the gates and the history how a run ended.
+// finished tells the gates and the history how a run ended. Who checks the holders
+// of a gate holds its lock: the gates are told when that is over.
 func (t *task) finished(ctx context.Context, f ledger.Finished) {
-	for _, g := range t.gates {
-		opened := t.tellGate(ctx, g, ledger.RunEnded{
-			Run: f.ID, Ended: f.Ended, Failed: (f.Failed || f.Status == "" && !f.Observed) && !f.CancelAsked, Last: f.Last, Limits: g.limits,
-		})
-		if b, ok := opened.(ledger.BreakerOpened); ok {
-			t.Log.ErrorContext(ctx, "the breaker is open", "command", t.command.Name, "failures", b.Failures, "until", b.Until)
-			if t.Opened != nil {
-				t.Opened(ctx, t.command.Name, b)
-			}
-		}
+	if t.checking {
+		t.delivery.mu.Lock()
+		t.endings = append(t.endings, func() { t.tellGates(ctx, f) })
+		t.delivery.mu.Unlock()
+	} else {
+		t.tellGates(ctx, f)
 	}
 	out := t.runRecord(f.Run)
 	out.State, out.Ended, out.Status = stateOfRun(&f.Run), f.Ended, f.Status
@@ -64,6 +61,20 @@ func (t *task) finished(ctx context.Context, f ledger.Finished) {
 	}
 	t.logEnd(ctx, &out)
 	t.enter(ctx, out)
+}
+
+func (t *task) tellGates(ctx context.Context, f ledger.Finished) {
+	for _, g := range t.gates {
+		opened := t.tellGate(ctx, g, ledger.RunEnded{
+			Run: f.ID, Ended: f.Ended, Failed: (f.Failed || f.Status == "" && !f.Observed) && !f.CancelAsked, Last: f.Last, Limits: g.limits,
+		})
+		if b, ok := opened.(ledger.BreakerOpened); ok {
+			t.Log.ErrorContext(ctx, "the breaker is open", "command", t.command.Name, "failures", b.Failures, "until", b.Until)
+			if t.Opened != nil {
+				t.Opened(ctx, t.command.Name, b)
+			}
+		}
+	}
 }
 
 func stateOfRun(r *ledger.Run) history.State {
