@@ -103,7 +103,7 @@ type delivery struct {
 	failures []error
 	lost     []error // what was given up
 	looks    []look
-	endings  []func() // of runs that were found to be over while a gate was held
+	endings  []func()                // of runs that were found to be over while a gate was held
 	last     []func(context.Context) // what waits for the end of runs
 }
 
