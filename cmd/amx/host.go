@@ -22,6 +22,7 @@ import (
 	historybolt "github.com/amx-lambda/amx/internal/history/bolt"
 	"github.com/amx-lambda/amx/internal/ledger/bolt"
 	"github.com/amx-lambda/amx/internal/operate"
+	queuebolt "github.com/amx-lambda/amx/internal/queue/bolt"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 	"github.com/amx-lambda/amx/internal/ssmlocal"
@@ -37,6 +38,7 @@ type host struct {
 	names   *names
 
 	history  *historybolt.Store
+	queue    *queuebolt.Store
 	operator operate.Operator
 
 	current   atomic.Pointer[amx.Config]
@@ -53,6 +55,9 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	}
 	commands, state := beside(ledgerFile)
 	h := &host{log: log, store: store, metrics: newMetrics()}
+	if err := h.openQueue(context.Background()); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	started := make(chan struct{})
 	h.names = &names{log: log, client: func() ssmexec.Client {
 		<-started // a command of an earlier process may end before

@@ -85,6 +85,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	defer stopSocket()
 	h.reload = c.config
 	defer h.reloadOn(std.hup)()
+	defer h.workQueue(ctx)()
 	server := newServer(h, accepts)
 	fmt.Fprintf(std.err, "listening on %s://%s\n", scheme, listener.Addr())
 	return serve(ctx, server, listener, h, c.Drain, std.hurry)

@@ -60,7 +60,7 @@ func NewWorkerFunction(ctx context.Context, env Getenv, log *slog.Logger, out io
 		return nil, err
 	}
 	return &WorkerFunction{
-		common: c, work: runnerWork{c.runner}, again: c.queue,
+		common: c, work: RunnerWork{c.runner}, again: c.queue,
 		deadLetters: &sqs.Queue{Client: c.sqs, URL: s.deadLetters}, log: log, now: time.Now,
 	}, nil
 }

@@ -8,19 +8,19 @@ import (
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
-// runnerWork is the runner as the worker sees it.
-type runnerWork struct{ runner *runner.Runner }
+// A RunnerWork is the runner as the worker and `amx serve` see it.
+type RunnerWork struct{ Runner *runner.Runner }
 
 // HandleItem handles a notification that was put off as any other.
-func (w runnerWork) HandleItem(ctx context.Context, it queue.Item) error {
+func (w RunnerWork) HandleItem(ctx context.Context, it queue.Item) error {
 	if it.Kind != queue.Notification || it.Message == nil {
 		return fmt.Errorf("the %s: want a notification", it.Subject())
 	}
-	return w.runner.Handle(ctx, it.Message, false).Err
+	return w.Runner.Handle(ctx, it.Message, false).Err
 }
 
 // Ended only logs: the runner asks SSM when the next notification comes.
-func (w runnerWork) Ended(ctx context.Context, entry, run, command string) error {
-	w.runner.Log.InfoContext(ctx, "a command has ended", "entry", entry, "run_id", run, "command", command)
+func (w RunnerWork) Ended(ctx context.Context, entry, run, command string) error {
+	w.Runner.Log.InfoContext(ctx, "a command has ended", "entry", entry, "run_id", run, "command", command)
 	return nil
 }
