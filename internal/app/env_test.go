@@ -35,6 +35,7 @@ type stack struct {
 	wire  *awstest.Wire // before ssm
 	table *awstest.Table
 	sqs   *awstest.SQS
+	queue *awstest.Wire // before sqs
 	vars  map[string]string
 	log   *logText
 	out   logText // a function's standard output, where it is not the log
@@ -65,6 +66,7 @@ func newStack(t *testing.T) *stack {
 		sqs: &awstest.SQS{Names: []string{"work", "dead"}},
 	}
 	s.wire = &awstest.Wire{Next: s.ssm, Check: awstest.CheckSSM}
+	s.queue = &awstest.Wire{Next: s.sqs, Check: awstest.CheckSQS}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "amx.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -74,7 +76,7 @@ func newStack(t *testing.T) *stack {
 		"LAMBDA_TASK_ROOT": dir, "AWS_REGION": awstest.Region,
 		"AWS_ACCESS_KEY_ID": awstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awstest.SecretKey,
 		"AMX_QUEUE_URL": awstest.QueueURL("work"), "AMX_DEAD_LETTER_URL": awstest.QueueURL("dead"),
-		"AWS_ENDPOINT_URL_SQS": (&awstest.Wire{Next: s.sqs, Check: awstest.CheckSQS}).Listen(t),
+		"AWS_ENDPOINT_URL_SQS": s.queue.Listen(t),
 		"AWS_ENDPOINT_URL_SSM": s.wire.Listen(t), "AWS_ENDPOINT_URL_DYNAMODB": s.table.Endpoint,
 	}
 	return s
