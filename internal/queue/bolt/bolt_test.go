@@ -241,9 +241,14 @@ func TestNoMoreAreHandledAtATimeThanAllowed(t *testing.T) {
 		}
 		w.run()
 		time.Sleep(3500 * time.Millisecond)
-		if len(w.seen) != 10 || most != 3 {
-			t.Errorf("in 3.5 s %d of 10 were begun, %d at a time, want all and 3", len(w.seen), most)
+		w.mu.Lock()
+		begun := len(w.seen)
+		w.mu.Unlock()
+		mu.Lock()
+		if begun != 10 || most != 3 {
+			t.Errorf("in 3.5 s %d of 10 were begun, %d at a time, want all and 3", begun, most)
 		}
+		mu.Unlock()
 		time.Sleep(time.Second)
 		w.wantLen(0)
 		w.end()

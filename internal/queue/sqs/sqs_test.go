@@ -54,7 +54,7 @@ func TestPutDelaysUntilTheItemIsDue(t *testing.T) {
 
 func TestPutSplitsWhatIsTooLarge(t *testing.T) {
 	m := &amx.Message{}
-	for i, size := range []int{120_000, 120_000, 400_000} {
+	for i, size := range []int{100_000, 185_000, 215_000} {
 		m.Alerts = append(m.Alerts, amx.Alert{Fingerprint: strconv.Itoa(i), Annotations: amx.KV{"text": noise(size, uint64(i))}})
 	}
 	c := &client{}
