@@ -1,7 +1,9 @@
 #!/bin/sh
-# Hands what waits in the dead-letter queue to the SNS function once more, and
-# deletes what it settles. SQS's own redrive does not do that: it moves messages
-# only out of the dead-letter queues of other queues.
+# Hands what waits in the dead-letter queue to the functions once more, and
+# deletes what they settle: notifications of SNS to the SNS function, and items of
+# the work queue to the worker. SQS's own redrive does not do that: it moves only
+# messages that came from another queue, and nobody but the functions may send to
+# the work queue.
 #
 #   examples/redrive.sh STACK
 #
@@ -15,7 +17,8 @@ resource() {
 	aws cloudformation describe-stack-resource --stack-name "$stack" --logical-resource-id "$1" \
 		--query StackResourceDetail.PhysicalResourceId --output text
 }
-function=$(resource SNSFunction)
+sns=$(resource SNSFunction 2>/dev/null) || sns= # a stack for the webhook alone has none
+worker=$(resource WorkerFunction)
 queue=$(resource DeadLetterQueue)
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -29,30 +32,48 @@ while :; do
 	[ -s "$dir/received" ] || break
 	jq -e '.Messages[0]' "$dir/received" >/dev/null || break
 
-	# What is in the queue is one of these: Lambda's record of a failure, which has
-	# the event; the event itself; or the message alone, which is what SNS could
-	# not deliver. Anything else has no notification to hand over.
-	jq '.Messages[0].Body | (try fromjson catch null) |
-		if type != "object" then null
+	# An item that the worker gives up again comes back as a message of its own.
+	id=$(jq -r '.Messages[0].MessageId' "$dir/received")
+	sum=$(jq -r '.Messages[0].Body' "$dir/received" | cksum)
+	if grep -qxF "$sum" "$dir/seen" 2>/dev/null; then
+		left=$((left + 1))
+		echo "left in the queue: $id: it was given up again"
+		continue
+	fi
+	echo "$sum" >>"$dir/seen"
+
+	# What is in the queue is one of these: an item of the work queue, as JSON or as
+	# base64 of gzip; Lambda's record of a failure, which has the event; the event
+	# itself; or the message alone, which is what SNS could not deliver. Anything
+	# else has nothing to hand over.
+	jq '.Messages[0] as $message | $message.Body | . as $text | (try fromjson catch null) |
+		if ($text | startswith("H4sI")) or (type == "object" and .v and .kind)
+			then {Records: [{messageId: $message.MessageId, receiptHandle: "none", body: $text, eventSource: "aws:sqs"}]}
+		elif type != "object" then null
 		elif .requestPayload.Records then .requestPayload
 		elif .Records then .
 		elif .MessageId and .Message and (.requestContext | not) then {Records: [{EventSource: "aws:sns", EventVersion: "1.0", Sns: .}]}
 		else null end' "$dir/received" >"$dir/event"
 	if [ "$(cat "$dir/event")" = null ]; then
 		left=$((left + 1))
-		echo "left in the queue: $(jq -r '.Messages[0].MessageId' "$dir/received"): it has no notification"
+		echo "left in the queue: $id: it has no notification"
 		continue
 	fi
-	ids=$(jq -r '[.Records[].Sns.MessageId] | join(" ")' "$dir/event")
+	ids=$(jq -r '[.Records[] | .Sns.MessageId // .messageId] | join(" ")' "$dir/event")
+	function=$sns
+	if jq -e '.Records[0].eventSource == "aws:sqs"' "$dir/event" >/dev/null; then
+		function=$worker
+	fi
 	failed=$(aws lambda invoke --function-name "$function" --cli-binary-format raw-in-base64-out \
 		--payload "file://$dir/event" --query FunctionError --output text "$dir/answer")
-	if [ "$failed" = None ]; then
+	# The worker answers which items are to come again.
+	if [ "$failed" = None ] && jq -e '(.batchItemFailures? // []) == []' "$dir/answer" >/dev/null; then
 		aws sqs delete-message --queue-url "$queue" --receipt-handle "$(jq -r '.Messages[0].ReceiptHandle' "$dir/received")"
 		settled=$((settled + 1))
 		echo "settled: $ids"
 	else
 		left=$((left + 1))
-		echo "left in the queue: $ids: $(jq -r '.errorMessage // .' "$dir/answer")"
+		echo "left in the queue: $ids: $(jq -r '.errorMessage // (.batchItemFailures | values | "the worker could not settle it: see its log") // .' "$dir/answer")"
 	fi
 done
 echo "$settled settled, $left left"

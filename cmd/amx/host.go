@@ -37,10 +37,11 @@ type host struct {
 	metrics *metrics
 	names   *names
 
-	queue   *queuebolt.Store
 	working sync.WaitGroup // what handles items and ends of runs
+	ready   chan struct{}  // closed when runner is there
 
 	history  *historybolt.Store
+	queue    *queuebolt.Store
 	operator operate.Operator
 
 	current   atomic.Pointer[amx.Config]
@@ -56,7 +57,10 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		return nil, err
 	}
 	commands, state := beside(ledgerFile)
-	h := &host{log: log, store: store, metrics: newMetrics()}
+	h := &host{log: log, store: store, metrics: newMetrics(), ready: make(chan struct{})}
+	if err := h.openQueue(context.Background()); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
 	started := make(chan struct{})
 	h.names = &names{log: log, client: func() ssmexec.Client {
 		<-started // a command of an earlier process may end before
@@ -83,9 +87,6 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	if err := h.metrics.adopt(context.Background(), localClient(h.ssm)); err != nil {
 		log.Warn("metrics: what runs already is not counted", "error", err.Error())
 	}
-	if h.queue, err = openQueue(context.Background(), store, log); err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
 	h.operator = h.newDesk().Operator()
 	h.use(cfg)
 	var id [8]byte
@@ -95,6 +96,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: h.history,
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
+	close(h.ready)
 	return h, nil
 }
 

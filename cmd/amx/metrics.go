@@ -31,6 +31,7 @@ type metrics struct {
 	requests  *prometheus.CounterVec // by code
 	results   *prometheus.CounterVec // by command, action
 	skips     *prometheus.CounterVec // by command, reason
+	items     *prometheus.CounterVec // by outcome
 	unsettled prometheus.Counter
 	reloaded  prometheus.Gauge
 
@@ -60,6 +61,7 @@ func newMetrics() *metrics {
 		requests:  counter("amx_http_requests_total", "Requests to the webhook, by status code.", "code"),
 		results:   counter("amx_results_total", "What became of notifications, by command and action: run, cancel, skip, refuse.", "command", "action"),
 		skips:     counter("amx_skips_total", "Skips, by command and reason.", "command", "reason"),
+		items:     counter("amx_queue_deliveries_total", "Deliveries of what was put off: done with (done), to be delivered again (again), given up (given_up).", "outcome"),
 		unsettled: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_unsettled_total", Help: "Notifications answered with an error, for Alertmanager to send again."}),
 		reloaded:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "amx_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
 	}
@@ -79,6 +81,9 @@ func newMetrics() *metrics {
 	}
 	for _, reason := range []string{"nomatch", "fingerover"} {
 		m.skipped.WithLabelValues(reason)
+	}
+	for _, outcome := range []string{"done", "again", "given_up"} {
+		m.items.WithLabelValues(outcome)
 	}
 	return m
 }

@@ -12,6 +12,6 @@ import (
 func (h *host) newDesk() *operate.Desk {
 	h.history = &historybolt.Store{File: h.store, Keep: history.Default, Now: time.Now}
 	return &operate.Desk{
-		History: h.history, Ledger: h.store, Outputs: localClient(h.ssm), Log: h.log, Now: time.Now,
+		History: h.history, Ledger: h.store, Outputs: localClient(h.ssm), Queue: h.queueStatus, Log: h.log, Now: time.Now,
 	}
 }

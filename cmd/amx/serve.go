@@ -85,6 +85,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	defer stopSocket()
 	h.reload = c.config
 	defer h.reloadOn(std.hup)()
+	defer h.workQueue(ctx)()
 	server := newServer(h, accepts)
 	fmt.Fprintf(std.err, "listening on %s://%s\n", scheme, listener.Addr())
 	return serve(ctx, server, listener, h, c.Drain, std.hurry)
@@ -194,7 +195,6 @@ func acceptFile(file string) (func(context.Context, string) (*app.Token, error),
 func serve(ctx context.Context, server *http.Server, listener net.Listener, h *host, drain time.Duration, hurry <-chan struct{}) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	h.working.Go(func() { h.work(ctx) })
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serving: %w", err)

@@ -35,7 +35,7 @@ type stack struct {
 	wire  *awstest.Wire // before ssm
 	table *awstest.Table
 	sqs   *awstest.SQS
-	queue *awstest.Wire // before it
+	queue *awstest.Wire // before sqs
 	vars  map[string]string
 	log   *logText
 	out   logText // a function's standard output, where it is not the log

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -193,6 +194,50 @@ func TestWhatIsGivenUpGoesToTheDeadLetters(t *testing.T) {
 	out, err = invoke(t, s.worker(w, map[string]string{"AMX_DEAD_LETTER_URL": awstest.QueueURL("gone")}), sqsEvent(t, body))
 	if err != nil || out != `{"batchItemFailures":[{"itemIdentifier":"message-0"}]}` {
 		t.Errorf("without dead letters: %s, %v", out, err)
+	}
+}
+
+// SendMessage has no token that would make a second one harmless, and needs none:
+// an item that comes twice is handled twice.
+func TestPuttingOffOutlivesTheQueuesFaults(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault awstest.Fault
+		want  int // messages on the queue
+	}{
+		"throttled":                  {awstest.Fault{Error: "RequestThrottled"}, 1},
+		"an internal error":          {awstest.Fault{Error: "InternalFailure", Status: 500}, 1},
+		"dropped before it was sent": {awstest.Fault{}, 1},
+		"sent, and the answer lost":  {awstest.Fault{After: true}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStack(t)
+			var once atomic.Bool
+			s.queue.Fault = func(awstest.Call) *awstest.Fault {
+				if once.CompareAndSwap(false, true) {
+					return &tt.fault
+				}
+				return nil
+			}
+			body := encode(t, queue.Item{Kind: queue.Reminder, Command: "restart", Run: "01", Due: time.Now().Add(time.Hour)})
+			if out, err := invoke(t, s.worker(&workFake{}, nil), sqsEvent(t, body)); err != nil || out != `{"batchItemFailures":[]}` {
+				t.Errorf("%s, %v", out, err)
+			}
+			if n := len(s.sqs.Messages("work")); n != tt.want {
+				t.Errorf("%d messages are on the queue, want %d", n, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnItemThatCannotBePutAgainStays(t *testing.T) {
+	s := newStack(t)
+	s.queue.Fault = func(awstest.Call) *awstest.Fault { return &awstest.Fault{Error: "AccessDeniedException"} }
+	body := encode(t, queue.Item{Kind: queue.Reminder, Command: "restart", Run: "01", Due: time.Now().Add(time.Hour)})
+	if out, err := invoke(t, s.worker(&workFake{}, nil), sqsEvent(t, body)); err != nil || out != `{"batchItemFailures":[{"itemIdentifier":"message-0"}]}` {
+		t.Errorf("%s, %v", out, err)
+	}
+	if want := `putting the reminder of command \"restart\", run \"01\" on the queue: SendMessage: the role may not send to \"` + awstest.QueueURL("work") + `\" (sqs:SendMessage)`; !strings.Contains(s.log.String(), want) {
+		t.Errorf("the log is\n%s\nwant %s", s.log, want)
 	}
 }
 

@@ -25,9 +25,22 @@ case "$1 $2" in
 	done ;;
 "sqs delete-message") rm "$6.seen" ;;
 "lambda invoke")
-	[ "$4" = the-SNSFunction ] || exit 3
 	event=${8#file://} answer=${13}
-	cat "$event" >>"$QUEUE/invoked"
+	case "$4" in
+	the-SNSFunction) cat "$event" >>"$QUEUE/invoked" ;;
+	the-WorkerFunction)
+		cat "$event" >>"$QUEUE/worked"
+		# What is given up is put into the dead-letter queue again.
+		if grep -q stale "$event"; then jq -j '.Records[0].body' "$event" >"$QUEUE/9.json"; fi
+		if grep -q unreadable "$event"; then
+			jq '{batchItemFailures: [{itemIdentifier: .Records[0].messageId}]}' "$event" >"$answer"
+		else
+			echo '{"batchItemFailures": []}' >"$answer"
+		fi
+		echo None
+		exit 0 ;;
+	*) exit 3 ;;
+	esac
 	if grep -q '"MessageId": "bad"' "$event"; then
 		echo '{"errorType": "errorString", "errorMessage": "message \"bad\": of no accepted form"}' >"$answer"
 		echo Unhandled
@@ -59,16 +72,22 @@ func TestRedrive(t *testing.T) {
 	write("4.json", `{"Records": [{"EventSource": "aws:sns", "Sns": {"MessageId": "event"}}]}`, 0o600)
 	write("5.json", `{"version": "1.0", "requestContext": {"condition": "EventAgeExceeded"}, "MessageId": "x", "Message": "y"}`, 0o600)
 	write("6.json", `Error - no JSON`, 0o600)
+	write("7.json", `{"v":1,"kind":"notification","command":"restart"}`, 0o600)
+	write("8a.json", `H4sIAAAAAAAA/packed`, 0o600)
+	write("8b.json", `{"v":1,"kind":"unreadable"}`, 0o600)
+	write("8c.json", `{"v":1,"kind":"stale"}`, 0o600)
 	redrive := exec.Command("sh", root+"/examples/redrive.sh", "amx")
 	redrive.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "QUEUE="+dir)
 	out, err := redrive.CombinedOutput()
 	want := "settled: failed\nsettled: undelivered\nleft in the queue: bad: message \"bad\": of no accepted form\nsettled: event\n" +
-		"left in the queue: 5.json: it has no notification\nleft in the queue: 6.json: it has no notification\n3 settled, 3 left\n"
+		"left in the queue: 5.json: it has no notification\nleft in the queue: 6.json: it has no notification\n" +
+		"settled: 7.json\nsettled: 8a.json\nleft in the queue: 8b.json: the worker could not settle it: see its log\n" +
+		"settled: 8c.json\nleft in the queue: 9.json: it was given up again\n6 settled, 5 left\n"
 	if string(out) != want || err == nil {
 		t.Errorf("%v\n%s\nwant exit 1 and\n%s", err, out, want)
 	}
 	left, err := filepath.Glob(filepath.Join(dir, "*.seen"))
-	if names := strings.ReplaceAll(strings.Join(left, " "), dir+"/", ""); err != nil || names != "3.json.seen 5.json.seen 6.json.seen" {
+	if names := strings.ReplaceAll(strings.Join(left, " "), dir+"/", ""); err != nil || names != "3.json.seen 5.json.seen 6.json.seen 8b.json.seen 9.json.seen" {
 		t.Errorf("not deleted: %q (%v)", left, err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "invoked"))
@@ -82,6 +101,10 @@ func TestRedrive(t *testing.T) {
 			t.Fatal(err)
 		}
 		events = append(events, e)
+	}
+	worked, err := os.ReadFile(filepath.Join(dir, "worked"))
+	if want := `"body": "H4sIAAAAAAAA/packed"`; err != nil || !strings.Contains(string(worked), want) {
+		t.Errorf("the worker was given %s (%v), want %s in it", worked, err, want)
 	}
 	message := object{"Type": "Notification", "MessageId": "undelivered", "Message": "alerts: []"}
 	if len(events) != 4 {

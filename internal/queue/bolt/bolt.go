@@ -97,17 +97,26 @@ func (s *Store) Put(ctx context.Context, it queue.Item) error {
 	return nil
 }
 
-// Len is how many items wait or are being handled.
-func (s *Store) Len() (int, error) {
-	n := 0
-	err := s.file.View(func(tx *bbolt.Tx) error {
-		n = tx.Bucket(bucket).Stats().KeyN
-		return nil
+// Len is how many items wait or are being handled, and when the oldest of them
+// arrived: zero if that is not known.
+func (s *Store) Len() (n int, oldest time.Time, err error) {
+	err = s.file.View(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucket).ForEach(func(_, value []byte) error {
+			n++
+			if len(value) < head {
+				return nil
+			}
+			it, err := queue.Decode(value[head:])
+			if err == nil && !it.Arrived.IsZero() && (oldest.IsZero() || it.Arrived.Before(oldest)) {
+				oldest = it.Arrived
+			}
+			return nil // what cannot be read waits too
+		})
 	})
 	if err != nil {
-		return 0, fmt.Errorf("reading the queue: %w", err)
+		return 0, time.Time{}, fmt.Errorf("reading the queue: %w", err)
 	}
-	return n, nil
+	return n, oldest, nil
 }
 
 func (s *Store) change() {

@@ -129,7 +129,7 @@ func (w *world) wantSeen(want ...string) {
 
 func (w *world) wantLen(want int) {
 	w.t.Helper()
-	if n, err := w.store.Len(); err != nil || n != want {
+	if n, _, err := w.store.Len(); err != nil || n != want {
 		w.t.Errorf("%d items wait, %v, want %d", n, err, want)
 	}
 }
@@ -241,9 +241,14 @@ func TestNoMoreAreHandledAtATimeThanAllowed(t *testing.T) {
 		}
 		w.run()
 		time.Sleep(3500 * time.Millisecond)
-		if len(w.seen) != 10 || most != 3 {
-			t.Errorf("in 3.5 s %d of 10 were begun, %d at a time, want all and 3", len(w.seen), most)
+		w.mu.Lock()
+		begun := len(w.seen)
+		w.mu.Unlock()
+		mu.Lock()
+		if begun != 10 || most != 3 {
+			t.Errorf("in 3.5 s %d of 10 were begun, %d at a time, want all and 3", begun, most)
 		}
+		mu.Unlock()
 		time.Sleep(time.Second)
 		w.wantLen(0)
 		w.end()
@@ -306,6 +311,20 @@ func TestPutsSideBySideAreAllKept(t *testing.T) {
 	}
 	wg.Wait()
 	w.wantLen(50)
+}
+
+func TestLenKnowsTheOldest(t *testing.T) {
+	w := newWorld(t)
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i, arrived := range []time.Time{now, now.Add(-time.Hour), now.Add(-time.Minute)} {
+		it := queue.Item{Kind: queue.Notification, Command: "a", Arrived: arrived, Due: now.Add(time.Duration(i) * time.Hour)}
+		if err := w.store.Put(t.Context(), it); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, oldest, err := w.store.Len(); n != 3 || !oldest.Equal(now.Add(-time.Hour)) || err != nil {
+		t.Errorf("%d items, the oldest of %v, %v", n, oldest, err)
+	}
 }
 
 func TestAFailedPutSaysSo(t *testing.T) {

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/queue"
 )
 
@@ -49,17 +53,9 @@ func TestPutDelaysUntilTheItemIsDue(t *testing.T) {
 }
 
 func TestPutSplitsWhatIsTooLarge(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	text := func(n int) string {
-		var b strings.Builder
-		for range n {
-			b.WriteRune(rune(0x4e00 + random.IntN(8000)))
-		}
-		return b.String()
-	}
 	m := &amx.Message{}
-	for _, size := range []int{120_000, 120_000, 400_000} {
-		m.Alerts = append(m.Alerts, amx.Alert{Fingerprint: amx.Fingerprint(amx.KV{"size": text(3)}), Annotations: amx.KV{"text": text(size)}})
+	for i, size := range []int{100_000, 185_000, 215_000} {
+		m.Alerts = append(m.Alerts, amx.Alert{Fingerprint: strconv.Itoa(i), Annotations: amx.KV{"text": noise(size, uint64(i))}})
 	}
 	c := &client{}
 	q := &Queue{Client: c, URL: "https://sqs/1/work"}
@@ -77,6 +73,70 @@ func TestPutSplitsWhatIsTooLarge(t *testing.T) {
 			t.Errorf("message %d has %d bytes, %v", i, len(*in.MessageBody), err)
 		}
 	}
+}
+
+// What the SDK sends, a server takes and gives back: the double of this
+// repository, or the server that AMX_TEST_SQS_ENDPOINT names.
+func TestAServerKeepsWhatIsPut(t *testing.T) {
+	q, client := &Queue{URL: awstest.QueueURL("work")}, (*sqs.Client)(nil)
+	if server := os.Getenv("AMX_TEST_SQS_ENDPOINT"); server == "" {
+		t.Log("on this repository's own double of SQS; AMX_TEST_SQS_ENDPOINT names a server to test on instead")
+		client = awstest.SQSClient((&awstest.Wire{Next: &awstest.SQS{Names: []string{"work"}}, Check: awstest.CheckSQS}).Listen(t))
+	} else {
+		client = awstest.SQSClient(server)
+		out, err := client.CreateQueue(t.Context(), &sqs.CreateQueueInput{
+			QueueName: aws.String("amx-" + t.Name()), Attributes: map[string]string{"MaximumMessageSize": strconv.Itoa(MaxMessage)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.URL = *out.QueueUrl
+	}
+	q.Client = client
+	odd := "\x01\t\uffff\u2028\U0001f525 <&>"
+	m := &amx.Message{Data: amx.Data{Alerts: amx.Alerts{{Status: amx.Firing, Labels: amx.KV{"odd": odd}, Fingerprint: "f"}}}, SentAt: now}
+	for i := range 40 { // more than one message has room for, packed
+		m.Alerts = append(m.Alerts, amx.Alert{Status: amx.Firing, Fingerprint: strconv.Itoa(i), Annotations: amx.KV{"text": noise(15_000, uint64(i))}})
+	}
+	want := queue.Item{Version: queue.Version, Kind: queue.Notification, Command: "clean", Message: m, SentAt: now, Arrived: now}
+	if err := q.Put(t.Context(), want); err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	messages := 0
+	for {
+		out, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: &q.URL, MaxNumberOfMessages: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Messages) == 0 {
+			break
+		}
+		messages++
+		it, err := queue.Decode([]byte(*out.Messages[0].Body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range it.Message.Alerts {
+			found[a.Fingerprint] = true
+			if a.Fingerprint == "f" && a.Labels["odd"] != odd {
+				t.Errorf("the label became %q", a.Labels["odd"])
+			}
+		}
+	}
+	if messages < 2 || len(found) != len(m.Alerts) {
+		t.Errorf("%d messages have %d of %d alerts", messages, len(found), len(m.Alerts))
+	}
+}
+
+// noise is text that gzip cannot shorten to less than two thirds.
+func noise(runes int, seed uint64) string {
+	random := rand.New(rand.NewPCG(1, seed))
+	var b strings.Builder
+	for range runes {
+		b.WriteRune(rune(0x4e00 + random.IntN(8000)))
+	}
+	return b.String()
 }
 
 func TestAFailedPutSaysWhatToDo(t *testing.T) {
