@@ -73,7 +73,8 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 			h.told(commandID)
 		},
 		Output: func(l ssmlocal.OutputLine) {
-			log.Info("output", "command", h.names.of(l.CommandID).Command, "command_id", l.CommandID, "stream", l.Stream, "line", l.Text)
+			t := h.names.of(l.CommandID)
+			log.Info("output", "command", t.Command, "run_id", t.Run, "command_id", l.CommandID, "stream", l.Stream, "line", l.Text)
 		},
 	})
 	if err != nil {
