@@ -51,9 +51,9 @@ type running struct {
 	command string // its name, as far as SSM's comment has it
 }
 
-// runs is the run IDs of the commands that run now, each with the command's name
+// goingOn is the run IDs of the commands that run now, each with the command's name
 // after it, sorted: the oldest first.
-func (m *metrics) runs() []string {
+func (m *metrics) goingOn() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := []string{}

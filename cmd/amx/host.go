@@ -69,7 +69,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		Ended: func(commandID string) {
 			h.metrics.end(commandID)
 			ended.end(commandID)
-			h.names.ended(commandID)
+			h.metrics.runs.ended(h.names.ended(commandID), time.Now())
 			h.told(commandID)
 		},
 		Output: func(l ssmlocal.OutputLine) {
@@ -88,6 +88,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		return nil, errors.Join(err, store.Close())
 	}
 	h.operator = h.newDesk().Operator()
+	h.metrics.registry.MustRegister(&holds{ledger: store, length: h.queue.Len, now: time.Now, log: log})
 	h.use(cfg)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
@@ -116,6 +117,9 @@ func (h *host) use(cfg *amx.Config) {
 		if len(c.Targets) == 0 {
 			c.Targets = here
 		}
+	}
+	for _, c := range cfg.Commands {
+		h.metrics.runs.know(c.Name)
 	}
 	h.current.Store(cfg)
 }

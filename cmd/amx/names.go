@@ -40,13 +40,13 @@ func (n *names) of(commandID string) ssmexec.Token {
 // ended logs the end of a command, which may be hours after its notification
 // was answered: a line for each node, as a warning where it failed. The end of a
 // command that signals a run is not the run's end.
-func (n *names) ended(commandID string) {
+func (n *names) ended(commandID string) end {
 	defer n.known.Delete(commandID)
 	c := n.find(commandID)
 	status := compact(c.StatusDetails)
 	if t, signal, ok := ssmexec.ParseSignal(aws.ToString(c.Comment)); ok {
 		n.log.Info("signalled", "command", t.Command, "run_id", t.Run, "signal", signal, "command_id", commandID, "status", status)
-		return
+		return end{}
 	}
 	t, _ := ssmexec.ParseToken(aws.ToString(c.Comment))
 	log := n.log.With("command", t.Command, "run_id", t.Run, "command_id", commandID)
@@ -65,6 +65,13 @@ func (n *names) ended(commandID string) {
 		}
 		log.Log(context.Background(), levelOf(compact(i.StatusDetails)), "ended", node...)
 	}
+	return end{t.Command, status, aws.ToTime(c.RequestedDateTime)}
+}
+
+// end is how a command of a run ended; the command is empty for any other.
+type end struct {
+	command, status string
+	sent            time.Time
 }
 
 // levelOf is the level at which an end is logged: one that a resolve or a person

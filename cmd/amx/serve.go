@@ -213,7 +213,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 	}
-	h.log.InfoContext(ctx, "stopping", "drain", drain, "runs", h.metrics.runs(), "note", "a second signal ends what runs at once")
+	h.log.InfoContext(ctx, "stopping", "drain", drain, "runs", h.metrics.goingOn(), "note", "a second signal ends what runs at once")
 	ctx = context.WithoutCancel(ctx)
 	wait, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
@@ -227,7 +227,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 	if server.Shutdown(wait) == nil && h.ssm.Wait(wait) == nil {
 		return nil
 	}
-	h.log.WarnContext(ctx, "cancelling what still runs", "runs", h.metrics.runs())
+	h.log.WarnContext(ctx, "cancelling what still runs", "runs", h.metrics.goingOn())
 	h.stopCommands(ctx)
 	last, cancelLast := context.WithTimeout(ctx, time.Second)
 	defer cancelLast()
