@@ -189,7 +189,6 @@ func setupAWS(env *testscript.Env) error {
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "eu-central-1", "AWS_CONFIG_FILE": "/dev/null",
 		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_ACCESS_KEY_ID": awstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awstest.SecretKey,
-		"AWS_MAX_ATTEMPTS": "1",
 	} {
 		env.Setenv(name, value)
 	}
