@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -31,7 +32,7 @@ func (c counted) SendCommand(ctx context.Context, in *ssm.SendCommandInput, opts
 	out, err := c.Client.SendCommand(ctx, in, opts...)
 	if err == nil {
 		t, _ := ssmexec.ParseToken(comment)
-		c.m.sent(*out.Command.CommandId, running{begun: begun, run: t.Run})
+		c.m.sent(*out.Command.CommandId, running{begun: begun, run: t.Run, command: t.Command})
 	}
 	return out, err
 }
@@ -45,8 +46,22 @@ func (c counted) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, 
 
 // running is a command that has been sent and has not ended.
 type running struct {
-	begun time.Time
-	run   string // the run's ID
+	begun   time.Time
+	run     string // the run's ID
+	command string // its name, as far as SSM's comment has it
+}
+
+// goingOn is the run IDs of the commands that run now, each with the command's name
+// after it, sorted: the oldest first.
+func (m *metrics) goingOn() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := []string{}
+	for _, r := range m.running {
+		all = append(all, r.run+" "+r.command)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // goesOn says whether a command that is still goes on.
@@ -112,7 +127,7 @@ func (m *metrics) adopt(ctx context.Context, client ssm.ListCommandsAPIClient) e
 		}
 		for _, c := range page.Commands {
 			if t, ok := ssmexec.ParseToken(aws.ToString(c.Comment)); ok {
-				m.sent(*c.CommandId, running{begun: *c.RequestedDateTime, run: t.Run})
+				m.sent(*c.CommandId, running{begun: *c.RequestedDateTime, run: t.Run, command: t.Command})
 			}
 		}
 	}

@@ -25,6 +25,15 @@ type process struct {
 	t   *testing.T
 	cmd *exec.Cmd
 	url string
+
+	logged strings.Builder // once done is closed
+	done   chan struct{}
+}
+
+// log is all that it has logged; it waits for its end.
+func (p *process) log() string {
+	<-p.done
+	return p.logged.String()
 }
 
 func startAMX(t *testing.T, dir, config string, args ...string) *process {
@@ -34,7 +43,7 @@ func startAMX(t *testing.T, dir, config string, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(self, append([]string{
+	p := &process{t: t, done: make(chan struct{}), cmd: exec.Command(self, append([]string{
 		"serve", "-f", file, "-l", "127.0.0.1:0", "--ledger", filepath.Join(dir, "ledger.db"),
 	}, args...)...)}
 	p.cmd.Env = append(os.Environ(), "AMX_TEST_IS_AMX=1")
@@ -53,9 +62,12 @@ func startAMX(t *testing.T, dir, config string, args ...string) *process {
 			break
 		}
 		t.Log(lines.Text())
+		p.logged.WriteString(lines.Text() + "\n")
 	}
 	go func() {
+		defer close(p.done)
 		for lines.Scan() { // so that it never waits for a reader
+			p.logged.WriteString(lines.Text() + "\n")
 		}
 	}()
 	if p.url == "" {

@@ -73,11 +73,12 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		Ended: func(commandID string) {
 			h.metrics.end(commandID)
 			ended.end(commandID)
-			h.names.ended(commandID)
+			h.metrics.runs.ended(h.names.ended(commandID), time.Now())
 			h.told(commandID)
 		},
 		Output: func(l ssmlocal.OutputLine) {
-			log.Info("output", "command", h.names.of(l.CommandID).Command, "command_id", l.CommandID, "stream", l.Stream, "line", l.Text)
+			t := h.names.of(l.CommandID)
+			log.Info("output", "command", t.Command, "run_id", t.Run, "command_id", l.CommandID, "stream", l.Stream, "line", l.Text)
 		},
 	})
 	if err != nil {
@@ -88,6 +89,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		log.Warn("metrics: what runs already is not counted", "error", err.Error())
 	}
 	h.operator = h.newDesk().Operator()
+	h.metrics.registry.MustRegister(&holds{ledger: store, length: h.queue.Len, now: time.Now, log: log})
 	h.use(cfg)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
@@ -117,6 +119,9 @@ func (h *host) use(cfg *amx.Config) {
 		if len(c.Targets) == 0 {
 			c.Targets = here
 		}
+	}
+	for _, c := range cfg.Commands {
+		h.metrics.runs.know(c.Name)
 	}
 	h.current.Store(cfg)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // The test binary is amx itself where a test starts it as a process.
@@ -17,7 +18,8 @@ func TestMain(m *testing.M) {
 		os.Unsetenv("AMX_TEST_IS_AMX")
 		main()
 	}
-	os.Exit(m.Run())
+	// The scripts of testdata have amx as a program.
+	testscript.Main(m, map[string]func(){"amx": main})
 }
 
 // amxRun calls the command line without a process.

@@ -34,6 +34,7 @@ type metrics struct {
 	items     *prometheus.CounterVec // by outcome
 	unsettled prometheus.Counter
 	reloaded  prometheus.Gauge
+	runs      runMetrics
 
 	mu      sync.Mutex
 	running map[string]running // :: command ID → of the runs, no others
@@ -65,6 +66,7 @@ func newMetrics() *metrics {
 		unsettled: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_unsettled_total", Help: "Notifications answered with an error, for Alertmanager to send again."}),
 		reloaded:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "amx_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
 	}
+	m.runs = newRunMetrics(r)
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "amx_build_info", Help: "1, with the version as labels.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},

@@ -2,14 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/operate"
 )
 
 // use makes config the configuration of what comes from now on.
@@ -103,5 +109,125 @@ func TestACommandThatMatchesWithoutALedgerIsNoNomatch(t *testing.T) {
 	}
 	if got := m.metric(`am_executor_skipped_total{reason="nomatch"}`); got != "1" {
 		t.Errorf("nomatch %s, want 1: on-b alone", got)
+	}
+}
+
+func TestRunsAreCountedByHowTheyEnd(t *testing.T) {
+	m := newMachine(t, "commands: [{name: good, cmd: 'true', match_labels: {name: a}}, {name: bad, cmd: 'false', match_labels: {name: b}}]")
+	if got := m.metric(`amx_runs_total{command="bad",status="failed"}`); got != "0" {
+		t.Errorf("before: failed %s, want 0: the first failure is to be an increase", got)
+	}
+	m.post(notification("amx", firing("a", 0), firing("b", 0)))
+	for metric, want := range map[string]string{
+		`amx_runs_total{command="good",status="succeeded"}`: "1",
+		`amx_runs_total{command="bad",status="failed"}`:     "1",
+		`amx_runs_total{command="bad",status="succeeded"}`:  "0",
+		`amx_run_duration_seconds_count{command="good"}`:    "1",
+	} {
+		m.eventually(metric+" is "+want, func() bool { return m.metric(metric) == want })
+	}
+	if got := m.metric(`amx_run_last_success_timestamp_seconds{command="good"}`); got == "" {
+		t.Error("no time of the last success")
+	}
+}
+
+func TestPausesAreMetrics(t *testing.T) {
+	m := newMachine(t, "commands: [{name: good, cmd: 'true'}]")
+	if got := m.metric(`amx_paused{command=""}`); got != "0" {
+		t.Errorf("not paused: %s", got)
+	}
+	for _, command := range []string{"", "good"} {
+		if _, err := m.host.operator.Pause(t.Context(), operate.PauseRequest{Command: command, Why: "x", Who: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, metric := range []string{`amx_paused{command=""}`, `amx_paused{command="good"}`} {
+		if got := m.metric(metric); got != "1" {
+			t.Errorf("%s is %s, want 1", metric, got)
+		}
+	}
+}
+
+var metricName = regexp.MustCompile(`\b(?:amx|am_executor)_[a-z0-9_]+[a-z0-9]`)
+
+// What the examples and the contract name is what /metrics has, and the contract
+// has all of it.
+func TestMetricsInTheExamplesAreThere(t *testing.T) {
+	m := newMachine(t, "commands: [{name: good, cmd: 'true'}]")
+	known := map[string]bool{}
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descriptions)
+		m.host.metrics.registry.Describe(descriptions)
+	}()
+	for d := range descriptions {
+		known[metricName.FindString(d.String())] = true
+	}
+	delete(known, "")
+	contract, err := os.ReadFile("../../docs/contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range known {
+		if !strings.Contains(string(contract), "`"+name+"`") && !strings.Contains(string(contract), "`"+name+"{") {
+			t.Errorf("docs/contract.md does not have %s", name)
+		}
+	}
+	for _, file := range []string{"../../examples/prometheus/amx-rules.yaml", "../../examples/grafana/amx.json"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := metricName.FindAllString(string(text), -1)
+		if len(names) < 5 {
+			t.Errorf("%s names %q", file, names)
+		}
+		for _, name := range names {
+			if !known[name] && !known[strings.TrimSuffix(name, "_bucket")] {
+				t.Errorf("%s: there is no metric %s", file, name)
+			}
+		}
+	}
+}
+
+// Grafana loads a dashboard whose panels have an ID, a place on the grid of 24
+// columns, and queries of the data source that the reader chooses.
+func TestTheDashboard(t *testing.T) {
+	text, err := os.ReadFile("../../examples/grafana/amx.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		UID, Title    string
+		SchemaVersion int
+		Panels        []struct {
+			ID      int
+			Title   string
+			Type    string
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct {
+				RefID, Expr string
+				Datasource  struct{ Type, UID string }
+			}
+		}
+		Templating struct{ List []struct{ Name, Type string } }
+	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	if d.UID != "amx" || d.Title != "amx" || d.SchemaVersion < 36 || len(d.Panels) < 8 || len(d.Templating.List) != 3 {
+		t.Errorf("the dashboard is %+v", d)
+	}
+	ids := map[int]bool{}
+	for _, p := range d.Panels {
+		if ids[p.ID] || p.GridPos.W < 1 || p.GridPos.X+p.GridPos.W > 24 || len(p.Targets) == 0 || !slices.Contains([]string{"stat", "timeseries", "bargauge"}, p.Type) {
+			t.Errorf("panel %q: %+v", p.Title, p)
+		}
+		ids[p.ID] = true
+		for _, q := range p.Targets {
+			if q.RefID == "" || q.Expr == "" || q.Datasource.Type != "prometheus" || q.Datasource.UID != "${datasource}" {
+				t.Errorf("panel %q: query %+v", p.Title, q)
+			}
+		}
 	}
 }

@@ -11,13 +11,24 @@ func TestTheCommandThatSignalsIsLoggedUnderItsRun(t *testing.T) {
 	run := m.post(notification("amx", firing("a", 0))).Results[0].RunID
 	m.eventually("it has its trap", func() bool { return len(m.lines("up")) == 1 })
 	m.post(notification("amx", resolved("a", 0, 60)))
-	ended := regexp.MustCompile(`level=INFO msg=ended command=trap run_id=` + run + ` command_id=\S+ status=Success\n`)
+	ended := regexp.MustCompile(`level=INFO msg=ended command=trap run_id=` + run + ` command_id=\S+ node=mi-00000000000000000 status=Success exit_code=0 took=\S+\n`)
 	signalled := regexp.MustCompile(`level=INFO msg=signalled command=trap run_id=` + run + ` signal=SIGUSR1 command_id=\S+ status=Success\n`)
-	said := regexp.MustCompile(`level=INFO msg=output command=trap command_id=\S+ stream=stdout line="amx: sent SIGUSR1 to process \d+"\n`)
+	said := regexp.MustCompile(`level=INFO msg=output command=trap run_id=` + run + ` command_id=\S+ stream=stdout line="amx: sent SIGUSR1 to process \d+"\n`)
 	m.eventually("both are logged", func() bool {
 		return ended.MatchString(m.log.String()) && signalled.MatchString(m.log.String()) && said.MatchString(m.log.String())
 	})
 	if strings.Contains(m.log.String(), `run_id="" command_id`) {
 		t.Errorf("a command without its run:\n%s", m.log.String())
 	}
+}
+
+// A person who greps for warnings finds the run that failed, with its exit code.
+func TestTheEndOfARunThatFailed(t *testing.T) {
+	m := newMachine(t, "commands: [{name: bad, cmd: sh, args: [-c, 'echo no; exit 7']}]")
+	run := m.post(notification("amx", firing("a", 0))).Results[0].RunID
+	ended := regexp.MustCompile(`level=WARN msg=ended command=bad run_id=` + run + ` command_id=\S+ node=mi-00000000000000000 status=Failed exit_code=7 took=\S+\n`)
+	output := regexp.MustCompile(`level=INFO msg=output command=bad run_id=` + run + ` command_id=\S+ stream=stdout line=no\n`)
+	m.eventually("both are logged", func() bool {
+		return ended.MatchString(m.log.String()) && output.MatchString(m.log.String())
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ type serveCmd struct {
 	NoAuth    bool          `xor:"auth" help:"Accept everybody who can reach the port."`
 	Ledger    string        `placeholder:"FILE" help:"Where the ledger is (default: ledger.db in $XDG_STATE_HOME/amx)."`
 	Drain     time.Duration `default:"5s" help:"How long commands may go on when amx is told to stop."`
+	LogFormat string        `enum:"text,json" default:"text" help:"Lines of the log: text (logfmt) or json."`
 	SSMListen string        `name:"ssm-listen" placeholder:"ADDRESS" help:"Let other programs of this machine use its Run Command and Parameter Store, at a loopback address."`
 	Node      []string      `sep:"none" placeholder:"ID,tag:NAME=VALUE,…" help:"A managed node that this machine is, beside the local one, for commands with targets. Can be repeated."`
 	Script    []string      `arg:"" optional:"" passthrough:"partial" help:"A command for every alert, with its arguments, beside those of the file."`
@@ -45,7 +47,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	if c.Verbose || cfg.Verbose {
 		level = slog.LevelDebug
 	}
-	log := slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: level}))
+	log := newLog(std.err, c.LogFormat, level)
 	address, err := c.address(cfg)
 	if err != nil {
 		return err
@@ -87,8 +89,19 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	defer h.reloadOn(std.hup)()
 	defer h.workQueue(ctx)()
 	server := newServer(h, accepts)
+	log.InfoContext(ctx, "started", "version", version, "ledger", ledgerFile, "commands", len(cfg.Commands),
+		"address", listener.Addr().String(), "socket", socketBeside(ledgerFile))
 	fmt.Fprintf(std.err, "listening on %s://%s\n", scheme, listener.Addr())
 	return serve(ctx, server, listener, h, c.Drain, std.hurry)
+}
+
+// newLog is the log of amx serve.
+func newLog(out io.Writer, format string, level slog.Level) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(out, options))
+	}
+	return slog.New(slog.NewTextHandler(out, options))
 }
 
 // listen listens, with TLS where the configuration names a certificate.
@@ -200,7 +213,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 	}
-	h.log.InfoContext(ctx, "stopping", "drain", drain)
+	h.log.InfoContext(ctx, "stopping", "drain", drain, "runs", h.metrics.goingOn(), "note", "a second signal ends what runs at once")
 	ctx = context.WithoutCancel(ctx)
 	wait, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
@@ -214,7 +227,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 	if server.Shutdown(wait) == nil && h.ssm.Wait(wait) == nil {
 		return nil
 	}
-	h.log.InfoContext(ctx, "cancelling what still runs")
+	h.log.WarnContext(ctx, "cancelling what still runs", "runs", h.metrics.goingOn())
 	h.stopCommands(ctx)
 	last, cancelLast := context.WithTimeout(ctx, time.Second)
 	defer cancelLast()

@@ -122,8 +122,7 @@ func (v view) nodes(r *history.Record) {
 	if len(r.Nodes) == 0 {
 		return
 	}
-	nodes := slices.Clone(r.Nodes)
-	slices.SortStableFunc(nodes, func(a, b history.Node) int { return a.Order() - b.Order() })
+	nodes := failedFirst(r.Nodes)
 	width := len("NODE")
 	for _, n := range nodes {
 		width = max(width, min(len(n.Node), 40))
@@ -135,6 +134,10 @@ func (v view) nodes(r *history.Record) {
 	if n := r.NodesTotal - len(r.Nodes); n > 0 {
 		fmt.Fprintf(v.out, "and %d more\n", n)
 	}
+}
+
+func failedFirst(nodes []history.Node) []history.Node {
+	return slices.SortedStableFunc(slices.Values(nodes), func(a, b history.Node) int { return a.Order() - b.Order() })
 }
 
 func (v view) nodeLine(n *history.Node, width int) string {
@@ -172,7 +175,7 @@ func (v view) outputs(d *operate.Detail) {
 			seen[s.Node] = true
 		}
 	}
-	for _, n := range d.Nodes {
+	for _, n := range failedFirst(d.Nodes) {
 		if !seen[n.Node] {
 			text(n.Node, "output", n.Output)
 		}

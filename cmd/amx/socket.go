@@ -55,7 +55,8 @@ func (h *host) serveSocket(path string) (stop func(), err error) {
 			h.log.Error("serving the operator's socket", "error", err.Error())
 		}
 	}()
-	return func() { _ = server.Close() }, nil // it removes the socket, too
+	// Closing the listener removes the socket. Both may be closed already.
+	return func() { _, _ = server.Close(), l.Close() }, nil
 }
 
 // peer is the context's key of a request's connection.

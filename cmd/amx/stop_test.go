@@ -36,6 +36,31 @@ func TestStoppingEndsWhatRuns(t *testing.T) {
 	}
 }
 
+// Who stops amx reads what that will end.
+func TestStoppingNamesWhatRuns(t *testing.T) {
+	dir := t.TempDir()
+	m := &machine{t: t, dir: dir}
+	p := startAMX(t, dir, longRun, "--drain", "50ms", "--log-format", "json")
+	run := p.post(notification("amx", firing("a", 0))).Results[0].RunID
+	m.eventually("the command has begun", func() bool { return len(m.lines("runs")) == 1 })
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	log := p.log()
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("amx serve: %v", err)
+	}
+	for _, want := range []string{
+		`"msg":"started","version":"dev","ledger":"`,
+		`"msg":"stopping","drain":50000000,"runs":["` + run + ` long"],"note":"a second signal ends what runs at once"}`,
+		`"level":"WARN","msg":"cancelling what still runs","runs":["` + run + ` long"]}`,
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log lacks %s:\n%s", want, log)
+		}
+	}
+}
+
 func TestACommandCutOffByAStopIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	m := &machine{t: t, dir: dir}

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/amx-lambda/amx/internal/history"
 	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
@@ -29,7 +30,8 @@ import (
 // onAWS is the operator of a stack or a table, with the AWS configuration that
 // the AWS command line has: environment, profiles, SSO.
 func (w *where) onAWS(ctx context.Context) (operate.Operator, error) {
-	var options []func(*config.LoadOptions) error
+	// What the SDK has to say is in its errors; the lines of its log are not amx's.
+	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if w.Profile != "" {
 		options = append(options, config.WithSharedConfigProfile(w.Profile))
 	}

@@ -44,20 +44,21 @@ func (m *metrics) count(ctx context.Context, log *slog.Logger, metric, reason st
 	if m == nil {
 		return
 	}
-	line, err := json.Marshal(map[string]any{
-		"_aws": map[string]any{
-			"Timestamp": now.UnixMilli(),
-			"CloudWatchMetrics": []any{map[string]any{
-				"Namespace":  "amx",
-				"Dimensions": [][]string{{"FunctionName"}, {"FunctionName", "Reason"}},
-				"Metrics":    []any{map[string]string{"Name": metric, "Unit": "Count"}},
-			}},
-		},
-		"FunctionName": m.function, "Reason": reason, metric: 1,
-		"level": metricLevel, "timestamp": now.UTC().Format(timestampForm),
-	})
+	m.write(ctx, log, now, map[string]any{"FunctionName": m.function, "Reason": reason, metric: 1},
+		[][]string{{"FunctionName"}, {"FunctionName", "Reason"}}, map[string]string{"Name": metric, "Unit": "Count"})
+}
+
+// write writes a line with these values, from which CloudWatch makes the metrics,
+// each under every set of dimensions.
+func (m *metrics) write(ctx context.Context, log *slog.Logger, now time.Time, line map[string]any, dimensions [][]string, of ...map[string]string) {
+	line["_aws"] = map[string]any{
+		"Timestamp":         now.UnixMilli(),
+		"CloudWatchMetrics": []any{map[string]any{"Namespace": "amx", "Dimensions": dimensions, "Metrics": of}},
+	}
+	line["level"], line["timestamp"] = metricLevel, now.UTC().Format(timestampForm)
+	text, err := json.Marshal(line)
 	if err == nil {
-		_, err = m.out.Write(append(line, '\n')) // at once: several lines must not mix
+		_, err = m.out.Write(append(text, '\n')) // at once: several lines must not mix
 	}
 	if err != nil {
 		log.WarnContext(ctx, "writing a metric", "error", err.Error())

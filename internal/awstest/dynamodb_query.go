@@ -2,8 +2,11 @@ package awstest
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 // query is a Query request of the table's index, in the form that the history
@@ -98,4 +101,30 @@ func size(items []item) (n int) {
 		n += it.size()
 	}
 	return n
+}
+
+// Load adds items as they are, without a call: a large table is filled in no time.
+func (d *DynamoDB) Load(items ...map[string]types.AttributeValue) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.items == nil {
+		d.items = map[string]item{}
+	}
+	for _, attributes := range items {
+		it := item{}
+		for name, value := range attributes {
+			switch v := value.(type) {
+			case *types.AttributeValueMemberS:
+				it[name] = attribute{S: &v.Value}
+			case *types.AttributeValueMemberN:
+				it[name] = attribute{N: &v.Value}
+			case *types.AttributeValueMemberB:
+				it[name] = attribute{B: &v.Value}
+			default:
+				panic(fmt.Sprintf("awstest: attribute %q is a %T", name, value))
+			}
+		}
+		d.items[*it["pk"].S] = it
+	}
+	d.days = nil
 }

@@ -9,11 +9,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -208,6 +210,8 @@ func reply(out http.ResponseWriter, status int, answer any) {
 		panic(err) // of the double itself
 	}
 	out.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	// DynamoDB's checksum: the SDK gives a connection up whose answer has none.
+	out.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(text)), 10))
 	out.WriteHeader(status)
 	out.Write(text)
 }

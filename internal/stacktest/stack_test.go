@@ -197,10 +197,17 @@ func TestTheLedger(t *testing.T) {
 	if table.DeletionPolicy != "RetainExceptOnCreate" || table.UpdateReplacePolicy != "Retain" || table.Condition != "" {
 		t.Errorf("the table: %+v", table)
 	}
+	text := func(name string) object { return object{"AttributeName": name, "AttributeType": "S"} }
 	want := object{
-		"BillingMode":                      "PAY_PER_REQUEST",
-		"AttributeDefinitions":             []any{object{"AttributeName": "pk", "AttributeType": "S"}},
-		"KeySchema":                        []any{object{"AttributeName": "pk", "KeyType": "HASH"}},
+		"BillingMode":          "PAY_PER_REQUEST",
+		"AttributeDefinitions": []any{text("pk"), text("day"), text("run")},
+		"KeySchema":            []any{object{"AttributeName": "pk", "KeyType": "HASH"}},
+		// As internal/history/dynamo reads it.
+		"GlobalSecondaryIndexes": []any{object{
+			"IndexName":  "by_day",
+			"KeySchema":  []any{object{"AttributeName": "day", "KeyType": "HASH"}, object{"AttributeName": "run", "KeyType": "RANGE"}},
+			"Projection": object{"ProjectionType": "ALL"},
+		}},
 		"TimeToLiveSpecification":          object{"AttributeName": "expires_at", "Enabled": true},
 		"PointInTimeRecoverySpecification": object{"PointInTimeRecoveryEnabled": true},
 		"SSESpecification":                 object{"SSEEnabled": true},

@@ -4,6 +4,9 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/history"
@@ -44,5 +47,60 @@ func TestARunTakesOneCallAndItsEndTwo(t *testing.T) {
 		if calls := table.Operations(); len(calls) != step.calls || slices.Contains(calls, "BatchGetItem") {
 			t.Errorf("%s: %q, want %d PutItem", step.name, calls, step.calls)
 		}
+	}
+}
+
+// fill is a table with that many runs, one a minute before noon.
+func fill(t testing.TB, n int) (*Reader, *awstest.Table) {
+	t.Helper()
+	db := &awstest.DynamoDB{Table: "amx"}
+	table := &awstest.Table{Name: "amx", Wire: &awstest.Wire{Next: db}}
+	table.Endpoint = table.Listen(t)
+	s := NewReader(awstest.DynamoDBClient(table.Endpoint), table.Name, history.Default, func() time.Time { return storetest.Noon })
+	var items []map[string]types.AttributeValue
+	for i := range n {
+		r := storetest.Sample(storetest.Noon.Add(-time.Duration(i)*time.Minute), i)
+		item := s.item(&r)
+		item[attrKey], item[attrVersion] = text(recordKey(r.Run)), number(1)
+		items = append(items, item)
+	}
+	db.Load(items...)
+	return s, table
+}
+
+func TestAListTakesACallForEachDayThatItShows(t *testing.T) {
+	s, table := fill(t, 3000)
+	for _, tt := range []struct {
+		name  string
+		q     history.Query
+		want  int
+		calls int
+	}{
+		{"the latest", history.Query{Limit: 50}, 50, 2}, // tomorrow, where another's clock may be, and today
+		{"those of two days", history.Query{Limit: 1000, Since: storetest.Noon.Add(-24 * time.Hour)}, 1000, 3},
+		{"a command that has none", history.Query{Command: "other", Since: storetest.Noon.Add(-48 * time.Hour)}, 0, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			page, err := s.List(t.Context(), tt.q)
+			if err != nil || len(page.Records) != tt.want {
+				t.Errorf("%d records, %v", len(page.Records), err)
+			}
+			if calls := table.Operations(); len(calls) != tt.calls {
+				t.Errorf("%q, want %d", calls, tt.calls)
+			}
+		})
+	}
+}
+
+// BenchmarkList is the last 50 of 100,000 runs.
+func BenchmarkList(b *testing.B) {
+	s, table := fill(b, 100_000)
+	since := storetest.Noon.Add(-89 * 24 * time.Hour)
+	b.ReportAllocs()
+	for b.Loop() {
+		if page, err := s.List(b.Context(), history.Query{Since: since}); err != nil || len(page.Records) != 50 {
+			b.Fatal(len(page.Records), err)
+		}
+		table.Operations()
 	}
 }

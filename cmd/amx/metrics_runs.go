@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/ledger"
+)
+
+// runMetrics is how runs end, by command.
+type runMetrics struct {
+	total    *prometheus.CounterVec   // by command, status
+	duration *prometheus.HistogramVec // by command
+	success  *prometheus.GaugeVec     // by command
+}
+
+func newRunMetrics(r prometheus.Registerer) runMetrics {
+	m := runMetrics{
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "amx_runs_total", Help: "Runs that ended, by command and status: succeeded, failed, cancelled.",
+		}, []string{"command", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "amx_run_duration_seconds", Help: "Time from the send of a run to its end, by command.",
+			Buckets: []float64{1, 5, 15, 60, 300, 900, 3600, 14400},
+		}, []string{"command"}),
+		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "amx_run_last_success_timestamp_seconds", Help: "When a run last succeeded, by command.",
+		}, []string{"command"}),
+	}
+	r.MustRegister(m.total, m.duration, m.success)
+	return m
+}
+
+// know makes the series of a command, so that its first failure is an increase.
+func (m runMetrics) know(command string) {
+	for _, status := range []history.State{history.Succeeded, history.Failed, history.Cancelled} {
+		m.total.WithLabelValues(command, string(status))
+	}
+}
+
+// ended counts the end of a run of a command.
+func (m runMetrics) ended(e end, now time.Time) {
+	if e.command == "" {
+		return // another program's, over --ssm-listen
+	}
+	state := history.Failed
+	switch e.status {
+	case "Success":
+		state = history.Succeeded
+		m.success.WithLabelValues(e.command).Set(float64(now.UnixMilli()) / 1000)
+	case "Cancelled":
+		state = history.Cancelled
+	}
+	m.know(e.command)
+	m.total.WithLabelValues(e.command, string(state)).Inc()
+	if !e.sent.IsZero() {
+		m.duration.WithLabelValues(e.command).Observe(max(0, now.Sub(e.sent)).Seconds())
+	}
+}
+
+// holds shows what is paused and what waits in the queue, as they are when
+// Prometheus asks.
+type holds struct {
+	ledger ledger.Store
+	length func() (int, error) // of the queue; nil: there is none
+	now    func() time.Time
+	log    *slog.Logger
+}
+
+var (
+	descPaused = prometheus.NewDesc("amx_paused", "1 for each pause: of a command, or of everything (command=\"\").", []string{"command"}, nil)
+	descQueue  = prometheus.NewDesc("amx_queue_items", "Items of the queue: what is put off.", nil, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (h *holds) Describe(c chan<- *prometheus.Desc) {
+	c <- descPaused
+	c <- descQueue
+}
+
+// Collect implements [prometheus.Collector].
+func (h *holds) Collect(c chan<- prometheus.Metric) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		c <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	if h.length != nil {
+		n, err := h.length()
+		if err != nil {
+			h.log.Warn("metrics: the queue cannot be read", "error", err.Error())
+		} else {
+			gauge(descQueue, float64(n))
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	records, err := h.ledger.Get(ctx, ledger.PauseKey)
+	if err != nil {
+		h.log.Warn("metrics: the pauses cannot be read", "error", err.Error())
+		return
+	}
+	p, err := ledger.DecodePauses(records[0].Value)
+	if err != nil {
+		h.log.Warn("metrics: the pauses cannot be read", "error", err.Error())
+		return
+	}
+	p = p.Current(h.now())
+	all := 0.0
+	if p.All != nil {
+		all = 1
+	}
+	gauge(descPaused, all, "")
+	for command := range p.Commands {
+		gauge(descPaused, 1, command)
+	}
+}

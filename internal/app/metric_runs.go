@@ -1,0 +1,32 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/amx-lambda/amx/internal/history"
+)
+
+// runs counts the records of the history by their state, and by state and
+// command; RunSeconds is how long the runs took that ended. They are of the
+// table, which all functions of a stack share: a run may be sent by one and seen
+// to end by another.
+const (
+	runs       = "Runs"
+	runSeconds = "RunSeconds"
+)
+
+// told counts a record that the history gets. One of a run that goes on is no news
+// of a state: it comes again when the run has ended.
+func (m *metrics) told(ctx context.Context, log *slog.Logger, table string, r history.Record) {
+	if m == nil || r.State == history.Running {
+		return
+	}
+	line := map[string]any{"Table": table, "State": string(r.State), "Command": r.Command, runs: 1}
+	of := []map[string]string{{"Name": runs, "Unit": "Count"}}
+	if took, ok := r.Took(); ok {
+		line[runSeconds] = took.Seconds()
+		of = append(of, map[string]string{"Name": runSeconds, "Unit": "Seconds"})
+	}
+	m.write(ctx, log, r.Updated, line, [][]string{{"Table", "State"}, {"Table", "State", "Command"}}, of...)
+}
