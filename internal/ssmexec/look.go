@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
+	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
@@ -33,7 +34,7 @@ func (x *Executor) Look(ctx context.Context, entry ledger.ID, run string, claime
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return found, fmt.Errorf("ListCommands: %w", plainError(err))
+			return found, fmt.Errorf("ListCommands: %w", awserr.Plain(err))
 		}
 		for _, c := range page.Commands {
 			if t, ok := ParseToken(aws.ToString(c.Comment)); ok && t.Entry == entry && t.Run == run {

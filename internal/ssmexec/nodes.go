@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/awserr"
 )
 
 const (
@@ -168,7 +169,7 @@ func (x *Executor) describe(ctx context.Context, filters []types.InstanceInforma
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("DescribeInstanceInformation: %w", plainError(err))
+			return nil, fmt.Errorf("DescribeInstanceInformation: %w", awserr.Plain(err))
 		}
 		list = append(list, page.InstanceInformationList...)
 	}
