@@ -82,9 +82,9 @@ func TestAThousandRunsOfOneMessage(t *testing.T) {
 		if n := sends.Add(1); n < 300 && n%10 == 0 { // in the first delivery, not at the end of another
 			return &awstest.Fault{Error: "ThrottlingException"}
 		}
-		time.Sleep(80 * time.Millisecond)
 		return nil
 	}
+	s.wire.Latency = 80 * time.Millisecond
 	f := s.webhook()
 	if _, err := f.Init(); err != nil {
 		t.Fatal(err)

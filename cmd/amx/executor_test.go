@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
 )
@@ -344,7 +343,7 @@ func TestTLS(t *testing.T) {
 	go func() { _ = s.Serve(l) }()
 	defer s.Close()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+l.Addr().String()+"/_health", nil)
 	if err != nil {

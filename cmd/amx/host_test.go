@@ -92,15 +92,18 @@ func (m *machine) lines(name string) []string {
 	return strings.Fields(string(text))
 }
 
+// patience is far more than any process takes for what a test waits for.
+const patience = time.Minute
+
 // eventually waits for something that another process does.
 func (m *machine) eventually(what string, is func() bool) {
 	m.t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if is() {
 			return
 		}
 	}
-	m.t.Fatalf("not within 10 s: %s\n%s", what, m.log.String())
+	m.t.Fatalf("not within %v: %s\n%s", patience, what, m.log.String())
 }
 
 // at is a time of the tests: an hour ago, and so many seconds.

@@ -113,8 +113,8 @@ func TestASecondSignalEndsTheDrain(t *testing.T) {
 				if err != nil {
 					t.Errorf("amx serve: %v", err)
 				}
-			case <-time.After(10 * time.Second):
-				t.Fatal("10 s after the second signal it drains on")
+			case <-time.After(patience):
+				t.Fatalf("%v after the second signal it drains on", patience)
 			}
 			m.eventually("the command is gone", func() bool { return len(sleepers(t, dir)) == 0 })
 		})

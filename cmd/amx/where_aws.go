@@ -18,9 +18,9 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 
+	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/history"
 	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 	ledgerdynamo "github.com/amx-lambda/amx/internal/ledger/dynamo"
@@ -70,8 +70,8 @@ type stackPlace struct{ table, queue, deadLetters string }
 func readStack(ctx context.Context, cfg aws.Config, name string) (p stackPlace, err error) {
 	out, err := cloudformation.NewFromConfig(cfg).DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &name})
 	if err != nil {
-		if api, ok := errors.AsType[smithy.APIError](err); ok && api.ErrorCode() == "ValidationError" {
-			return p, fmt.Errorf("stack %q: %s in region %s; name another with --region or --profile", name, api.ErrorMessage(), cfg.Region)
+		if awserr.Code(err) == "ValidationError" {
+			return p, fmt.Errorf("stack %q: %s in region %s; name another with --region or --profile", name, awserr.Message(err), cfg.Region)
 		}
 		return p, fmt.Errorf("stack %q: DescribeStacks: %w", name, err)
 	}
@@ -171,16 +171,16 @@ var notAuthorized = regexp.MustCompile(`not authorized to perform:? (\S+)(?: on 
 
 // missingRight says which right is missing, and where a policy with it is.
 func missingRight(err error) error {
-	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok || !strings.Contains(api.ErrorCode(), "AccessDenied") && api.ErrorCode() != "UnauthorizedOperation" {
+	code, message := awserr.Code(err), awserr.Message(err)
+	if !strings.Contains(code, "AccessDenied") && code != "UnauthorizedOperation" {
 		return err
 	}
 	what := "a right"
-	if m := notAuthorized.FindStringSubmatch(api.ErrorMessage()); m != nil {
+	if m := notAuthorized.FindStringSubmatch(message); m != nil {
 		what = "the right " + m[1]
 		if m[2] != "" {
 			what += " on " + m[2]
 		}
 	}
-	return fmt.Errorf("you lack %s: examples/iam/operator.json is a policy with all that amx's command line needs (%s: %s)", what, api.ErrorCode(), api.ErrorMessage())
+	return fmt.Errorf("you lack %s: examples/iam/operator.json is a policy with all that amx's command line needs (%s: %s)", what, code, message)
 }

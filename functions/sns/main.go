@@ -6,26 +6,9 @@ import (
 	"context"
 	"os"
 
-	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-lambda-go/lambdacontext"
-
 	"github.com/amx-lambda/amx/internal/app"
 )
 
-func main() { os.Exit(run(context.Background(), os.Getenv)) }
-
-// run serves invocations for as long as the process lives. It answers the exit
-// code of a function that cannot begin.
-func run(ctx context.Context, env app.Getenv) int {
-	log := lambdacontext.NewLogger()
-	f, err := app.NewSNSFunction(ctx, env, log, os.Stdout)
-	if err != nil {
-		log.ErrorContext(ctx, "init", "error", err.Error())
-		if err := app.ReportInitError(ctx, env, err); err != nil {
-			log.ErrorContext(ctx, "init", "error", err.Error())
-		}
-		return 1
-	}
-	lambda.Start(f.Handle)
-	return 0
+func main() {
+	os.Exit(app.Serve(context.Background(), os.Getenv, os.Stdout, app.NewSNSFunction))
 }

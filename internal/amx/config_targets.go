@@ -14,7 +14,7 @@ import (
 // SendCommand's limits: https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 const (
 	MaxTargetKeys     = 5
-	MaxTagValues      = 5
+	maxTagValues      = 5
 	MaxInstanceValues = 50 // of one call; amx sends several
 )
 
@@ -95,7 +95,7 @@ func readTargets(r *reader, path string, n *yaml.Node) []Target {
 			r.fail(element.Line, at, "key %q is there already: give the first one all values", t.Key)
 			continue
 		}
-		most := MaxTagValues
+		most := maxTagValues
 		if byName(t.Key) {
 			most = MaxInstanceValues
 		}

@@ -123,9 +123,9 @@ func (c *Command) ExpandTargets(d Data, due Alerts) ([]Target, error) {
 		if len(union) == 0 {
 			return nil, fmt.Errorf("rendering targets[%d] %q of command %q: no value", i, target.Key, c.Name)
 		}
-		if !byName(target.Key) && len(union) > MaxTagValues {
+		if !byName(target.Key) && len(union) > maxTagValues {
 			return nil, fmt.Errorf("rendering targets[%d] %q of command %q: %d values: SSM takes at most %d",
-				i, target.Key, c.Name, len(union), MaxTagValues)
+				i, target.Key, c.Name, len(union), maxTagValues)
 		}
 		targets = append(targets, Target{Key: target.Key, Values: slices.Sorted(maps.Keys(union))})
 	}

@@ -15,8 +15,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/smithy-go"
 
+	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/history"
 	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 	"github.com/amx-lambda/amx/internal/ledger/dynamo"
@@ -100,10 +100,7 @@ func readSource(ctx context.Context, env Getenv, source string, client parameter
 func readParameter(ctx context.Context, client parameters, name string) (string, error) {
 	out, err := client.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
 	if err != nil {
-		if api, ok := errors.AsType[smithy.APIError](err); ok {
-			err = api // without the URL and the attempts that the SDK wraps around it
-		}
-		return "", fmt.Errorf("GetParameter %q: %w", name, err)
+		return "", fmt.Errorf("GetParameter %q: %w", name, awserr.Plain(err))
 	}
 	if out.Parameter == nil {
 		return "", fmt.Errorf("GetParameter %q: the answer has no parameter", name)

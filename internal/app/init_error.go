@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// ReportInitError tells Lambda why the function cannot begin, so that whoever
+// reportInitError tells Lambda why the function cannot begin, so that whoever
 // invokes it reads that, and not only that the process has exited. The library
 // has no call for it. Outside of Lambda there is nobody to tell.
 // https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html#runtimes-api-initerror
-func ReportInitError(ctx context.Context, env Getenv, failed error) error {
+func reportInitError(ctx context.Context, env Getenv, failed error) error {
 	api := env("AWS_LAMBDA_RUNTIME_API")
 	if api == "" {
 		return nil

@@ -40,6 +40,8 @@ func NewSNSFunction(ctx context.Context, env Getenv, log *slog.Logger, out io.Wr
 	return &SNSFunction{common: c, topics: s.topics, log: log}, nil
 }
 
+func (f *SNSFunction) handler() any { return f.Handle }
+
 // Handle handles every record of an event. Its error names each message that is
 // unsettled or cannot be read: Lambda then invokes twice more, for all of the
 // event's records, and at last puts it into the dead-letter queue. A record that

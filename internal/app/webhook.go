@@ -19,9 +19,9 @@ import (
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
-// MaxBody is the size of a webhook's body, in bytes, that is taken: what a
+// maxBody is the size of a webhook's body, in bytes, that is taken: what a
 // Lambda function URL takes.
-const MaxBody = 6 << 20
+const maxBody = 6 << 20
 
 // A Webhook answers Alertmanager's webhook.
 type Webhook struct {
@@ -41,7 +41,7 @@ type Webhook struct {
 type Request struct {
 	Method        string
 	Authorization string    // the header
-	Body          io.Reader // read once the caller is known, up to MaxBody
+	Body          io.Reader // read once the caller is known, up to maxBody
 }
 
 // A Response is the answer: an HTTP status and a JSON body.
@@ -61,7 +61,7 @@ type body struct {
 //	400  not an Alertmanager message
 //	401  no token, or not an accepted one
 //	405  another method than POST
-//	413  a body over [MaxBody]
+//	413  a body over 6 MiB
 //	500  an action is unsettled, and sending again is right
 //
 // It never answers 429: Alertmanager does not send again after it.
@@ -81,12 +81,12 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 	if refusal != nil {
 		return *refusal, runner.Answer{}
 	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	if err != nil {
 		return refuse(http.StatusBadRequest, fmt.Sprintf("reading the body: %v", err))
 	}
-	if len(text) > MaxBody {
-		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes: group by more labels", MaxBody))
+	if len(text) > maxBody {
+		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is over %d bytes: group by more labels", maxBody))
 	}
 	m, err := amx.Decode(text, w.now())
 	if err != nil {

@@ -39,6 +39,8 @@ func NewWebhookFunction(ctx context.Context, env Getenv, log *slog.Logger, out i
 	return f, nil
 }
 
+func (f *WebhookFunction) handler() any { return f.Handle }
+
 // Handle answers one request: an event of payload format 2.0, in which the names
 // of headers are in lower case.
 // https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html

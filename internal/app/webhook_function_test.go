@@ -82,7 +82,7 @@ func TestWebhookStatuses(t *testing.T) {
 		{"no token that one could be", "POST", "Digest x", firing, 401, "no token", "[]"},
 		{"a wrong token", "POST", "Bearer wrong", firing, 401, `{"error":"the token is not one of the accepted"}`, "[GetParameter]"},
 		{"GET, which a function URL carries too", "GET", "Bearer " + token, "", 405, `{"error":"send a notification with POST, as Alertmanager's webhook does"}`, "[]"},
-		{"a large body", "POST", "Bearer " + token, strings.Repeat(" ", MaxBody+1), 413, `{"error":"the body is over 6291456 bytes: group by more labels"}`, "[GetParameter]"},
+		{"a large body", "POST", "Bearer " + token, strings.Repeat(" ", maxBody+1), 413, `{"error":"the body is over 6291456 bytes: group by more labels"}`, "[GetParameter]"},
 	} {
 		for _, encoded := range []bool{false, true} {
 			t.Run(tt.name, func(t *testing.T) {

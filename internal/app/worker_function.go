@@ -65,6 +65,8 @@ func NewWorkerFunction(ctx context.Context, env Getenv, log *slog.Logger, out io
 	}, nil
 }
 
+func (f *WorkerFunction) handler() any { return f.Handle }
+
 // Handle handles an event of SQS, whose answer names the messages that are to be
 // delivered again, or one of EventBridge about Run Command. An error makes
 // Lambda deliver the whole event again.

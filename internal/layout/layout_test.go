@@ -57,13 +57,17 @@ var places = map[string]place{
 	"internal/ledger": {
 		below: []string{"internal/amx"},
 	},
+	// awserr reads the SDK's errors, for whoever calls it.
+	"internal/awserr": {
+		libraries: []string{awsSmithy},
+	},
 	"internal/ledger/bolt": {
 		below:     []string{"internal/amx", "internal/ledger"},
 		libraries: []string{"go.etcd.io/bbolt"},
 	},
 	"internal/ledger/dynamo": {
-		below:     []string{"internal/amx", "internal/ledger"},
-		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSmithy},
+		below:     []string{"internal/amx", "internal/awserr", "internal/ledger"},
+		libraries: []string{awsCore, awsSDK + "/service/dynamodb"},
 	},
 	"internal/queue": {
 		below: []string{"internal/amx"},
@@ -73,8 +77,8 @@ var places = map[string]place{
 		libraries: []string{"go.etcd.io/bbolt"},
 	},
 	"internal/queue/sqs": {
-		below:     []string{"internal/amx", "internal/queue"},
-		libraries: []string{awsCore, awsSDK + "/service/sqs", awsSmithy},
+		below:     []string{"internal/amx", "internal/awserr", "internal/queue"},
+		libraries: []string{awsCore, awsSDK + "/service/sqs"},
 	},
 	"internal/history": {
 		below: []string{"internal/amx"},
@@ -89,8 +93,8 @@ var places = map[string]place{
 	},
 	// ssmexec speaks the ledger's terms: entry, run, claim. It has no store.
 	"internal/ssmexec": {
-		below:     []string{"internal/amx", "internal/ledger"},
-		libraries: []string{awsCore, awsSDK + "/service/ssm", awsSmithy, "github.com/oklog/ulid/v2"},
+		below:     []string{"internal/amx", "internal/awserr", "internal/ledger"},
+		libraries: []string{awsCore, awsSDK + "/service/ssm", "github.com/oklog/ulid/v2"},
 	},
 	"internal/report": {
 		below: []string{"internal/amx"},
@@ -106,15 +110,14 @@ var places = map[string]place{
 	},
 	"internal/app": {
 		below: []string{
-			"internal/amx", "internal/history", "internal/history/dynamo", "internal/ledger", "internal/ledger/dynamo", "internal/queue",
+			"internal/amx", "internal/awserr", "internal/history", "internal/history/dynamo", "internal/ledger", "internal/ledger/dynamo", "internal/queue",
 			"internal/queue/sqs", "internal/report", "internal/runner", "internal/ssmexec",
 		},
-		libraries: []string{awsLambda, awsSDK, awsSmithy},
+		libraries: []string{awsLambda, awsSDK},
 	},
 	"functions/*": {
-		below:     []string{"internal/amx", "internal/app", "internal/runner"},
-		libraries: []string{awsLambda, awsSDK},
-		unlinked:  notOnLambda,
+		below:    []string{"internal/app"},
+		unlinked: notOnLambda,
 	},
 	"cmd/amx": {
 		below:     []string{"*"},

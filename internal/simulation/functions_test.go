@@ -143,11 +143,11 @@ func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 	r := s.draw("episodes")
 	for i := range alerts {
 		h := &history{name: fmt.Sprintf("%04d", i), group: fmt.Sprint(i / together), skew: between(r, -time.Minute, time.Minute).Round(time.Second)}
-		at := between(r, 0, 3*time.Second)
+		at := between(r, 0, 2*time.Second)
 		for range episodes / alerts {
-			e := episode{start: at.Round(time.Millisecond), end: (at + between(r, 2*time.Second, 5*time.Second)).Round(time.Millisecond)}
+			e := episode{start: at.Round(time.Millisecond), end: (at + between(r, 2500*time.Millisecond, 4*time.Second)).Round(time.Millisecond)}
 			h.episodes = append(h.episodes, e)
-			at = e.end + between(r, 2*time.Second, 5*time.Second)
+			at = e.end + between(r, 1500*time.Millisecond, 3*time.Second)
 		}
 		s.alerts = append(s.alerts, h)
 	}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net"
 
-	"github.com/aws/smithy-go"
+	"github.com/amx-lambda/amx/internal/awserr"
 )
 
 // A Verdict says what an error of SendCommand proves.
@@ -60,8 +60,8 @@ type errNotSent struct{ error }
 // Judge says what an error of SendCommand proves. What it does not know is
 // [Unknown]: a wrong guess the other way would run a command twice.
 func Judge(err error) Verdict {
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		return verdicts[api.ErrorCode()]
+	if code := awserr.Code(err); code != "" {
+		return verdicts[code]
 	}
 	if errors.As(err, &errNotSent{}) {
 		return Unavailable

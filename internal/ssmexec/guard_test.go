@@ -3,6 +3,7 @@ package ssmexec
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -227,6 +228,11 @@ func TestTheExitCodeIsTheCommands(t *testing.T) {
 
 // `&` would have made it ignore SIGINT, and a pipe would have hidden its code.
 func TestTheCommandRunsInTheForeground(t *testing.T) {
+	// A shell that runs the tests in its background makes them ignore SIGINT, and
+	// with them all that they start. What is caught here is not ignored there.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, os.Interrupt)
+	t.Cleanup(func() { signal.Stop(caught) })
 	eachShell(t, func(t *testing.T, n *node) {
 		n.wantRun(t, cmd0, runOf(t, `kill -INT $$; echo not reached`), "", 130)
 	})

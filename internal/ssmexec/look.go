@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/amx-lambda/amx/internal/awserr"
 )
 
 // margin is how long before a run's first claim, and after the end of its last
@@ -38,7 +40,7 @@ func (x *Executor) List(ctx context.Context, claimed, lease time.Time) ([]Found,
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return found, fmt.Errorf("ListCommands: %w", plainError(err))
+			return found, fmt.Errorf("ListCommands: %w", awserr.Plain(err))
 		}
 		for _, c := range page.Commands {
 			if t, ok := ParseToken(aws.ToString(c.Comment)); ok {

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
@@ -169,7 +170,7 @@ func (x *Executor) describe(ctx context.Context, filters []types.InstanceInforma
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("DescribeInstanceInformation: %w", plainError(err))
+			return nil, fmt.Errorf("DescribeInstanceInformation: %w", awserr.Plain(err))
 		}
 		list = append(list, page.InstanceInformationList...)
 	}
@@ -200,7 +201,7 @@ func (x *Executor) Count(ctx context.Context, targets []amx.Target, limit int) (
 	for pages.HasMorePages() && n < limit {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return 0, fmt.Errorf("counting the nodes behind %s: %w: DescribeInstanceInformation: %w", targets[0].Key, ErrNodes, plainError(err))
+			return 0, fmt.Errorf("counting the nodes behind %s: %w: DescribeInstanceInformation: %w", targets[0].Key, ErrNodes, awserr.Plain(err))
 		}
 		n += len(page.InstanceInformationList)
 	}

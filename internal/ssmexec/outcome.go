@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/amx-lambda/amx/internal/awserr"
 )
 
 // terminal is the StatusDetails after which nothing more happens. An unknown
@@ -184,8 +186,8 @@ func (x *Executor) Forgotten(ctx context.Context, commandIDs ...string) (bool, e
 // command is the status of a command as a whole.
 func (x *Executor) command(ctx context.Context, id string) (now string, known bool, err error) {
 	out, err := x.Client.ListCommands(ctx, &ssm.ListCommandsInput{CommandId: &id})
-	if err != nil && errorCode(err) != unknownCommand {
-		return "", false, fmt.Errorf("ListCommands %q: %w", id, plainError(err))
+	if err != nil && awserr.Code(err) != unknownCommand {
+		return "", false, fmt.Errorf("ListCommands %q: %w", id, awserr.Plain(err))
 	}
 	if err == nil {
 		for _, c := range out.Commands {
@@ -208,11 +210,11 @@ func (x *Executor) invocations(ctx context.Context, id string) ([]Invocation, er
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		if errorCode(err) == unknownCommand {
+		if awserr.Code(err) == unknownCommand {
 			return nil, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("ListCommandInvocations %q: %w", id, plainError(err))
+			return nil, fmt.Errorf("ListCommandInvocations %q: %w", id, awserr.Plain(err))
 		}
 		for _, i := range page.CommandInvocations {
 			all = append(all, invocation(id, i))

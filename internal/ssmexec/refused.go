@@ -2,14 +2,14 @@ package ssmexec
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
-	"github.com/aws/smithy-go"
+
+	"github.com/amx-lambda/amx/internal/awserr"
 )
 
 // A Sent is what became of a request, or of a part of it, as [Judge] has it.
@@ -27,7 +27,7 @@ const invalidNode = "InvalidInstanceId"
 // and the request sent to the rest: the answer is then a Sent for each part.
 func (x *Executor) SendToAll(ctx context.Context, in *ssm.SendCommandInput) []Sent {
 	id, err := x.Send(ctx, in)
-	if err == nil || len(in.InstanceIds) == 0 || errorCode(err) != invalidNode {
+	if err == nil || len(in.InstanceIds) == 0 || awserr.Code(err) != invalidNode {
 		return []Sent{{in.InstanceIds, id, err}}
 	}
 	if len(in.InstanceIds) == 1 {
@@ -63,11 +63,4 @@ func (x *Executor) parts(ctx context.Context, ids []string) [][]string {
 		}
 	}
 	return [][]string{ids[:len(ids)/2], ids[len(ids)/2:]}
-}
-
-func errorCode(err error) string {
-	if api := smithy.APIError(nil); errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
 }

@@ -9,9 +9,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/smithy-go"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
@@ -34,14 +34,14 @@ func (x *Executor) Send(ctx context.Context, in *ssm.SendCommandInput) (commandI
 		case err == nil:
 			return *out.Command.CommandId, nil
 		case Judge(err) != Throttled:
-			return "", fmt.Errorf("SendCommand: %w", plainError(err))
+			return "", fmt.Errorf("SendCommand: %w", awserr.Plain(err))
 		}
 		pause := wait
 		if x.Jitter != nil {
 			pause = wait/2 + time.Duration(x.Jitter()*float64(wait))
 		}
 		if sleep(ctx, pause, nil) != nil {
-			return "", fmt.Errorf("SendCommand: %w", plainError(err))
+			return "", fmt.Errorf("SendCommand: %w", awserr.Plain(err))
 		}
 		wait = min(2*wait, 10*time.Second)
 	}
@@ -67,7 +67,7 @@ const maxCancelled = 50
 
 func (x *Executor) cancel(ctx context.Context, in *ssm.CancelCommandInput) error {
 	if _, err := x.Client.CancelCommand(ctx, in); err != nil {
-		return fmt.Errorf("CancelCommand %q: %w", *in.CommandId, plainError(err))
+		return fmt.Errorf("CancelCommand %q: %w", *in.CommandId, awserr.Plain(err))
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (x *Executor) Signal(ctx context.Context, s Signal) (refused []string, err 
 		for _, part := range x.SendToAll(ctx, in) {
 			switch {
 			case part.Err == nil:
-			case errorCode(part.Err) == invalidNode:
+			case awserr.Code(part.Err) == invalidNode:
 				refused = append(refused, part.Nodes...)
 			default:
 				err = errors.Join(err, fmt.Errorf("sending %s: %w", s.Command.ResolvedSignal, part.Err))
@@ -105,13 +105,4 @@ func (x *Executor) Signal(ctx context.Context, s Signal) (refused []string, err 
 		}
 	}
 	return refused, err
-}
-
-// plainError drops what the SDK wraps around an answer of SSM: the answer names
-// its error and says why, the wrapping the URL and the number of attempts.
-func plainError(err error) error {
-	if api := smithy.APIError(nil); errors.As(err, &api) {
-		return api
-	}
-	return err
 }

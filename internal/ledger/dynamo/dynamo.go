@@ -20,8 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/smithy-go"
 
+	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
@@ -151,25 +151,16 @@ func (s *Store) Put(ctx context.Context, r ledger.Record) error {
 // tooLarge knows DynamoDB's own word on an item's size, which it counts by
 // rules of its own.
 func tooLarge(err error) bool {
-	var api smithy.APIError
-	return errors.As(err, &api) && api.ErrorCode() == "ValidationException" &&
-		strings.Contains(api.ErrorMessage(), "Item size has exceeded")
+	return awserr.Code(err) == "ValidationException" && strings.Contains(awserr.Message(err), "Item size has exceeded")
 }
 
 // failed says which call failed, without what the SDK wraps around DynamoDB's
 // answer, and what to do where the answer alone does not tell.
 func (s *Store) failed(call string, err error) error {
-	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok {
-		if op, ok := errors.AsType[*smithy.OperationError](err); ok {
-			err = op.Err
-		}
-		return fmt.Errorf("%s: %w", call, err)
+	if awserr.Code(err) == "ResourceNotFoundException" {
+		return fmt.Errorf("%s: table %q does not exist in this account and region: %w", call, s.Table, awserr.Plain(err))
 	}
-	if api.ErrorCode() == "ResourceNotFoundException" {
-		return fmt.Errorf("%s: table %q does not exist in this account and region: %w", call, s.Table, api)
-	}
-	return fmt.Errorf("%s: %w", call, api)
+	return fmt.Errorf("%s: %w", call, awserr.Plain(err))
 }
 
 func number(n int64) types.AttributeValue {

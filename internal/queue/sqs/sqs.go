@@ -11,8 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/smithy-go"
 
+	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/queue"
 )
 
@@ -74,18 +74,12 @@ func (q *Queue) delay(it *queue.Item) int32 {
 // failed is SQS's answer without what the SDK wraps around it, and what to do
 // where the answer alone does not tell.
 func (q *Queue) failed(err error) error {
-	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok {
-		if op, ok := errors.AsType[*smithy.OperationError](err); ok {
-			err = op.Err
-		}
-		return fmt.Errorf("SendMessage: %w", err)
-	}
-	switch api.ErrorCode() {
+	plain := awserr.Plain(err)
+	switch awserr.Code(err) {
 	case "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue":
-		return fmt.Errorf("SendMessage: queue %q does not exist: %w", q.URL, api)
+		return fmt.Errorf("SendMessage: queue %q does not exist: %w", q.URL, plain)
 	case "AccessDenied", "AccessDeniedException":
-		return fmt.Errorf("SendMessage: the role may not send to %q (sqs:SendMessage): %w", q.URL, api)
+		return fmt.Errorf("SendMessage: the role may not send to %q (sqs:SendMessage): %w", q.URL, plain)
 	}
-	return fmt.Errorf("SendMessage: %w", api)
+	return fmt.Errorf("SendMessage: %w", plain)
 }
