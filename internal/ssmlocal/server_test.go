@@ -121,7 +121,8 @@ func (w *world) ended(id string) types.CommandPlugin {
 	var inv types.CommandInvocation
 	w.until("command "+id+" ends", func() bool {
 		inv = w.look(id)
-		return inv.Status != types.CommandInvocationStatusPending && inv.Status != types.CommandInvocationStatusInProgress
+		return inv.Status != types.CommandInvocationStatusPending && inv.Status != types.CommandInvocationStatusInProgress &&
+			inv.Status != types.CommandInvocationStatusCancelling
 	})
 	return inv.CommandPlugins[0]
 }
