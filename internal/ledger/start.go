@@ -184,7 +184,7 @@ func (s *step) takeOver(c Case) {
 	case r.needsLook() && s.Policy.Unguarded:
 		s.putOff(c, maybeSent(c)) // nothing on the node would make one effect of two
 	default:
-		s.do(Prepare{Start{Case: c, Targets: r.Targets, TakenOver: true, Attempt: r.Attempt, lease: r.Lease}})
+		s.do(Prepare{Start{Case: c, Targets: r.Targets, TakenOver: true, Prev: r.Prev, Attempt: r.Attempt, lease: r.Lease}})
 	}
 }
 
