@@ -89,11 +89,12 @@ type machine struct {
 	x       *Executor
 	changes chan ssmlocal.StatusChange
 	output  chan ssmlocal.OutputLine
+	said    map[[2]string]int // of what has come: command ID and line
 }
 
 func newMachine(t *testing.T, change func(*ssmlocal.Options)) *machine {
 	t.Helper()
-	m := &machine{t: t, dir: t.TempDir(), changes: make(chan ssmlocal.StatusChange, 100), output: make(chan ssmlocal.OutputLine, 1000)}
+	m := &machine{t: t, dir: t.TempDir(), changes: make(chan ssmlocal.StatusChange, 100), output: make(chan ssmlocal.OutputLine, 1000), said: map[[2]string]int{}}
 	o := ssmlocal.Options{
 		Dir: filepath.Join(m.dir, "commands"), StateDir: filepath.Join(m.dir, "state"),
 		Env:    []string{"PATH=" + os.Getenv("PATH")},
@@ -128,12 +129,12 @@ func (m *machine) send(config, run, prev string) string {
 	m.t.Helper()
 	j := job(command(m.t, strings.ReplaceAll(config, "@DIR@", m.dir)))
 	j.Run, j.Prev = run, prev
-	return m.sendInput(mustRender(m.t, j))
+	return m.sendJob(j)
 }
 
-func (m *machine) sendInput(in *ssm.SendCommandInput) string {
+func (m *machine) sendJob(j Job) string {
 	m.t.Helper()
-	id, err := m.x.Send(context.Background(), in)
+	id, err := m.x.Send(context.Background(), mustRender(m.t, j))
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -151,11 +152,12 @@ func (m *machine) over(id string) {
 
 // says waits for a line of a command's.
 func (m *machine) says(id, text string) {
-	for l := range m.output {
-		if l.CommandID == id && l.Text == text {
-			return
-		}
+	want := [2]string{id, text}
+	for m.said[want] == 0 {
+		l := <-m.output
+		m.said[[2]string{l.CommandID, l.Text}]++
 	}
+	m.said[want]--
 }
 
 func (m *machine) want(id, status string, code int32) Invocation {
