@@ -109,7 +109,7 @@ func newMachine(t *testing.T, change func(*ssmlocal.Options)) *machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := m.server.Close(ctx); err != nil {
 			t.Error(err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -265,6 +266,21 @@ func TestAfterARestartWhatWaitedIsDelivered(t *testing.T) {
 	if got := w.look(id); got.Status != "Cancelling" {
 		t.Errorf("one that was cancelled is %s, want Cancelling", got.Status)
 	}
+	w.close()
+
+	dir, id = left(t, event{Op: "cancelling"})
+	moveTo(t, dir, web1)
+	w = start(t, fleet, func(o *Options) {
+		o.Dir, o.Now = dir, func() time.Time { return time.Now().Add(3 * time.Hour) }
+	})
+	w.until("its time is up", func() bool { return w.look(id).Status == "Cancelled" })
+
+	dir, id = left(t)
+	moveTo(t, dir, web1)
+	w = start(t, fleet, func(o *Options) {
+		o.Dir, o.Now = dir, func() time.Time { return time.Now().Add(3 * time.Hour) }
+	})
+	w.wantEnd(id, "TimedOut", "DeliveryTimedOut", -1, "")
 }
 
 // moveTo makes a journal's command one of another node's.
