@@ -146,6 +146,12 @@ func input(c *amx.Command, comment string, targets []amx.Target, parameters map[
 			CloudWatchLogGroupName: aws.String(o.CloudWatchLogGroup), CloudWatchOutputEnabled: true,
 		}
 	}
+	if len(c.StopAlarm) > 0 {
+		in.AlarmConfiguration = &types.AlarmConfiguration{}
+		for _, name := range c.StopAlarm {
+			in.AlarmConfiguration.Alarms = append(in.AlarmConfiguration.Alarms, types.Alarm{Name: aws.String(name)})
+		}
+	}
 	address(in, targets)
 	return in
 }
