@@ -25,7 +25,6 @@ var notYet = map[string]bool{
 	"commands.rate_limit":   true,
 	"commands.when_limited": true,
 	"commands.breaker":      true,
-	"commands.stop_alarm":   true,
 	"commands.report":       true,
 	"commands.kill_after":   true,
 	"commands.mode":         true,

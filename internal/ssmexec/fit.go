@@ -23,6 +23,9 @@ type language interface {
 	pack(what, text string) string
 	// execution is the part of a script that runs the command.
 	execution(c *amx.Command, args []string) (string, error)
+	// after goes before the execution of a run that another came before: it ends
+	// the script, with exit code 75, where that one still goes on.
+	after(prev string) string
 	// script is a whole script.
 	script(token Token, variables, execution string) string
 }

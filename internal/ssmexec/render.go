@@ -41,6 +41,7 @@ type Job struct {
 	Command *amx.Command
 	Entry   ledger.ID
 	Run     string
+	Prev    string       // the run that came before it for these alerts, if any: it may go on on a node although SSM calls it over
 	Data    amx.Data     // narrowed to the run's alerts
 	Targets []amx.Target // rendered
 }
@@ -84,6 +85,9 @@ func scriptParameters(j Job, token Token) (parameters func(Token) map[string][]s
 	execution, err := in.execution(c, args)
 	if err != nil {
 		return nil, nil, err
+	}
+	if j.Prev != "" {
+		execution = in.after(j.Prev) + execution
 	}
 	variables, notes, err := fitter{job: j, in: in, size: func(variables string) (int, error) {
 		return size(scriptOf(c, in.script(token, variables, execution)))
@@ -140,6 +144,12 @@ func input(c *amx.Command, comment string, targets []amx.Target, parameters map[
 	if o := c.Output; o.CloudWatchLogGroup != "" {
 		in.CloudWatchOutputConfig = &types.CloudWatchOutputConfig{
 			CloudWatchLogGroupName: aws.String(o.CloudWatchLogGroup), CloudWatchOutputEnabled: true,
+		}
+	}
+	if len(c.StopAlarm) > 0 {
+		in.AlarmConfiguration = &types.AlarmConfiguration{}
+		for _, name := range c.StopAlarm {
+			in.AlarmConfiguration.Alarms = append(in.AlarmConfiguration.Alarms, types.Alarm{Name: aws.String(name)})
 		}
 	}
 	address(in, targets)

@@ -80,7 +80,7 @@ func TestARunningCommandIsAdoptedAndCancelled(t *testing.T) {
 	}
 	w.wantText("stdout", pid)
 	w.cancel(id)
-	w.wantEnd(id, "Cancelled", "Cancelled", -1, pid+"\n")
+	w.wantEnd(id, "Cancelled", "Cancelled", 137, pid+"\n")
 	w.until("the grandchild is gone", func() bool { var p int; _, _ = fmt.Sscan(pid, &p); return !runs(p) })
 }
 
@@ -242,7 +242,7 @@ func TestExit194WaitsForTheReboot(t *testing.T) {
 	}
 	w.until("both wait", func() bool { return waits(id)() && waits(cancelled)() })
 	w.cancel(cancelled)
-	w.wantEnd(cancelled, "Cancelled", "Cancelled", -1, "")
+	w.wantEnd(cancelled, "Cancelled", "Cancelled", 137, "")
 	w.close()
 
 	again := start(t, o)
@@ -258,7 +258,7 @@ func TestExit194WaitsForTheReboot(t *testing.T) {
 	sys.boot = "the next"
 	rebooted.open(opts, sys)
 	rebooted.wantEnd(id, "Success", "Success", 0, "before\nafter\n")
-	rebooted.wantEnd(cancelled, "Cancelled", "Cancelled", -1, "")
+	rebooted.wantEnd(cancelled, "Cancelled", "Cancelled", 137, "")
 }
 
 func TestATornJournalIsRead(t *testing.T) {

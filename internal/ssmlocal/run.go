@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -15,6 +16,8 @@ import (
 const (
 	exitReboot   = 194
 	exitTimedOut = 137
+	exitSucceed  = 168 // a success, and of a document with several steps the last one
+	exitFail     = 169 // the same of a failure
 )
 
 // await is what sh runs before the script: it waits until the pass is in the
@@ -33,6 +36,21 @@ func starter(commands []string) string {
 	return await + `exec "$0" </dev/null`
 }
 
+// agentStarter becomes the agent's whole command line, sh -c and the script's
+// path, under the agent's umask.
+const agentStarter = `umask 022; exec sh -c "$1"`
+
+// shellWord is a path as sh reads it. The agent's own have no character that
+// needs it.
+func shellWord(path string) string {
+	if plainPath.MatchString(path) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+var plainPath = whole(`[\w@%+=:,./-]+`)
+
 // pass is one run of a document by one process, the leader of its own group.
 type pass struct {
 	inv     *invocation
@@ -46,7 +64,10 @@ type pass struct {
 	files files
 	tails []*tail
 	timer *time.Timer
-	gone  bool // reaped: its PID may be another's
+
+	pipes   []*os.File     // an agent's ends of the output, read into files
+	copying sync.WaitGroup // those who read them
+	gone    bool           // reaped: its PID may be another's
 }
 
 // outcome is how an invocation ends.
@@ -87,7 +108,8 @@ func (s *Server) runPass(inv *invocation) {
 	s.giveBack(inv, p.files)
 }
 
-// fork writes the script and starts a shell that waits for begin.
+// fork writes the script and starts its shell. On this host it waits for begin;
+// an agent's begins at once.
 func (s *Server) fork(inv *invocation) (*pass, error) {
 	parameters, err := s.withReferences(inv.command.request.Parameters)
 	if err != nil {
@@ -98,30 +120,81 @@ func (s *Server) fork(inv *invocation) (*pass, error) {
 	if err != nil {
 		return nil, err
 	}
-	child, gate, err := os.Pipe()
+	p := &pass{inv: inv, boot: s.sys.boot, limit: executionTimeout(parameters), files: f}
+	name := filepath.Join(s.folder(inv), "_script.sh")
+	if isAgent(inv.node) {
+		err = p.forkAgents(name, workingDirectory(parameters), s.environment(inv))
+	} else {
+		err = p.forkHosts(commands, name, workingDirectory(parameters), s.environment(inv))
+	}
 	if err != nil {
+		p.letGo()
+		p.copying.Wait()
 		f.close()
 		return nil, err
 	}
-	workingDirectory := ""
-	if values := parameters["workingDirectory"]; len(values) > 0 {
-		workingDirectory = values[0]
-	}
-	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", starter(commands), filepath.Join(s.folder(inv), "_script.sh")}, &syscall.ProcAttr{
-		Dir: workingDirectory, Env: s.environment(inv),
-		Files: []uintptr{child.Fd(), f.stdout.Fd(), f.stderr.Fd()},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
-	})
-	child.Close()
-	if err != nil {
-		// The agent's words, misleading where the working directory is missing.
-		f.close()
-		return nil, errors.Join(fmt.Errorf("fork/exec /usr/bin/sh: %w", err), gate.Close())
-	}
-	p := &pass{inv: inv, pid: pid, boot: s.sys.boot, limit: executionTimeout(parameters), gate: gate, files: f}
-	p.start, _ = s.sys.startTime(pid)
+	p.start, _ = s.sys.startTime(p.pid)
 	s.follow(p)
 	return p, nil
+}
+
+// forkHosts starts the shell that waits for begin, with files for its output.
+func (p *pass) forkHosts(commands []string, name, dir string, env []string) error {
+	child, gate, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer child.Close()
+	if err := p.forkShell([]string{"sh", "-c", starter(commands), name}, dir, env, child, p.files.stdout, p.files.stderr); err != nil {
+		return errors.Join(err, gate.Close())
+	}
+	p.gate = gate
+	return nil
+}
+
+// forkAgents starts the shell as the agent does, with pipes for its output.
+func (p *pass) forkAgents(name, dir string, env []string) error {
+	input, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	stdout, err := p.pipe(p.files.stdout)
+	if err != nil {
+		return err
+	}
+	defer stdout.Close()
+	stderr, err := p.pipe(p.files.stderr)
+	if err != nil {
+		return err
+	}
+	defer stderr.Close()
+	return p.forkShell([]string{"sh", "-c", agentStarter, "sh", shellWord(name)}, dir, env, input, stdout, stderr)
+}
+
+func (p *pass) forkShell(argv []string, dir string, env []string, in, out, err *os.File) (failure error) {
+	p.pid, failure = syscall.ForkExec("/bin/sh", argv, &syscall.ProcAttr{
+		Dir: dir, Env: env,
+		Files: []uintptr{in.Fd(), out.Fd(), err.Fd()},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	})
+	if failure != nil { // the agent's words, misleading where the working directory is missing
+		return fmt.Errorf("fork/exec /usr/bin/sh: %w", failure)
+	}
+	return nil
+}
+
+// workingDirectory is the parameter, unless it is a relative path to nothing:
+// that the agent ignores.
+func workingDirectory(parameters map[string][]string) string {
+	values := parameters["workingDirectory"]
+	if len(values) == 0 {
+		return ""
+	}
+	if _, err := os.Stat(values[0]); !filepath.IsAbs(values[0]) && errors.Is(err, os.ErrNotExist) {
+		return ""
+	}
+	return values[0]
 }
 
 func (s *Server) environment(inv *invocation) []string {
@@ -129,6 +202,8 @@ func (s *Server) environment(inv *invocation) []string {
 		"SSM_COMMAND_ID=" + inv.command.id,
 		"AWS_SSM_INSTANCE_ID=" + inv.node,
 		"AWS_SSM_REGION_NAME=" + s.o.Region,
+		"AWS_SSM_PLATFORM_NAME=" + s.sys.platform,
+		"AWS_SSM_PLATFORM_VERSION=" + s.sys.version,
 	}
 	if dir := s.stateDir(inv.node); dir != "" {
 		own = append(own, "AMX_STATE_DIR="+dir)
@@ -185,8 +260,13 @@ func (s *Server) timeout(p *pass) {
 	if p.inv.run != p || p.inv.over() {
 		return
 	}
-	s.kill(p)
-	s.end(p.inv, outcome{status: statusTimedOut, details: detailsExecutionTimedOut, code: exitTimedOut})
+	s.stop(p)
+	o := outcome{status: statusTimedOut, details: detailsExecutionTimedOut, code: exitTimedOut}
+	if isAgent(p.inv.node) {
+		p.inv.verdict = &o // for when the process is gone
+		return
+	}
+	s.end(p.inv, o)
 }
 
 // kill sends SIGKILL to the pass's process group. Server.mu is held, and reap
@@ -218,31 +298,63 @@ func (s *Server) reap(p *pass) {
 		s.end(inv, failed(-1, err))
 		return
 	}
-	switch code := ws.ExitStatus(); {
-	case ws.Signaled(): // by somebody else: our own kills ended it before
+	s.exited(inv, ws)
+}
+
+// exited ends inv as its shell ended, unless that asks for a reboot. Server.mu
+// is held.
+func (s *Server) exited(inv *invocation, ws syscall.WaitStatus) {
+	code := ws.ExitStatus()
+	if ws.Signaled() && !isAgent(inv.node) {
+		// An agent's sh starts the script as a child, and this is what it makes of
+		// the child's end. On this host the script is read by that shell itself.
+		code = 128 + int(ws.Signal())
+	}
+	switch {
+	case code == -1:
 		s.end(inv, failed(-1, fmt.Errorf("signal: %v", ws.Signal())))
-	case code == 0:
-		s.end(inv, outcome{status: statusSuccess, details: statusSuccess})
+	case code == 0 || code == exitSucceed:
+		s.end(inv, outcome{status: statusSuccess, details: statusSuccess, code: code})
 	case code == exitTimedOut:
 		s.end(inv, outcome{status: statusTimedOut, details: detailsExecutionTimedOut, code: code})
 	case code == exitReboot:
 		inv.rebootAfter = s.sys.boot
+		if isAgent(inv.node) {
+			s.agentOf(inv).reboots++
+		}
 		s.record(event{Op: "reboot", ID: inv.command.id, T: s.o.Now(), Node: inv.node, Boot: s.sys.boot})
 	default:
 		s.end(inv, failed(code, fmt.Errorf("exit status %d", code)))
 	}
 }
 
-// end makes inv terminal. Server.mu is held.
+// end makes inv terminal, and lets its command go on to other nodes. Server.mu
+// is held.
 func (s *Server) end(inv *invocation, o outcome) {
+	rebooting := inv.rebootAfter != "" && isAgent(inv.node)
+	s.settle(inv, o)
+	s.dispatch(inv.command)
+	if rebooting {
+		a := s.agentOf(inv)
+		a.reboots--
+		s.work(a)
+	}
+}
+
+// settle makes inv terminal. Server.mu is held.
+func (s *Server) settle(inv *invocation, o outcome) {
 	inv.status, inv.details, inv.code, inv.note = o.status, o.details, o.code, o.note
 	inv.finished, inv.rebootAfter = s.o.Now(), ""
 	if inv.run != nil && inv.run.timer != nil {
 		inv.run.timer.Stop()
 	}
 	s.record(endedEvent(inv))
-	if inv.command.over() {
-		s.tellEnded(inv.command)
+	s.notify(inv.command, inv)
+	if c := inv.command; c.over() {
+		if c.expiry != nil {
+			c.expiry.Stop()
+		}
+		s.tellEnded(c)
 	}
 }
 
@@ -254,7 +366,9 @@ func (s *Server) record(e event) {
 	}
 }
 
+// tellEnded tells of a command that is over. Server.mu is held.
 func (s *Server) tellEnded(c *command) {
+	s.notify(c, nil)
 	if s.o.Ended != nil {
 		go s.o.Ended(c.id) // Server.mu is held, and the callee may call back
 	}

@@ -15,6 +15,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
+// patience is far more than anything here takes, on a machine that is busy too.
+const patience = time.Minute
+
 // world is a Server with the real SDK client on it.
 type world struct {
 	t      testing.TB
@@ -56,7 +59,7 @@ func (w *world) open(o Options, sys system) {
 }
 
 func (w *world) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := w.server.Close(ctx); err != nil {
 		w.t.Error(err)
@@ -121,14 +124,15 @@ func (w *world) ended(id string) types.CommandPlugin {
 	var inv types.CommandInvocation
 	w.until("command "+id+" ends", func() bool {
 		inv = w.look(id)
-		return inv.Status != types.CommandInvocationStatusPending && inv.Status != types.CommandInvocationStatusInProgress
+		return inv.Status != types.CommandInvocationStatusPending && inv.Status != types.CommandInvocationStatusInProgress &&
+			inv.Status != types.CommandInvocationStatusCancelling
 	})
 	return inv.CommandPlugins[0]
 }
 
 func (w *world) until(what string, f func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !f(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("waited in vain until %s", what)
 		}
