@@ -168,7 +168,8 @@ func (r *Runner) Ended(ctx context.Context, entry, run, command string) error {
 	return d.about(ctx, d.task(d.commandNamed(command), ledger.ID(entry)), ledger.Check{Run: run, Ended: true}).Err
 }
 
-// A StopRequest names a run to be stopped, and who asks for it, and why.
+// A StopRequest names a run to be stopped, and who asks for it, and why. Without a
+// run, the alerts of the entry that wait for one are dropped.
 type StopRequest struct{ Entry, Run, Command, Who, Why string }
 
 // Stop cancels a run, whatever its alerts do, and whatever signal it has.
@@ -178,7 +179,11 @@ func (r *Runner) Stop(ctx context.Context, s StopRequest) Answer {
 		return Answer{Err: err}
 	}
 	defer d.cancel()
-	return d.about(ctx, d.task(d.commandNamed(s.Command), ledger.ID(s.Entry)), ledger.Stop{Run: s.Run, Who: s.Who, Why: s.Why})
+	t := d.task(d.commandNamed(s.Command), ledger.ID(s.Entry))
+	if s.Run == "" {
+		return d.about(ctx, t, ledger.DropWaiting{})
+	}
+	return d.about(ctx, t, ledger.Stop{Run: s.Run, Who: s.Who, Why: s.Why})
 }
 
 // about handles an event about one run.
