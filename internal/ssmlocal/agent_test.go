@@ -295,11 +295,7 @@ func moveTo(t *testing.T, dir, node string) {
 func TestBeforeARebootNothingElseBegins(t *testing.T) {
 	st := newStage(t)
 	first := st.send(on([]string{web1}, "exit 194"))
-	st.until("it asks for a reboot", func() bool {
-		st.server.mu.Lock()
-		defer st.server.mu.Unlock()
-		return st.server.agents[web1].reboots == 1 && len(st.server.agents[web1].running) == 0
-	})
+	st.atRest() // until its reboot
 	second := st.send(on([]string{web1}, "true"))
 	if r, w, _ := st.agent(web1); r != 0 || w != 1 {
 		t.Errorf("%d run and %d wait, want 0 and 1", r, w)
