@@ -73,6 +73,7 @@ func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, o
 		Queue:   c.queue,
 
 		MaxEntry: dynamo.MaxEntry,
+		Told:     func(ctx context.Context, r history.Record) { c.metrics.told(ctx, log, s.table, r) },
 	}
 	return c, nil
 }
