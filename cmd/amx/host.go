@@ -19,7 +19,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/amx-lambda/amx/internal/amx"
-	"github.com/amx-lambda/amx/internal/history"
 	historybolt "github.com/amx-lambda/amx/internal/history/bolt"
 	"github.com/amx-lambda/amx/internal/ledger/bolt"
 	"github.com/amx-lambda/amx/internal/operate"
@@ -97,7 +96,6 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	h.runner = &runner.Runner{
 		Config: h.current.Load, Store: store, Log: log,
 		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: h.history,
-		Told: func(_ context.Context, r history.Record) { h.metrics.runs.told(r) },
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
 	close(h.ready)

@@ -46,12 +46,9 @@ func (m runMetrics) know(command string) {
 	}
 }
 
-// told counts a record that the history gets: one that goes on, or waits, comes
-// again.
+// told counts what is new in the history.
 func (m runMetrics) told(r history.Record) {
 	switch r.State {
-	case history.Running:
-		return
 	case history.Waiting:
 		if r.IsWaiting() {
 			m.putOff.WithLabelValues(r.Command).Inc()

@@ -13,7 +13,10 @@ import (
 
 // newDesk makes the desk of this process.
 func (h *host) newDesk() *operate.Desk {
-	h.history = &historybolt.Store{File: h.store, Keep: history.Default, Now: time.Now}
+	h.history = &historybolt.Store{
+		File: h.store, Keep: history.Default, Now: time.Now,
+		News: func(_ context.Context, r history.Record) { h.metrics.runs.told(r) },
+	}
 	return &operate.Desk{
 		History: h.history, Ledger: h.store, Outputs: localClient(h.ssm), Log: h.log, Now: time.Now,
 		Stopper: stopper{func() *runner.Runner { return h.runner }},
