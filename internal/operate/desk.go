@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -223,10 +222,8 @@ func (d *Desk) changePauses(ctx context.Context, change func(*ledger.Pauses, tim
 		if !errors.Is(err, ledger.ErrConflict) || try == 5 {
 			return nil, fmt.Errorf("writing the pauses: %w", err)
 		}
-		select {
-		case <-time.After(rand.N(100 * time.Millisecond)):
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := rest(ctx); err != nil {
+			return nil, err
 		}
 	}
 }
