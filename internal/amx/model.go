@@ -134,6 +134,9 @@ type Message struct {
 	// DedupKey identifies a message in the PagerDuty-shaped form. Empty in the
 	// others.
 	DedupKey string `json:"-"`
+	// RoutingKey is the PagerDuty-shaped form's. It is never put on the queue
+	// with the message, never kept and never logged.
+	RoutingKey RoutingKey `json:"-"`
 	// Ungrouped says that the form does not name its group (Alertmanager's
 	// default text): each alert is a group of its own.
 	Ungrouped bool `json:"-"`
