@@ -68,6 +68,8 @@ func (d *delivery) enqueue(ctx context.Context, it queue.Item) error {
 	if d.Queue == nil {
 		return errNoQueue
 	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), d.sends.Add(putTime))
+	defer cancel()
 	return d.Queue.Put(ctx, it)
 }
 
