@@ -3,6 +3,7 @@ package amx
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -184,6 +185,28 @@ func (c *Command) Matches(a *Alert) bool {
 		return false
 	}
 	return !slices.ContainsFunc(c.compiled, func(m matcher) bool { return !m.matches(a.Labels) })
+}
+
+// Mismatch says which condition keeps the command from the alert, and what the
+// alert has instead; "" if it matches.
+func (c *Command) Mismatch(a *Alert) string {
+	has := func(name string) string {
+		if value, ok := a.Labels[name]; ok {
+			return fmt.Sprintf("the alert has %q", value)
+		}
+		return "the alert has no such label"
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.MatchLabels)) {
+		if value, ok := a.Labels[name]; !ok || value != c.MatchLabels[name] {
+			return fmt.Sprintf("match_labels: %s: %q: %s", name, c.MatchLabels[name], has(name))
+		}
+	}
+	for _, m := range c.compiled {
+		if !m.matches(a.Labels) {
+			return fmt.Sprintf("matchers: %s%s%q: %s", m.name, m.op, m.value, has(m.name))
+		}
+	}
+	return ""
 }
 
 // compileMatchers takes what checkMatchers has let pass.

@@ -14,9 +14,9 @@ const (
 	s3Foreign  = `{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"}}}]}`
 	snsForeign = `{"Records":[{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{"MessageId":"m","Message":"x"}}]}`
 	busForeign = `{"version":"0","id":"i","detail-type":"EC2 Instance State-change Notification","source":"aws.ec2","detail":{}}`
-	console  = `{"key1":"value1","key2":"value2","key3":"value3"}`
-	restCall = `{"resource":"/","path":"/","httpMethod":"POST","headers":{"Authorization":"Bearer x"},"requestContext":{"stage":"prod","httpMethod":"POST","apiId":"a"},"body":"{}"}`
-	albCall  = `{"requestContext":{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/t/1"}},"httpMethod":"POST","path":"/","headers":{},"body":"{}"}`
+	console    = `{"key1":"value1","key2":"value2","key3":"value3"}`
+	restCall   = `{"resource":"/","path":"/","httpMethod":"POST","headers":{"Authorization":"Bearer x"},"requestContext":{"stage":"prod","httpMethod":"POST","apiId":"a"},"body":"{}"}`
+	albCall    = `{"requestContext":{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/t/1"}},"httpMethod":"POST","path":"/","headers":{},"body":"{}"}`
 )
 
 const (
