@@ -177,6 +177,7 @@ func FuzzWhatIsDecodedCanBeKept(f *testing.F) {
 
 func kept(t *testing.T, m *Message) {
 	t.Helper()
+	m.RoutingKey = "" // it is a secret, and not kept
 	written, err := json.Marshal(m)
 	if err != nil {
 		t.Fatalf("%+v cannot be kept: %v", m, err)
