@@ -15,6 +15,10 @@ var writers = map[string]func(Data) string{
 	"JSON":             func(d Data) string { return asJSON(d, "") },
 	"JSON, indented":   func(d Data) string { return asJSON(d, "\t") },
 	"JSON with a mark": func(d Data) string { return "\ufeff" + asJSON(d, "") + "\r\n" },
+	"JSON, indented, a comma too many": func(d Data) string {
+		text := asJSON(d, "\t")
+		return text[:len(text)-1] + ",}"
+	},
 	"JSON, a comma too many": func(d Data) string {
 		text := asJSON(d, "")
 		return text[:len(text)-1] + ",}"
