@@ -19,6 +19,7 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/app"
+	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmlocal"
 )
 
@@ -238,7 +239,7 @@ func TestDoctorSends(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if answer := h.runner.Handle(t.Context(), m, false); answer.Err != nil {
+		if answer := h.runner.Handle(t.Context(), m, runner.Source{}); answer.Err != nil {
 			t.Error(answer.Err)
 		}
 	}

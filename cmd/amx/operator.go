@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/history"
@@ -39,8 +38,5 @@ type stopper struct{ runner func() *runner.Runner }
 
 // Stop asks for the end of a run. What could not be asked now is an error.
 func (s stopper) Stop(ctx context.Context, r operate.StopRequest) error {
-	if r.Run == "" {
-		return errors.New("it waits on the queue, from where it cannot be taken: pause the command until its alert resolves")
-	}
 	return s.runner().Stop(ctx, runner.StopRequest{Entry: r.Entry, Run: r.Run, Command: r.Command, Who: r.Who, Why: r.Why}).Err
 }

@@ -86,6 +86,14 @@ func (y *yamlData) details(to KV) func(string, *yaml.Node) {
 	}
 }
 
+var routingKeyValue = lazily(`(?i)(routing_?key\\*["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'[^']*'|\\+"[^"\\]*\\+"|[^\s,}"']+)`)
+
+// WithoutRoutingKeys is a text for a log, without the secrets that a block in the
+// shape of PagerDuty's events has in it.
+func WithoutRoutingKeys(text string) string {
+	return routingKeyValue().ReplaceAllString(text, "${1}(hidden)")
+}
+
 // subjectStatus is the status with which Alertmanager's subjects begin:
 // "[FIRING:2] …" or "[RESOLVED] …".
 func subjectStatus(subject string) (status string, ok bool) {

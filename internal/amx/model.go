@@ -142,6 +142,15 @@ type Message struct {
 	Ungrouped bool `json:"-"`
 }
 
+// Warnings says what is amiss with a message that is acted on all the same, and what
+// to set.
+func (m *Message) Warnings() []string {
+	if m.TruncatedAlerts == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("alerts cut off by max_alerts: %d: no command runs for them, and none that runs is stopped: set max_alerts: 0 in the receiver, or group by more labels", m.TruncatedAlerts)}
+}
+
 // Narrow returns the message's data as a run over the given alerts of it sees
 // them. The common labels and annotations are the message's own if none of its
 // alerts is left out, and computed over the given alerts otherwise. The status
