@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/amx-lambda/amx/internal/amx"
 )
@@ -105,7 +106,8 @@ func (c *doctorCmd) Run(ctx context.Context, std stdio) error {
 
 // awsConfig is what the AWS command line would use: environment, profiles, SSO.
 func awsConfig(ctx context.Context, profile, region string) (aws.Config, error) {
-	var options []func(*config.LoadOptions) error
+	// What the SDK has to say is in its errors; the lines of its log are not amx's.
+	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if profile != "" {
 		options = append(options, config.WithSharedConfigProfile(profile))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/app"
+	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmlocal"
 )
@@ -239,7 +241,7 @@ func TestDoctorSends(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		if answer := h.runner.Handle(t.Context(), m, runner.Source{}); answer.Err != nil {
+		if answer := h.runner.Handle(t.Context(), m, runner.Source{Source: queue.Source{Topic: doctorTopic}}); answer.Err != nil {
 			t.Error(answer.Err)
 		}
 	}
@@ -261,6 +263,38 @@ ok     SNS rehearsal: it is stopped after N s: Cancelled
 `
 	if err != nil || rehearsed != want {
 		t.Errorf("%v\ngot\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// Whoever has the policy of the example can do all that was asked above, and
+// nothing else.
+func TestTheDoctorsPolicyIsWhatItAsks(t *testing.T) {
+	h := doctorHost(t)
+	a := healthy(t, h)
+	delete(a.outputs, "WebhookURL")
+	a.published = func(string, string) {}
+	var out bytes.Buffer
+	now := time.Now()
+	d := &doctor{
+		stacks: a, parameters: a, commands: a, alarms: a, queues: a, topics: a, http: http.DefaultClient, out: &out,
+		now: func() time.Time { return now }, pause: func(_ context.Context, d time.Duration) { now = now.Add(d) },
+	}
+	_ = d.examine(t.Context(), &doctorCmd{Stack: "amx", Node: doctorNode, Send: true}) // SNS delivers nothing, so it ends at the second step
+	asked := append(a.asked, "ssm:ListCommandInvocations")
+	slices.Sort(asked)
+	asked = slices.Compact(asked)
+
+	var policy struct{ Statement []policyStatement }
+	if err := json.Unmarshal(must(os.ReadFile("../../examples/iam/doctor.json")), &policy); err != nil {
+		t.Fatal(err)
+	}
+	var allowed []string
+	for _, s := range policy.Statement {
+		allowed = append(allowed, s.Action...)
+	}
+	slices.Sort(allowed)
+	if !slices.Equal(asked, allowed) {
+		t.Errorf("amx doctor asks for\n%s\nexamples/iam/doctor.json allows\n%s", strings.Join(asked, "\n"), strings.Join(allowed, "\n"))
 	}
 }
 

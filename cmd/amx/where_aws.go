@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -15,14 +14,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go/logging"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awserr"
@@ -37,20 +34,9 @@ import (
 // onAWS is the operator of a stack or a table, with the AWS configuration that
 // the AWS command line has: environment, profiles, SSO.
 func (w *where) onAWS(ctx context.Context) (operate.Operator, error) {
-	// What the SDK has to say is in its errors; the lines of its log are not amx's.
-	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
-	if w.Profile != "" {
-		options = append(options, config.WithSharedConfigProfile(w.Profile))
-	}
-	if w.Region != "" {
-		options = append(options, config.WithRegion(w.Region))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	cfg, err := awsConfig(ctx, w.Profile, w.Region)
 	if err != nil {
-		return operate.Operator{}, fmt.Errorf("reading the AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		return operate.Operator{}, usageError{errors.New("no AWS region is configured: add --region NAME")}
+		return operate.Operator{}, err
 	}
 	place := stackPlace{table: w.Table, queue: w.Queue}
 	if w.Stack != "" {

@@ -59,7 +59,9 @@ func (t *task) finished(ctx context.Context, f ledger.Finished) {
 	if state != nil {
 		out.Nodes = nodesOf(state)
 	}
-	t.logEnd(ctx, &out)
+	if !f.Again {
+		t.logEnd(ctx, &out)
+	}
 	t.enter(ctx, out)
 }
 

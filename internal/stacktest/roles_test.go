@@ -23,14 +23,14 @@ func (a *account) assume(role string) []string {
 	}
 }
 
-// without takes an action from a role until the answer is called.
-func (m *onMoto) without(role, action string) (restore func()) {
+// without takes actions from a role until the answer is called.
+func (m *onMoto) without(role string, actions ...string) (restore func()) {
 	m.Helper()
 	id := m.ids[role]
 	for name, document := range m.stack.policies(role) {
 		for _, st := range document.(object)["Statement"].([]any) {
 			statement := st.(object)
-			left := slices.DeleteFunc(list(statement["Action"]), func(a string) bool { return a == action })
+			left := slices.DeleteFunc(list(statement["Action"]), func(a string) bool { return slices.Contains(actions, a) })
 			statement["Action"] = append(left, "none:Left") // a statement has an action
 		}
 		m.putPolicy(id, name, document)
@@ -140,5 +140,19 @@ func TestOnMotoARightThatARoleLacksIsSeen(t *testing.T) {
 		if !strings.Contains(said, operation) || !strings.Contains(said, refused) {
 			t.Errorf("the role lacks %s, and nothing says so: %v, %s\n%s", action, answer.Err, answer.Body, log)
 		}
+	}
+	// What the ledger cannot settle goes on the queue, for which there is a right
+	// of its own.
+	restore := m.without("WebhookRole", "dynamodb:BatchGetItem")
+	answer, log := m.invoke("WebhookFunction", m.fresh("webhook-firing.json", "0020"))
+	restore()
+	if !strings.Contains(string(answer.Body), `\"action\":\"later\"`) {
+		t.Errorf("without the ledger: %v, %s\n%s", answer.Err, answer.Body, log)
+	}
+	restore = m.without("WebhookRole", "dynamodb:BatchGetItem", "sqs:SendMessage")
+	answer, log = m.invoke("WebhookFunction", m.fresh("webhook-firing.json", "0021"))
+	restore()
+	if !strings.Contains(string(answer.Body), `"statusCode":500`) || !strings.Contains(log, "SendMessage") {
+		t.Errorf("without the ledger and the queue: %v, %s\n%s", answer.Err, answer.Body, log)
 	}
 }
