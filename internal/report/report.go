@@ -97,20 +97,24 @@ func (e *Event) Subject() string {
 	return "run/" + e.Record.Run
 }
 
-// Group names the group of alerts of a notification: by its deduplication key or
-// its group labels. The receiver is no part of it, so that a webhook beside a
-// topic, and a pair of Alertmanagers, meet in one. Alerts of a form that does not
-// name its group are a group each; see [Split].
+// Group names the group of alerts of a notification: by its deduplication key, by
+// Alertmanager's group key, or by receiver and group labels. Two routes that group
+// by the same labels are two groups: what resolves in one may fire in the other.
+// Alerts of a form that does not name its group are a group each; see [Split].
 func (e *Event) Group() string {
 	m := e.Message
-	about := any(m.GroupLabels)
+	var about any
 	switch {
 	case m.DedupKey != "":
-		about = m.DedupKey
+		about = []any{"dedup", m.DedupKey}
 	case m.Ungrouped && len(m.Alerts) > 0:
-		about = m.Alerts[0].Fingerprint
+		about = []any{"alert", m.Alerts[0].Fingerprint}
+	case m.GroupKey != "":
+		about = []any{"key", m.GroupKey}
+	default:
+		about = []any{"labels", m.Receiver, m.GroupLabels}
 	}
-	text, _ := json.Marshal([]any{m.DedupKey != "", m.Ungrouped, about}) // strings cannot fail
+	text, _ := json.Marshal(about) // strings cannot fail
 	return digest(text)
 }
 
