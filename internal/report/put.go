@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -73,10 +74,38 @@ func (r *Reporter) put(ctx context.Context, c *amx.Config, e *Event) error {
 	if err == nil {
 		err = r.Queue.Put(ctx, it)
 	}
+	for n := len(e.Alerts()); errors.Is(err, queue.ErrTooLarge) && e.Message != nil && n > 0; n /= 2 {
+		small := shrunk(e, n)
+		if it, err = small.Item(); err == nil {
+			err = r.Queue.Put(ctx, it)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("putting the report %q on the queue: %w", e.Key(), err)
 	}
 	return nil
+}
+
+// shrunk is an event with n alerts at most, those that fire first, so that it says
+// still whether any does. Of their annotations it has what reports show.
+func shrunk(e *Event, n int) *Event {
+	m := *e.Message
+	alerts := slices.Concat(m.Alerts.Firing(), m.Alerts.Resolved())
+	alerts = alerts[:min(n, len(alerts))]
+	for i := range alerts {
+		a := &alerts[i]
+		kept := amx.KV{}
+		for _, name := range []string{"summary", "description", "runbook_url", "dashboard_url", "amx_query"} {
+			if text := []rune(a.Annotations[name]); len(text) > 0 {
+				kept[name] = string(text[:min(len(text), 1000)])
+			}
+		}
+		a.Annotations = kept
+	}
+	m.Data = m.Narrow(alerts)
+	small := *e
+	small.Message = &m
+	return &small
 }
 
 // History is a history of which people hear: each record that is written is also

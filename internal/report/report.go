@@ -63,6 +63,7 @@ func FromRecord(rec history.Record) (e Event, ok bool) {
 	if kind == amx.OnRefused && strings.HasPrefix(rec.Reason, "breaker:") {
 		kind = amx.OnBreaker
 	}
+	rec = history.Cut(rec)
 	return Event{Version: Version, Kind: kind, At: rec.Updated, Record: &rec}, ok
 }
 

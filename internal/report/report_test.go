@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -151,9 +152,13 @@ func TestItemsThatAreNoReport(t *testing.T) {
 type recorder struct {
 	items []queue.Item
 	fails error
+	most  int // bytes of a report; 0: any
 }
 
 func (r *recorder) Put(_ context.Context, it queue.Item) error {
+	if r.most > 0 && len(it.Report) > r.most {
+		return fmt.Errorf("putting it: %w", queue.ErrTooLarge)
+	}
 	r.items = append(r.items, it)
 	return r.fails
 }
@@ -209,5 +214,30 @@ func TestAnUnmatchedAlertCostsOnePut(t *testing.T) {
 	c.Reports, q.items = nil, nil
 	if err := r.Notification(t.Context(), m); err != nil || len(q.items) != 0 {
 		t.Errorf("nobody is to be told: %+v, %v", q.items, err)
+	}
+}
+
+func TestANotificationThatIsTooLargeIsReportedWithFewerAlerts(t *testing.T) {
+	c := config(t, everybody)
+	q := &recorder{most: 20_000}
+	r := &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}
+	m := message(amx.Resolved)
+	for i := range 500 {
+		m.Alerts = append(m.Alerts, amx.Alert{
+			Status: amx.Resolved, Fingerprint: fmt.Sprint(i), Labels: amx.KV{"alertname": "x"},
+			Annotations: amx.KV{"summary": "s", "log": strings.Repeat("y", 9000)},
+		})
+	}
+	m.Alerts[400].Status = amx.Firing
+	if err := r.Notification(t.Context(), m); err != nil || len(q.items) != 1 {
+		t.Fatalf("%d items, %v", len(q.items), err)
+	}
+	e, err := Decode(q.items[0])
+	if err != nil || len(e.Message.Alerts) < 30 || e.Message.Status != amx.Firing || e.Message.Alerts[0].Annotations["summary"] != "s" || len(e.Message.Alerts[0].Annotations) != 1 {
+		t.Errorf("%v: %d alerts, %s, the first %+v", err, len(e.Message.Alerts), e.Message.Status, e.Message.Alerts[0])
+	}
+	q.most = 10
+	if err := r.Notification(t.Context(), m); !errors.Is(err, queue.ErrTooLarge) {
+		t.Errorf("got %v", err)
 	}
 }
