@@ -106,7 +106,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: h.history,
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
-	h.reporter, h.sender = h.newReporter(), h.newSender(env)
+	h.tellPeople(env)
 	close(h.ready)
 	return h, nil
 }

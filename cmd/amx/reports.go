@@ -12,14 +12,27 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/report"
 	"github.com/amx-lambda/amx/internal/report/graph"
 	"github.com/amx-lambda/amx/internal/report/send"
 )
 
-// reporter puts on the queue what people want to hear.
-func (h *host) newReporter() *report.Reporter {
-	return &report.Reporter{Queue: h.queue, Config: h.current.Load, Now: time.Now}
+// tellPeople makes what puts reports on the queue, and what sends them.
+func (h *host) tellPeople(env []string) {
+	h.reporter = &report.Reporter{Queue: h.queue, Config: h.current.Load, Now: time.Now}
+	h.sender = h.newSender(env)
+	lost := func(ctx context.Context, command string, err error) {
+		if err != nil {
+			h.log.ErrorContext(ctx, "a report is lost", "command", command, "error", err.Error())
+			h.metrics.lost.WithLabelValues("queue").Inc()
+		}
+	}
+	h.runner.Told = func(ctx context.Context, rec history.Record) { lost(ctx, rec.Command, h.reporter.Record(ctx, rec)) }
+	h.runner.Opened = func(ctx context.Context, command string, b ledger.BreakerOpened) {
+		lost(ctx, command, h.reporter.Opened(ctx, command, b.Failures, b.Until))
+	}
 }
 
 // newSender is what sends it. It outlives requests, so its connections are its

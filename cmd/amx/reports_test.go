@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/reporttest"
 )
@@ -45,5 +46,52 @@ commands: []
 	}
 	if strings.Contains(m.log.String(), reporttest.SlackToken) {
 		t.Error("the token is in the log")
+	}
+}
+
+// A run that fails is one message, with what it wrote in the thread, and an
+// incident that ends with the alert.
+func TestAmxServeTellsHowARunEnds(t *testing.T) {
+	slack, stop := reporttest.NewSlack()
+	defer stop()
+	pagerDuty, stop := reporttest.NewPagerDuty()
+	defer stop()
+	m := newMachine(t, `
+reports:
+  - {name: ops, slack: {channel: "#alerts", token: "env:SLACK"}, on: [started, failed]}
+  - {name: pager, pagerduty: {routing_key: "env:KEY"}, on: failed}
+commands:
+  - {name: broken, script: "echo it is all on fire >&2; exit 3", matchers: [alertname="HighCPU"], notify_on_failure: false}
+`)
+	m.host.tellPeople([]string{"SLACK=" + reporttest.SlackToken, "KEY=" + reporttest.RoutingKey, "AMX_SLACK_URL=" + slack.URL, "AMX_PAGERDUTY_URL=" + pagerDuty.URL})
+	told := make(chan struct{}, 20)
+	slack.Told = func() { told <- struct{}{} }
+	pagerDuty.Told = func() { told <- struct{}{} }
+	defer m.host.workQueue(t.Context())()
+
+	alert := `{"version":"4","status":"STATUS","receiver":"amx","groupLabels":{"alertname":"HighCPU"},"alerts":[{"status":"STATUS",` +
+		`"labels":{"alertname":"HighCPU","instance":"web-1"},"startsAt":"2026-11-28T11:00:00Z","endsAt":"ENDS"}]}`
+	if a := m.post(strings.NewReplacer("STATUS", "firing", "ENDS", "0001-01-01T00:00:00Z").Replace(alert)); a.Status != 200 {
+		t.Fatalf("answer %+v\n%s", a, m.log.String())
+	}
+	for len(pagerDuty.Open()) == 0 || len(slack.Messages()) < 2 || !strings.Contains(slack.Messages()[0].Text, "failed") {
+		<-told
+	}
+	messages := slack.Messages()
+	if len(messages) != 2 || messages[0].Text != "❌ broken failed for HighCPU" || messages[1].Thread != messages[0].TS {
+		t.Errorf("messages %+v\n%s", messages, m.log.String())
+	}
+	if reply := string(messages[1].Blocks[0]); !strings.Contains(reply, "exit code 3") || !strings.Contains(reply, "it is all on fire") {
+		t.Errorf("the reply is %s", reply)
+	}
+	resolved := strings.NewReplacer("STATUS", "resolved", "ENDS", time.Now().UTC().Format(time.RFC3339)).Replace(alert)
+	if a := m.post(resolved); a.Status != 200 {
+		t.Fatalf("answer %+v\n%s", a, m.log.String())
+	}
+	for len(pagerDuty.Open()) > 0 {
+		<-told
+	}
+	if wrong := append(slack.Wrong(), pagerDuty.Wrong()...); len(wrong) > 0 {
+		t.Errorf("refused: %q", wrong)
 	}
 }

@@ -79,6 +79,7 @@ func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, o
 
 		MaxEntry: dynamo.MaxEntry,
 	}
+	c.tellPeople(log)
 	return c, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
@@ -52,10 +53,25 @@ type ItemHandler interface {
 	HandleItem(ctx context.Context, it queue.Item) error
 }
 
+// tellPeople makes the runner put on the queue what people want to hear of runs. A
+// report stands in no run's way: one that the queue does not take is in the log.
+func (c *common) tellPeople(log *slog.Logger) {
+	lost := func(ctx context.Context, command string, err error) {
+		if err != nil {
+			log.ErrorContext(ctx, "a report is lost", "command", command, "error", err.Error())
+			c.metrics.count(ctx, log, reportsLost, "queue", time.Now())
+		}
+	}
+	c.runner.Told = func(ctx context.Context, rec history.Record) { lost(ctx, rec.Command, c.reporter.Record(ctx, rec)) }
+	c.runner.Opened = func(ctx context.Context, command string, b ledger.BreakerOpened) {
+		lost(ctx, command, c.reporter.Opened(ctx, command, b.Failures, b.Until))
+	}
+}
+
 // parts are what the function's reports are sent with.
 func (f *WorkerFunction) parts(env Getenv, conn *connection) ReportParts {
 	return ReportParts{
-		Config: f.config.current, Store: f.runner.Store, Queue: f.queue, Secret: secretsOf(env, f.client),
+		Config: f.config.current, Store: f.runner.Store, Queue: f.queue, History: f.history, Secret: secretsOf(env, f.client),
 		Credentials: conn.credentials, Region: conn.region, Client: &http.Client{Transport: newTransport()},
 		Log: f.log, Env: env,
 		Lost: func(ctx context.Context, destination string) {

@@ -66,6 +66,16 @@ func (r *Reporter) Record(ctx context.Context, rec history.Record) error {
 	return r.put(ctx, c, &e)
 }
 
+// Opened reports that a command's breaker has opened.
+func (r *Reporter) Opened(ctx context.Context, command string, failures int, opens time.Time) error {
+	c := r.Config()
+	if len(c.Reports) == 0 {
+		return nil
+	}
+	e := FromBreaker(command, failures, opens, r.Now())
+	return r.put(ctx, c, &e)
+}
+
 func (r *Reporter) put(ctx context.Context, c *amx.Config, e *Event) error {
 	if len(Destinations(c, e)) == 0 {
 		return nil
@@ -106,23 +116,4 @@ func shrunk(e *Event, n int) *Event {
 	small := *e
 	small.Message = &m
 	return &small
-}
-
-// History is a history of which people hear: each record that is written is also
-// reported.
-type History struct {
-	// Next keeps the records; nil keeps none.
-	Next interface {
-		Put(ctx context.Context, rec history.Record) error
-	}
-	Reporter *Reporter
-}
-
-// Put writes the record and reports it. Neither keeps the other from being done.
-func (h *History) Put(ctx context.Context, rec history.Record) error {
-	err := h.Reporter.Record(ctx, rec)
-	if h.Next != nil {
-		err = errors.Join(h.Next.Put(ctx, rec), err)
-	}
-	return err
 }

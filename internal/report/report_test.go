@@ -163,22 +163,12 @@ func (r *recorder) Put(_ context.Context, it queue.Item) error {
 	return r.fails
 }
 
-type records struct {
-	put   []history.Record
-	fails error
-}
-
-func (r *records) Put(_ context.Context, rec history.Record) error {
-	r.put = append(r.put, rec)
-	return r.fails
-}
-
-func TestAHistoryOfWhichPeopleHear(t *testing.T) {
+func TestRecordsOfWhichPeopleHear(t *testing.T) {
 	c := config(t, everybody)
-	q, next := &recorder{}, &records{}
-	h := &History{Next: next, Reporter: &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}}
+	q := &recorder{}
+	r := &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}
 	for _, state := range []history.State{history.Running, history.Waiting, history.Failed} {
-		if err := h.Put(t.Context(), record("a", state)); err != nil {
+		if err := r.Record(t.Context(), record("a", state)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -186,14 +176,36 @@ func TestAHistoryOfWhichPeopleHear(t *testing.T) {
 	for _, it := range q.items {
 		keys = append(keys, it.Key)
 	}
-	if want := []string{"started/01KAZ3ZQ8Q0000000000000001", "failed/01KAZ3ZQ8Q0000000000000001"}; len(next.put) != 3 || !slices.Equal(keys, want) {
-		t.Errorf("%d records, reports %q", len(next.put), keys)
+	if want := []string{"started/01KAZ3ZQ8Q0000000000000001", "failed/01KAZ3ZQ8Q0000000000000001"}; !slices.Equal(keys, want) {
+		t.Errorf("reports %q", keys)
 	}
-	// Neither keeps the other from being done.
-	q.fails, next.fails = errors.New("queue on fire"), errors.New("table on fire")
-	err := h.Put(t.Context(), record("a", history.Failed))
-	if want := "table on fire\nputting the report \"failed/01KAZ3ZQ8Q0000000000000001\" on the queue: queue on fire"; err == nil || err.Error() != want || len(next.put) != 4 || len(q.items) != 3 {
+	q.fails = errors.New("queue on fire")
+	err := r.Record(t.Context(), record("a", history.Failed))
+	if want := "putting the report \"failed/01KAZ3ZQ8Q0000000000000001\" on the queue: queue on fire"; err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestABreakerThatOpensAndWhatItRefusesAreOneReport(t *testing.T) {
+	c := config(t, everybody)
+	q := &recorder{}
+	r := &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}
+	if err := r.Opened(t.Context(), "a", 3, noon.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	refused := record("a", history.Refused)
+	for _, reason := range []string{
+		"breaker: 3 runs in a row failed, until 2026-11-28T13:00:00Z",
+		"breaker: 3 runs in a row failed, and run 01KAZ3ZQ8Q0000000000000001 tries whether it still does",
+		"breaker: 3 runs in a row failed, until 2026-11-28T14:00:00Z",
+	} {
+		refused.Reason = reason
+		if err := r.Record(t.Context(), refused); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(q.items) != 3 || q.items[0].Key != q.items[1].Key || q.items[2].Key == q.items[0].Key {
+		t.Errorf("got %+v", q.items)
 	}
 }
 
