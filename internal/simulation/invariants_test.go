@@ -131,7 +131,7 @@ func (s *schedule) resolved(fingerprint string, start time.Time, later bool) (be
 // putsOff says that the answer left something of the alert for later.
 func (a *attempt) putsOff(fingerprint string) bool {
 	return slices.ContainsFunc(a.answer.Results, func(r runner.Result) bool {
-		return r.Action == runner.ActionLater && slices.Contains(r.Alerts, fingerprint)
+		return (r.Action == runner.ActionLater || r.Reason == string(ledger.SkipSuperseded)) && slices.Contains(r.Alerts, fingerprint)
 	})
 }
 
@@ -194,7 +194,10 @@ func (s *schedule) everyAcknowledgedFiringRan() {
 			if first.IsZero() || !resolved.After(first.Add(soon)) {
 				continue // it may have been resolved before it reached its nodes
 			}
-			s.ranFor(h.name, start, first, resolved)
+			if putOff && s.shape.max > 0 {
+				continue // and what it was put off for may have become the limit
+			}
+			s.ranFor(h.name, start, first.Add(soon-s.soon+time.Second), resolved)
 		}
 	}
 }
@@ -242,7 +245,7 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 	var serving int
 	for _, r := range s.runs() {
 		for _, a := range r.alerts {
-			if a.Fingerprint != fingerprint || start.After(s.serves(r, a)) || r.claimed.After(acknowledged.Add(time.Second)) {
+			if a.Fingerprint != fingerprint || start.After(s.serves(r, a)) || r.claimed.After(acknowledged) {
 				continue
 			}
 			serving++

@@ -50,7 +50,7 @@ func (s *schedule) arrived(q *cloudtest.Queued) {
 func (s *schedule) worked(q *cloudtest.Queued, name string) bool {
 	s.cloud.Delivered(q)
 	a := &attempt{name: name, begun: time.Now(), sent: q.SentAt, item: &q.Item}
-	if q.Message != nil {
+	if q.Kind == queue.Notification {
 		a.alerts = q.Message.Alerts
 	}
 	var err error

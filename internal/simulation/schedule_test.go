@@ -324,13 +324,23 @@ func (s *schedule) play() {
 	s.nothingIsLost()
 	for _, h := range s.alerts {
 		last := h.episodes[len(h.episodes)-1]
-		s.attempt("last "+h.name, s.message(h.group, 0, h.resolves(s.origin, last)), false)
+		for sender := range 1 + btoi(s.shape.pair) {
+			m := s.seenBy(sender, news{alerts: amx.Alerts{h.resolves(s.origin, last)}})
+			s.attempt(fmt.Sprint("last ", h.name, sender), s.message(h.group, 0, m.alerts...), false)
+		}
 	}
 	time.Sleep(settles)
 	s.stoppedInTheEnd()
 	time.Sleep(4 * time.Hour)
 	s.fireAgain()
 	s.queueEnds()
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // settles is how long what was put off takes at the most once there are no faults:
