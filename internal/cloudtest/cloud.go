@@ -36,6 +36,7 @@ type Cloud struct {
 	Records  map[string]ledger.Record // :: key → record
 	Commands []*Command               // in the order of their sends
 	Queued   []*Queued                // in the order of their puts
+	Dead     []string                 // the texts of the items that the dead-letter queue got
 	Passes   []*Pass                  // those that ran the command, in the order of their start
 	Trace    []string                 // what happened, a line each
 	guards   map[string]*Pass         // :: node and run → the pass that has it

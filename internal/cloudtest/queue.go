@@ -2,7 +2,9 @@ package cloudtest
 
 import (
 	"context"
+	"crypto/md5"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/queue"
@@ -57,6 +59,20 @@ func (c *Cloud) enqueue(text []byte, by string) error {
 		c.Arrived(queued)
 	}
 	return nil
+}
+
+// DeadLetters ends the URL of the queue for what is given up.
+const DeadLetters = "/dead-letters"
+
+func (q Queue) sendMessage(ctx context.Context, in *struct{ QueueURL, MessageBody string }) (any, error) {
+	err := q.do(ctx, "Enqueue", fmt.Sprintf("%x", md5.Sum([]byte(in.MessageBody))), func() error {
+		if strings.HasSuffix(in.QueueURL, DeadLetters) {
+			q.Cloud.Dead = append(q.Cloud.Dead, in.MessageBody)
+			return nil
+		}
+		return q.Cloud.enqueue([]byte(in.MessageBody), q.Name)
+	})
+	return map[string]string{"MessageId": "m", "MD5OfMessageBody": fmt.Sprintf("%x", md5.Sum([]byte(in.MessageBody)))}, err
 }
 
 // Waiting lists the items that are not done with, in the order of their puts.
