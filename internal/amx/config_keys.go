@@ -17,16 +17,11 @@ import (
 // Those of a command have "commands." before them.
 var notYet = map[string]bool{
 	"limits":                true,
-	"reports":               true,
-	"prometheus":            true,
-	"templates":             true,
 	"commands.retry_delay":  true,
 	"commands.cooldown":     true,
 	"commands.rate_limit":   true,
 	"commands.when_limited": true,
 	"commands.breaker":      true,
-	"commands.stop_alarm":   true,
-	"commands.report":       true,
 	"commands.kill_after":   true,
 	"commands.mode":         true,
 	"commands.spread_by":    true,

@@ -79,16 +79,18 @@ func (b *breaker) ended(e RunEnded, now time.Time) GateAction {
 		return nil
 	case slices.ContainsFunc(b.Failures, func(f failure) bool { return f.Run == e.Run }):
 		return nil
+	case !tried && !b.OpenUntil.IsZero():
+		return nil // it began before the breaker opened
 	}
 	b.Failures = append(b.Failures, failure{e.Run, e.Ended})
 	slices.SortFunc(b.Failures, func(x, y failure) int { return x.Ended.Compare(y.Ended) })
 	switch {
 	case tried:
 		b.Trial = trial{}
-	case !b.OpenUntil.IsZero() || len(b.Failures) < limit.Failures:
+	case len(b.Failures) < limit.Failures:
 		return nil
 	}
-	b.Failures = b.Failures[len(b.Failures)-limit.Failures:]
+	b.Failures = b.Failures[max(0, len(b.Failures)-limit.Failures):]
 	b.OpenUntil = now.Add(limit.For)
 	return BreakerOpened{len(b.Failures), b.OpenUntil}
 }

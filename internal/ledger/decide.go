@@ -98,6 +98,8 @@ func (s *step) resolved(p *plan, a *amx.Alert) {
 	for _, id := range runs {
 		r := s.entry.run(id)
 		switch {
+		case r != nil && r.over() && r.StoppedBy != "":
+			s.skip(r.stoppedBefore(), id, a.Fingerprint)
 		case r == nil || r.over():
 			s.skip(SkipEnded, id, a.Fingerprint)
 		case s.Policy.IgnoreResolved:

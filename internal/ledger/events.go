@@ -34,6 +34,7 @@ type Case struct {
 	refused []error   // what SSM refused of the run in this delivery
 	patient time.Time // until when another's live claim is waited for
 	retries string    // the run that is retried
+	acted   bool      // of a stop: this delivery has cancelled or signalled it
 	ended   bool      // of a check: SSM said that a command of it ended
 }
 
@@ -51,6 +52,9 @@ func (r Reminded) About() Case { return Case{Run: r.Run, Alerts: r.Alerts, aim: 
 
 // About is no alert.
 func (k KillDue) About() Case { return Case{Run: k.Run, aim: toKill} }
+
+// About is no alert.
+func (DropWaiting) About() Case { return Case{} }
 
 // About is no alert.
 func (o Stop) About() Case { return Case{Run: o.Run, aim: toStop} }
@@ -131,6 +135,10 @@ type Reminded struct {
 
 // KillDue says that the time is up which a signal had to end a run.
 type KillDue struct{ Run string }
+
+// DropWaiting drops the alerts of the entry that wait for a run: their items end
+// without a word. What is sent of them from now on counts again.
+type DropWaiting struct{}
 
 // Stop asks that a run be cancelled, whatever its alerts do and whatever signal
 // it has.

@@ -82,6 +82,12 @@ func (s *step) kill(c Case) {
 	}
 }
 
+func (DropWaiting) apply(s *step) {
+	for i := range s.entry.waits {
+		s.entry.waits[i].SentAt, s.changed = s.Now, true
+	}
+}
+
 func (ev Stop) apply(s *step) {
 	r := s.entry.run(ev.Run)
 	if r == nil {

@@ -264,7 +264,7 @@ func (s *step) takeOver(c Case) {
 			s.do(Release{[]string{c.Run}})
 		}
 	default:
-		s.do(s.prepare(Start{Case: c, Targets: r.Targets, TakenOver: true, Attempt: r.Attempt, lease: r.Lease}))
+		s.do(s.prepare(Start{Case: c, Targets: r.Targets, TakenOver: true, Prev: r.Prev, Attempt: r.Attempt, lease: r.Lease}))
 	}
 }
 

@@ -18,6 +18,11 @@ func (s *step) stop(c Case) {
 	switch {
 	case r == nil:
 		s.skip(SkipWasCancelled, c.Run, c.fingerprints()...)
+	case r.over() && c.acted && (s.Policy.Signal != "" || r.Outcome.Status == "Cancelled"):
+		s.do(Settle{
+			Verb: VerbCancel, Reason: s.how(c, r.Outcome.Status == "Cancelled"), Run: r.ID, Alerts: c.fingerprints(),
+			Commands: r.commands(), Status: r.Outcome.Status,
+		})
 	case r.over():
 		s.do(Settle{Verb: VerbSkip, Reason: SkipEnded, Run: r.ID, Alerts: c.fingerprints(), Commands: r.commands(), Status: r.Outcome.Status})
 	case s.live(r):
@@ -62,8 +67,20 @@ func (ev Cancelled) apply(s *step) {
 			r.done(ev.settles)
 		}
 		s.looked = ev.Run // a look has shown all that it could
+		ev.acted = true
 		s.stop(ev.Case)
 	}
+}
+
+// how says how a run was stopped.
+func (s *step) how(c Case, gone bool) Reason {
+	switch {
+	case s.Policy.Signal != "":
+		return c.Reason + ": " + Reason(s.Policy.Signal) + " sent"
+	case gone:
+		return c.Reason + ": cancelled"
+	}
+	return c.Reason + ": cancel requested"
 }
 
 // signal signals a run's process wherever it may still run or begin.
@@ -137,7 +154,7 @@ func (ev Signalled) apply(s *step) {
 		s.do(Cancel{Case: ev.Case, Commands: lost, settles: r.uncancelled()})
 	default:
 		r.done(r.uncancelled())
-		s.looked = ev.Run
+		s.looked, ev.acted = ev.Run, true
 		s.stop(ev.Case)
 	}
 }
@@ -190,14 +207,10 @@ func (ev Confirmed) apply(s *step) {
 	}
 	result := Settle{Verb: VerbCancel, Run: r.ID, Commands: r.commands(), Alerts: ev.fingerprints(), Status: ev.State.Status}
 	switch {
-	case s.Policy.Signal != "":
-		result.Reason = ev.Reason + ": " + Reason(s.Policy.Signal) + " sent"
-	case cancelled:
-		result.Reason = ev.Reason + ": cancelled"
-	case ev.State.Over:
+	case s.Policy.Signal == "" && ev.State.Over && !cancelled:
 		result.Verb, result.Reason = VerbSkip, SkipEnded
 	default:
-		result.Reason = ev.Reason + ": cancel requested"
+		result.Reason = s.how(ev.Case, cancelled)
 	}
 	s.do(result)
 }

@@ -156,7 +156,30 @@ func (t *task) enterRefused(ctx context.Context, s ledger.Settle) {
 // enterWaiting tells it of alerts that wait for their run.
 func (t *task) enterWaiting(ctx context.Context, a ledger.Defer) {
 	if firing := a.Alerts.Firing(); len(firing) > 0 && a.As() == ledger.AsNotification {
-		t.enter(ctx, t.waitingRecord(firing, a.Err.Error()))
+		t.enterWait(ctx, t.waitingRecord(firing, a.Err.Error()))
+	}
+}
+
+func (t *task) enterWait(ctx context.Context, r history.Record) {
+	t.mu.Lock()
+	t.waiting = r.Run
+	t.mu.Unlock()
+	t.enter(ctx, r)
+}
+
+// enterWaited tells it of the alerts of an item that wait no longer: they have
+// their run, or need none.
+func (t *task) enterWaited(ctx context.Context) {
+	firing := t.alerts.Firing()
+	if len(firing) == 0 {
+		return
+	}
+	r := t.waitingRecord(firing, "it waits no longer")
+	t.mu.Lock()
+	waits := t.waiting == r.Run
+	t.mu.Unlock()
+	if r.Ended = t.now(); !waits {
+		t.enter(ctx, r)
 	}
 }
 
@@ -165,7 +188,7 @@ func (t *task) enterExpired(ctx context.Context, c ledger.Case) {
 	if firing := c.Alerts.Firing(); len(firing) > 0 {
 		r := t.waitingRecord(firing, t.item.Reason)
 		r.State, r.Ended = history.Expired, t.now()
-		t.enter(ctx, r)
+		t.enterWait(ctx, r)
 	}
 }
 

@@ -68,6 +68,8 @@ func (d *delivery) enqueue(ctx context.Context, it queue.Item) error {
 	if d.Queue == nil {
 		return errNoQueue
 	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), d.sends.Add(putTime))
+	defer cancel()
 	return d.Queue.Put(ctx, it)
 }
 
@@ -141,7 +143,11 @@ func (r *Runner) HandleItem(ctx context.Context, it queue.Item) error {
 	var a Answer
 	switch c := d.commandNamed(it.Command); it.Kind {
 	case queue.Notification:
-		a = d.handle(ctx, slices.DeleteFunc(d.tasks(), func(t *task) bool { return t.command.Name != it.Command }))
+		tasks := slices.DeleteFunc(d.tasks(), func(t *task) bool { return t.command.Name != it.Command })
+		a = d.handle(ctx, tasks)
+		if a.Err == nil {
+			parallel(tasks, func(t *task) { t.enterWaited(ctx) })
+		}
 	case queue.Reminder:
 		a = d.about(ctx, d.task(c, ledger.ID(it.Entry)), ledger.Reminded{Run: it.Run, Alerts: d.message.Alerts})
 	case queue.Stop:
@@ -168,7 +174,8 @@ func (r *Runner) Ended(ctx context.Context, entry, run, command string) error {
 	return d.about(ctx, d.task(d.commandNamed(command), ledger.ID(entry)), ledger.Check{Run: run, Ended: true}).Err
 }
 
-// A StopRequest names a run to be stopped, and who asks for it, and why.
+// A StopRequest names a run to be stopped, and who asks for it, and why. Without a
+// run, the alerts of the entry that wait for one are dropped.
 type StopRequest struct{ Entry, Run, Command, Who, Why string }
 
 // Stop cancels a run, whatever its alerts do, and whatever signal it has.
@@ -178,7 +185,11 @@ func (r *Runner) Stop(ctx context.Context, s StopRequest) Answer {
 		return Answer{Err: err}
 	}
 	defer d.cancel()
-	return d.about(ctx, d.task(d.commandNamed(s.Command), ledger.ID(s.Entry)), ledger.Stop{Run: s.Run, Who: s.Who, Why: s.Why})
+	t := d.task(d.commandNamed(s.Command), ledger.ID(s.Entry))
+	if s.Run == "" {
+		return d.about(ctx, t, ledger.DropWaiting{})
+	}
+	return d.about(ctx, t, ledger.Stop{Run: s.Run, Who: s.Who, Why: s.Why})
 }
 
 // about handles an event about one run.

@@ -36,7 +36,7 @@ func (t *task) prepare(ctx context.Context, a ledger.Prepare) ledger.Event {
 		return p
 	}
 	inputs, notes, err := ssmexec.Render(ssmexec.Job{
-		Command: t.command, Entry: t.entry, Run: p.Run, Data: data, Targets: p.Targets,
+		Command: t.command, Entry: t.entry, Run: p.Run, Prev: p.Prev, Data: data, Targets: p.Targets,
 	})
 	for _, note := range notes {
 		t.Log.WarnContext(ctx, "variables", "command", t.command.Name, "run_id", p.Run, "note", note)

@@ -12,6 +12,8 @@ import (
 var (
 	//go:embed scripts/guard.ps1
 	guardPowerShell string
+	//go:embed scripts/after.ps1
+	afterPowerShell string
 	//go:embed scripts/end.ps1
 	endPowerShell string
 )
@@ -85,6 +87,10 @@ func (l powershell) execution(c *amx.Command, args []string) (string, error) {
 		return l.pack("the command line", text), nil
 	}
 	return text, nil
+}
+
+func (powershell) after(prev string) string {
+	return strings.Replace(afterPowerShell, "@PREV@", prev, 1)
 }
 
 var errNUL = errors.New("args: the command line has a NUL byte, which no argument can carry")

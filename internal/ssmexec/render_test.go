@@ -133,7 +133,7 @@ func TestShellcheckHasNothingToSay(t *testing.T) {
 	if err != nil {
 		t.Skip("no shellcheck on this machine")
 	}
-	for _, g := range append(goldens, struct{ name, command string }{name: "signal.sh"}) {
+	for _, g := range append(goldens, []struct{ name, command string }{{name: "signal.sh"}, {name: "after.sh"}}...) {
 		if strings.HasSuffix(g.name, ".ps1") {
 			continue
 		}

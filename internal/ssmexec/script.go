@@ -21,6 +21,8 @@ var (
 	guardScript string
 	//go:embed scripts/run.sh
 	runScript string
+	//go:embed scripts/after.sh
+	afterScript string
 	//go:embed scripts/user.sh
 	userScript string
 	//go:embed scripts/signal.sh
@@ -97,6 +99,8 @@ func (sh) execution(c *amx.Command, args []string) (string, error) {
 	}
 	return as + "  " + line + "\n", nil
 }
+
+func (sh) after(prev string) string { return strings.Replace(afterScript, "@PREV@", prev, 1) }
 
 func (sh) assign(vars amx.Pairs) (text string, readable bool, err error) {
 	var b strings.Builder

@@ -93,11 +93,11 @@ func (x *Executor) Signal(ctx context.Context, s Signal) (refused []string, err 
 		})
 		// A node that cannot be signalled must not spare the others, nor keep them
 		// waiting.
-		in.MaxConcurrency, in.MaxErrors = aws.String("100%"), aws.String("100%")
+		in.MaxConcurrency, in.MaxErrors, in.AlarmConfiguration = aws.String("100%"), aws.String("100%"), nil
 		for _, part := range x.SendToAll(ctx, in) {
 			switch {
 			case part.Err == nil:
-			case awserr.Code(part.Err) == invalidNode:
+			case part.Unavailable:
 				refused = append(refused, part.Nodes...)
 			default:
 				err = errors.Join(err, fmt.Errorf("sending %s: %w", s.Command.ResolvedSignal, part.Err))

@@ -150,7 +150,7 @@ func TestTheRefusedNodeIsFound(t *testing.T) {
 
 func TestTheSignalGoesToEveryChunk(t *testing.T) {
 	f := &fake{}
-	c := command(t, "cmd: serve\nresolved_signal: HUP\nmax_errors: '3'\nmax_concurrency: '1'\ntimeout: 2h")
+	c := command(t, "cmd: serve\nresolved_signal: HUP\nmax_errors: '3'\nmax_concurrency: '1'\nstop_alarm: errors\ntimeout: 2h")
 	targets := []amx.Target{{Key: KeyInstanceIDs, Values: slices.Repeat([]string{"i-0123456789abcdef0"}, 60)}}
 	refused, err := (&Executor{Client: f}).Signal(t.Context(), Signal{Command: c, Entry: "3f2a9c0d1e2b4a5c", Run: runA, Targets: targets})
 	if err != nil || len(refused) > 0 || len(f.sends) != 2 {
@@ -158,7 +158,7 @@ func TestTheSignalGoesToEveryChunk(t *testing.T) {
 	}
 	in := f.sends[1]
 	if len(in.InstanceIds) != 10 || *in.Comment != "amx-signal 3f2a9c0d1e2b4a5c "+runA+" SIGHUP serve" ||
-		*in.MaxErrors != "100%" || *in.MaxConcurrency != "100%" || !reflect.DeepEqual(in.Parameters["executionTimeout"], []string{"60"}) {
+		in.AlarmConfiguration != nil || *in.MaxErrors != "100%" || *in.MaxConcurrency != "100%" || !reflect.DeepEqual(in.Parameters["executionTimeout"], []string{"60"}) {
 		t.Errorf("the request is %+v", in)
 	}
 	if _, ok := ParseToken(*in.Comment); ok {

@@ -25,7 +25,10 @@ func TestTheSignalReachesTheProcessOnce(t *testing.T) {
 		if !strings.HasPrefix(out, "amx: sent SIGTERM to process ") || code != 0 {
 			t.Errorf("printed %q, exit %d", out, code)
 		}
-		n.wantRun(t, cmd2, text, "amx: signalled before\n", 0)
+		again := n.start(t, cmd2, text)
+		if out, code := again.end(); out != "amx: signalled before\n" || code != 0 || again.stderr.Len() > 0 {
+			t.Errorf("a second signal printed %q and %q, exit %d", out, &again.stderr, code)
+		}
 		if _, code := first.end(); code != 9 {
 			t.Errorf("the command ended with exit %d, want 9", code)
 		}

@@ -33,7 +33,11 @@ func (s *Server) cancelCommand(req *cancelCommandRequest) (*cancelCommandRespons
 		}
 	}
 	for _, inv := range invocations {
-		s.cancel(inv)
+		if isAgent(inv.node) {
+			s.askCancel(inv)
+		} else {
+			s.cancel(inv)
+		}
 	}
 	return &cancelCommandResponse{}, nil
 }
@@ -45,6 +49,10 @@ func (s *Server) cancel(inv *invocation) {
 	if inv.over() {
 		return
 	}
-	s.kill(inv.run)
-	s.end(inv, outcome{status: statusCancelled, details: statusCancelled, code: -1})
+	code := -1
+	if inv.passes > 0 {
+		code = exitTimedOut
+	}
+	s.stop(inv.run)
+	s.end(inv, outcome{status: statusCancelled, details: statusCancelled, code: code})
 }

@@ -3,6 +3,7 @@ package ssmlocal
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,11 +15,14 @@ const (
 	statusFailed     = "Failed"
 	statusCancelled  = "Cancelled"
 	statusTimedOut   = "TimedOut"
+	statusCancelling = "Cancelling"
 
 	detailsExecutionTimedOut = "ExecutionTimedOut"
 	detailsDeliveryTimedOut  = "DeliveryTimedOut"
 	detailsIncomplete        = "Incomplete"
 	detailsNoInstancesInTag  = "NoInstancesInTag"
+	detailsTerminated        = "Terminated"
+	detailsAccessDenied      = "AccessDenied"
 )
 
 // command is one SendCommand. Server.mu guards it and its invocations.
@@ -28,6 +32,8 @@ type command struct {
 	requested   time.Time
 	request     *sendCommandRequest
 	invocations []*invocation
+	triggered   []string    // alarms that stopped it
+	expiry      *time.Timer // ends what agents leave open; nil where there is no agent
 }
 
 // invocation is a command on one node.
@@ -39,11 +45,13 @@ type invocation struct {
 	started, finished time.Time
 	note              string // what the agent adds to standard error
 
-	passes      int      // how often the document was started
-	run         *pass    // the process that runs now, nil where none does
-	rebootAfter string   // ended with 194 in the boot with this ID, and waits for another
-	gaveFolder  bool     // its folder may be another invocation's by now
-	told        [2]int64 // bytes of stdout and stderr that Options.Output has had
+	delivered   bool            // SSM has sent it to its node
+	verdict     *outcome        // how an agent ends the pass that it has been told to stop
+	passes      int             // how often the document was started
+	run         *pass           // the process that runs now, nil where none does
+	rebootAfter string          // ended with 194 in the boot with this ID, and waits for another
+	gaveFolder  bool            // its folder may be another invocation's by now
+	told        [2]atomic.Int64 // bytes of stdout and stderr that Options.Output has had
 }
 
 func newCommand(id string, seq uint64, requested time.Time, req *sendCommandRequest, nodes []string) *command {
@@ -57,7 +65,7 @@ func newCommand(id string, seq uint64, requested time.Time, req *sendCommandRequ
 }
 
 func (inv *invocation) over() bool {
-	return inv.status != statusPending && inv.status != statusInProgress
+	return inv.status != statusPending && inv.status != statusInProgress && inv.status != statusCancelling
 }
 
 func (c *command) invocation(node string) *invocation {
@@ -70,7 +78,10 @@ func (c *command) invocation(node string) *invocation {
 }
 
 // counts are a command's figures as ListCommands shows them.
-type counts struct{ pending, completed, failed, executionTimedOut, deliveryTimedOut, cancelled int }
+type counts struct {
+	pending, cancelling, completed                                                   int
+	failed, executionTimedOut, deliveryTimedOut, cancelled, terminated, accessDenied int
+}
 
 func (c *command) count() (n counts) {
 	for _, inv := range c.invocations {
@@ -80,8 +91,14 @@ func (c *command) count() (n counts) {
 		switch inv.details {
 		case statusPending:
 			n.pending++
+		case statusCancelling:
+			n.cancelling++
 		case statusFailed:
 			n.failed++
+		case detailsTerminated:
+			n.terminated++
+		case detailsAccessDenied:
+			n.accessDenied++
 		case detailsExecutionTimedOut:
 			n.executionTimedOut++
 		case detailsDeliveryTimedOut:
@@ -120,6 +137,8 @@ func (c *command) status() (status, details string) {
 	switch {
 	case n.pending == total:
 		return statusPending, statusPending
+	case n.cancelling > 0:
+		return statusCancelling, statusCancelling
 	case n.completed < total:
 		return statusInProgress, statusInProgress
 	case n.cancelled > 0:
@@ -130,7 +149,9 @@ func (c *command) status() (status, details string) {
 		return statusTimedOut, detailsExecutionTimedOut
 	case n.deliveryTimedOut >= errorsAllowed:
 		return statusTimedOut, detailsDeliveryTimedOut
-	case n.failed+n.executionTimedOut+n.deliveryTimedOut > 0:
+	case n.accessDenied == total:
+		return statusFailed, detailsAccessDenied
+	case n.failed+n.executionTimedOut+n.deliveryTimedOut+n.terminated+n.accessDenied > 0:
 		return statusFailed, detailsIncomplete
 	}
 	return statusSuccess, statusSuccess
@@ -145,7 +166,23 @@ func (c *command) maxErrors(targets int) int {
 	return v
 }
 
-// deliverUntil is the end of the window in which a node may begin the command.
-func (c *command) deliverUntil() time.Time {
-	return c.requested.Add(time.Duration(c.request.deliverySeconds()) * time.Second)
+// maxConcurrency is on how many nodes the command may be at once: 50, or as the
+// request has it; of a percentage at least one.
+func (c *command) maxConcurrency() int {
+	n, percent := strings.CutSuffix(deref(c.request.MaxConcurrency), "%")
+	v, err := strconv.Atoi(n)
+	switch {
+	case err != nil:
+		return 50
+	case percent:
+		return max(1, v*len(c.invocations)/100)
+	}
+	return v
+}
+
+// expiresAfter is when SSM gives up what has not ended: after the time for its
+// delivery and that for its execution.
+func (c *command) expiresAfter() time.Time {
+	delivery := time.Duration(c.request.deliverySeconds()) * time.Second
+	return c.requested.Add(delivery + executionTimeout(c.request.Parameters))
 }

@@ -1,6 +1,7 @@
 package ssmlocal
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,7 @@ type instanceInformation struct {
 	IsLatestVersion         bool
 	PlatformType            string
 	PlatformName            string
+	PlatformVersion         string `json:",omitempty"`
 	ResourceType            string
 	Name                    string `json:",omitempty"` // of a hybrid activation only
 	IPAddress, ComputerName string
@@ -86,8 +88,12 @@ func (s *Server) describeInstanceInformation(req *describeInstanceInformationReq
 func (s *Server) information(n Node) instanceInformation {
 	info := instanceInformation{
 		InstanceId: n.ID, PingStatus: "Online", LastPingDateTime: epoch{s.o.Now()},
-		AgentVersion: agentVersion, IsLatestVersion: true, PlatformType: "Linux", PlatformName: "Linux",
+		AgentVersion: agentVersion, IsLatestVersion: true, PlatformType: "Linux",
+		PlatformName: cmp.Or(s.sys.platform, "Linux"), PlatformVersion: s.sys.version,
 		ResourceType: "EC2Instance", IPAddress: n.Address, ComputerName: n.Name,
+	}
+	if n.Terminated {
+		info.PingStatus = "ConnectionLost"
 	}
 	if strings.HasPrefix(n.ID, "mi-") {
 		info.ResourceType, info.Name = "ManagedInstance", n.Name

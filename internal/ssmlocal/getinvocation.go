@@ -3,12 +3,12 @@ package ssmlocal
 import (
 	"cmp"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"time"
 )
 
-// What GetCommandInvocation shows of the output, in characters.
+// What GetCommandInvocation shows of the output that the agent sent, in
+// characters: the first ones.
 const (
 	maxStdout = 24_000
 	maxStderr = 8_000
@@ -60,9 +60,9 @@ func (s *Server) getCommandInvocation(req *getCommandInvocationRequest) (*getCom
 	note := inv.note
 	s.mu.Unlock()
 
-	dir := s.folder(inv) // files are read without the lock
-	resp.StandardOutputContent = head(filepath.Join(dir, "stdout"), maxStdout)
-	resp.StandardErrorContent = firstRunes(head(filepath.Join(dir, "stderr"), maxStderr)+note, maxStderr)
+	out := s.outputOf(inv, resp.ResponseCode, note) // files are read without the lock
+	resp.StandardOutputContent = firstRunes(out.stdout, maxStdout)
+	resp.StandardErrorContent = firstRunes(out.stderr, maxStderr)
 	return resp, nil
 }
 

@@ -36,13 +36,13 @@ func TestGetCommandInvocationShowsHowItWent(t *testing.T) {
 		{"a failure", "echo out; echo err >&2; exit 7", "Failed", "Failed", 7, "out\n", "err\nfailed to run commands: exit status 7"},
 		{"exit 137 is the agent's timeout", "exit 137", "TimedOut", "ExecutionTimedOut", 137, none, none},
 		{
-			"24,000 characters of one, 8,000 of the other",
+			"24,000 bytes of one with the mark, 8,000 of the other",
 			"head -c 30000 /dev/zero | tr '\\0' a; head -c 9000 /dev/zero | tr '\\0' b >&2", "Success", "Success", 0,
-			strings.Repeat("a", 24000), strings.Repeat("b", 8000),
+			strings.Repeat("a", 23980) + streamMark, strings.Repeat("b", 8000),
 		},
 		{
-			"a character of two bytes counts once",
-			"head -c 24001 /dev/zero | sed 's/\\x00/é/g'", "Success", "Success", 0, strings.Repeat("é", 24000), none,
+			"a character of two bytes counts twice",
+			"head -c 24001 /dev/zero | sed 's/\\x00/é/g'", "Success", "Success", 0, strings.Repeat("é", 11990) + streamMark, none,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

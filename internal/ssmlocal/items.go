@@ -12,7 +12,7 @@ func (c *command) item() commandItem {
 	return commandItem{
 		CommandId: c.id, DocumentName: *req.DocumentName, DocumentVersion: cmp.Or(deref(req.DocumentVersion), "$DEFAULT"),
 		Comment:      deref(req.Comment),
-		ExpiresAfter: epoch{c.deliverUntil().Add(executionTimeout(req.Parameters))},
+		ExpiresAfter: epoch{c.expiresAfter()},
 		Parameters:   req.Parameters, InstanceIds: orEmpty(req.InstanceIds), Targets: orEmpty(req.Targets),
 		RequestedDateTime: epoch{c.requested},
 		Status:            status, StatusDetails: details,
@@ -23,12 +23,19 @@ func (c *command) item() commandItem {
 		ErrorCount: n.failed + n.executionTimedOut, DeliveryTimedOutCount: n.deliveryTimedOut,
 		ServiceRole: deref(req.ServiceRoleArn), NotificationConfig: req.NotificationConfig,
 		CloudWatchOutputConfig: req.CloudWatchOutputConfig, TimeoutSeconds: req.deliverySeconds(),
-		AlarmConfiguration: req.AlarmConfiguration,
+		AlarmConfiguration: req.AlarmConfiguration, TriggeredAlarms: c.alarms(),
 	}
 }
 
+func (c *command) alarms() (states []alarmState) {
+	for _, name := range c.triggered {
+		states = append(states, alarmState{name, "ALARM"})
+	}
+	return states
+}
+
 // item is the invocation as the API shows it. With details the plugin's Output
-// is the invocation's note, for pluginOutput to put the files before it.
+// is the invocation's note, for outputOf to put the files before it.
 // Server.mu is held.
 func (inv *invocation) item(details bool) invocationItem {
 	req := inv.command.request

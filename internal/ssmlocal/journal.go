@@ -17,7 +17,7 @@ const journalName = "journal.jsonl"
 // event is a line of the journal: what happened to a command or to one of its
 // invocations.
 type event struct {
-	Op string    `json:"op"` // sent, started, reboot, ended
+	Op string    `json:"op"` // sent, started, reboot, cancelling, ended
 	ID string    `json:"id"`
 	T  time.Time `json:"t"`
 
@@ -167,6 +167,8 @@ func (inv *invocation) events() (es []event) {
 	switch {
 	case inv.over():
 		es = append(es, endedEvent(inv))
+	case inv.status == statusCancelling:
+		es = append(es, event{Op: "cancelling", ID: inv.command.id, T: inv.started, Node: inv.node})
 	case inv.rebootAfter != "":
 		es = append(es, event{Op: "reboot", ID: inv.command.id, T: inv.started, Node: inv.node, Boot: inv.rebootAfter})
 	}

@@ -61,7 +61,7 @@ func (s *Server) listCommandInvocations(req *listRequest) (*listCommandInvocatio
 	for i := range resp.CommandInvocations { // files are read without the lock
 		for j := range resp.CommandInvocations[i].CommandPlugins {
 			p := &resp.CommandInvocations[i].CommandPlugins[j]
-			p.Output = s.pluginOutput(found[i], p.Output)
+			p.Output = s.outputOf(found[i], p.ResponseCode, p.Output).output
 		}
 	}
 	return resp, nil

@@ -34,6 +34,8 @@ type alarmConfiguration struct {
 	IgnorePollAlarmFailure *bool   `json:",omitempty"`
 }
 
+type alarmState struct{ Name, State string }
+
 type sendCommandRequest struct {
 	InstanceIds            []string                `json:",omitempty"`
 	Targets                []target                `json:",omitempty"`
@@ -106,6 +108,7 @@ type commandItem struct {
 	CloudWatchOutputConfig                            *cloudWatchOutputConfig `json:",omitempty"`
 	TimeoutSeconds                                    int
 	AlarmConfiguration                                *alarmConfiguration `json:",omitempty"`
+	TriggeredAlarms                                   []alarmState        `json:",omitempty"`
 }
 
 type invocationItem struct {

@@ -15,6 +15,9 @@ type Node struct {
 	// Address and Name are the IP address and the host name that
 	// DescribeInstanceInformation shows. Default: 127.0.0.1 and localhost.
 	Address, Name string
+	// Terminated is an instance that is gone. SSM still lists it, as one that
+	// has lost its connection; it has no tags, and no command can be sent to it.
+	Terminated bool
 }
 
 // IsInstanceID tells whether id has the form of a managed node's ID.
@@ -35,6 +38,9 @@ func checkNodes(nodes []Node) ([]Node, error) {
 			return nil, fmt.Errorf("starting ssmlocal: node %q is named twice: give it all its tags at once", n.ID)
 		}
 		n.Tags = maps.Clone(n.Tags)
+		if n.Terminated {
+			n.Tags = nil
+		}
 		if n.Address == "" {
 			n.Address = "127.0.0.1"
 		}
@@ -45,19 +51,31 @@ func checkNodes(nodes []Node) ([]Node, error) {
 	return nodes, nil
 }
 
-// resolve answers the nodes that the request names, in the order of
-// Options.Nodes where it selects them by their properties. Several targets are
-// an AND, several values of one an OR; no node is in a resource group.
-func (s *Server) resolve(req *sendCommandRequest) ([]string, error) {
+// resolve answers the nodes that the request names, and those of them that its
+// sender has no right to.
+func (s *Server) resolve(req *sendCommandRequest) (nodes, denied []string, err error) {
 	switch {
 	case len(req.InstanceIds) == 0 && len(req.Targets) == 0:
-		return nil, &apiError{"ValidationException", "Either InstanceIds or Targets must be given."}
+		return nil, nil, &apiError{"ValidationException", "Either InstanceIds or Targets must be given."}
 	case len(req.InstanceIds) > 0 && len(req.Targets) > 0:
-		return nil, &apiError{"ValidationException", "InstanceIds and Targets can't be given together."}
+		return nil, nil, &apiError{"ValidationException", "InstanceIds and Targets can't be given together."}
 	case len(req.InstanceIds) > 0:
-		return s.known(req.InstanceIds)
+		if denied, err = s.denied(req.InstanceIds, s.o.Access.Named); err == nil {
+			nodes, err = s.known(req.InstanceIds, denied...)
+		}
+		return nodes, denied, err
 	}
-	nodes := slices.Clone(s.o.Nodes)
+	if nodes, err = s.selected(req); err == nil {
+		denied, err = s.denied(nodes, s.o.Access.Tagged)
+	}
+	return nodes, denied, err
+}
+
+// selected answers the nodes that satisfy all targets, in the order of
+// Options.Nodes. Several values of one target are an OR; no node is in a
+// resource group.
+func (s *Server) selected(req *sendCommandRequest) ([]string, error) {
+	nodes := slices.DeleteFunc(slices.Clone(s.o.Nodes), func(n Node) bool { return n.Terminated })
 	for _, t := range req.Targets {
 		key := deref(t.Key)
 		tag, isTag := strings.CutPrefix(key, "tag:")
@@ -99,11 +117,11 @@ func (n Node) hasTagKey(names []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { _, ok := n.Tags[name]; return ok })
 }
 
-// known answers ids if each of them is this machine and none comes twice: one
-// bad ID fails the whole call.
-func (s *Server) known(ids []string) ([]string, error) {
+// known answers ids if each of them, but for those that are denied anyway, is
+// this machine and none comes twice: one bad ID fails the whole call.
+func (s *Server) known(ids []string, denied ...string) ([]string, error) {
 	for i, id := range ids {
-		if !slices.ContainsFunc(s.o.Nodes, func(n Node) bool { return n.ID == id }) {
+		if n := s.node(id); (n == nil || n.Terminated) && !slices.Contains(denied, id) {
 			return nil, &apiError{"InvalidInstanceId", fmt.Sprintf("Instance %s is not a managed node here.", id)}
 		}
 		if slices.Contains(ids[:i], id) {

@@ -152,9 +152,14 @@ func checkParameterName(name string) error {
 	return nil
 }
 
+// nested is what stands for another parameter.
+var nested = regexp.MustCompile(`(?s)\{\{.*\}\}`)
+
 // checkOptions refuses what goes together with nothing that is stored already.
 func (req *putParameterRequest) checkOptions() error {
 	switch d := deref(req.DataType); {
+	case nested.MatchString(*req.Value):
+		return &apiError{"ValidationException", `Parameter value can't nest another parameter. Do not use "{{}}" in the value.`}
 	case d != "" && d != "text" && d != "aws:ec2:image" && d != "aws:ssm:integration":
 		return &apiError{"ValidationException", fmt.Sprintf("The following data type is not supported: %s (Data type names are all lowercase.)", d)}
 	case req.Overwrite && len(req.Tags) > 0:

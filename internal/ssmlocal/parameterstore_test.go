@@ -145,6 +145,14 @@ func TestPutParameterRefuses(t *testing.T) {
 			"an empty value", "new", "", nil, "ValidationException",
 			invalid + "'' at 'value' failed to satisfy constraint: Member must have length greater than or equal to 1",
 		},
+		{
+			"a value with another parameter in it", "new", "a: {{ ssm:other }}", nil, "ValidationException",
+			`Parameter value can't nest another parameter. Do not use "{{}}" in the value.`,
+		},
+		{
+			"a value with a template in it", "new", "args: ['{{ .Labels.a\n}}']", nil, "ValidationException",
+			`Parameter value can't nest another parameter. Do not use "{{}}" in the value.`,
+		},
 		{"a name of AWS's own", "/aws/x", "y", nil, "ValidationException", `Parameter name: can't be prefixed with "aws" or "ssm" (case-insensitive).`},
 		{
 			"a name with a space", "a b", "y", nil, "ValidationException",

@@ -12,7 +12,25 @@ import (
 
 func localSystem() system {
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it no process is adopted
-	return system{boot: strings.TrimSpace(string(boot)), startTime: procStartTime}
+	release, _ := os.ReadFile("/etc/os-release")
+	sys := system{boot: strings.TrimSpace(string(boot)), startTime: procStartTime}
+	sys.platform, sys.version = osRelease(string(release))
+	return sys
+}
+
+// osRelease reads NAME and VERSION_ID of os-release(5).
+func osRelease(text string) (name, version string) {
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		value = strings.Trim(value, `"'`)
+		switch key {
+		case "NAME":
+			name = value
+		case "VERSION_ID":
+			version = value
+		}
+	}
+	return name, version
 }
 
 // procStartTime is field 22 of /proc/<pid>/stat, in clock ticks since boot.

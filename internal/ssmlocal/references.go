@@ -14,8 +14,7 @@ var parameterReference = regexp.MustCompile(`\{\{ *ssm:([/\w.:-]+) *\}\}`)
 var listItem = regexp.MustCompile(`[^',]+|'[^']+'`)
 
 // withReferences answers a document's parameters as the agent has them when it
-// runs the document: references to Parameter Store replaced, all or none. A
-// value is text: a reference within it stays.
+// runs the document: references to Parameter Store replaced, all or none.
 func (s *Server) withReferences(given map[string][]string) (map[string][]string, error) {
 	if !hasReference(given) {
 		return given, nil

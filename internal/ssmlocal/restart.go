@@ -29,6 +29,8 @@ func (s *Server) load() error {
 		for _, inv := range c.invocations {
 			s.resume(inv)
 		}
+		s.dispatch(c)
+		s.armExpiry(c)
 	}
 	return nil
 }
@@ -53,6 +55,8 @@ func (s *Server) replay(e event) {
 		inv.status, inv.details = statusInProgress, statusInProgress
 		inv.started, inv.passes, inv.rebootAfter = e.T, e.Pass, ""
 		inv.run = &pass{inv: inv, pid: e.PID, start: e.Start, boot: e.Boot, adopted: true}
+	case "cancelling":
+		inv.status, inv.details = statusCancelling, statusCancelling
 	case "reboot":
 		inv.rebootAfter, inv.run = e.Boot, nil
 	case "ended":
@@ -64,14 +68,32 @@ func (s *Server) replay(e event) {
 // resume goes on with an invocation that an earlier process left.
 func (s *Server) resume(inv *invocation) {
 	p := inv.run
+	inv.delivered = inv.passes > 0 || inv.status == statusCancelling
 	switch {
-	case inv.over():
+	case inv.over() || !inv.delivered:
+	case isAgent(inv.node):
+		inv.run = nil
+		s.resumeOnNode(inv)
 	case inv.rebootAfter != "" && inv.rebootAfter == s.sys.boot: // it still waits
 	case p != nil && s.alive(p):
 		s.adopt(p)
 	default:
 		inv.run = nil
 		s.again(inv)
+	}
+}
+
+// resumeOnNode does the same for one of an agent's, which has started with this
+// process. Server.mu is held.
+func (s *Server) resumeOnNode(inv *invocation) {
+	switch {
+	case inv.rebootAfter != "" && inv.rebootAfter == s.sys.boot:
+		s.agentOf(inv).reboots++
+	case inv.rebootAfter != "":
+		inv.rebootAfter = ""
+		s.post(message{inv: inv})
+	case inv.passes > 0:
+		s.afterCrash(inv)
 	}
 }
 
@@ -116,11 +138,9 @@ func (s *Server) adoptedEnded(p *pass) {
 	}
 }
 
-// again starts a document that was interrupted, or that was never started.
+// again starts a document that was interrupted.
 func (s *Server) again(inv *invocation) {
 	switch {
-	case inv.passes == 0 && s.o.Now().After(inv.command.deliverUntil()):
-		s.end(inv, outcome{status: statusTimedOut, details: detailsDeliveryTimedOut, code: -1})
 	case inv.passes > maxReruns:
 		s.end(inv, failed(1, fmt.Errorf("interrupted %d times", inv.passes)))
 	default:

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -15,23 +13,9 @@ import (
 const (
 	exitReboot   = 194
 	exitTimedOut = 137
+	exitSucceed  = 168 // a success, and of a document with several steps the last one
+	exitFail     = 169 // the same of a failure
 )
-
-// await is what sh runs before the script: it waits until the pass is in the
-// journal, so that no process can run that a later Server does not know of. If
-// this process dies first, read fails and the script does not run.
-const await = `read -r ssmlocal_go || exit 1; unset ssmlocal_go; umask 022; `
-
-// starter is sh's whole command line for a script. The agent's is the script's
-// path alone, so that a shebang counts and sh reads what has none. A script for
-// sh is read by this shell, which saves a short command half of its time.
-func starter(commands []string) string {
-	first, _, _ := strings.Cut(commands[0], "\n")
-	if first == "#!/bin/sh" || !strings.HasPrefix(first, "#!") {
-		return await + `exec </dev/null; . "$0"`
-	}
-	return await + `exec "$0" </dev/null`
-}
 
 // pass is one run of a document by one process, the leader of its own group.
 type pass struct {
@@ -46,7 +30,10 @@ type pass struct {
 	files files
 	tails []*tail
 	timer *time.Timer
-	gone  bool // reaped: its PID may be another's
+
+	pipes   []*os.File     // an agent's ends of the output, read into files
+	copying sync.WaitGroup // those who read them
+	gone    bool           // reaped: its PID may be another's
 }
 
 // outcome is how an invocation ends.
@@ -85,62 +72,6 @@ func (s *Server) runPass(inv *invocation) {
 	s.drain(p)
 	s.reap(p)
 	s.giveBack(inv, p.files)
-}
-
-// fork writes the script and starts a shell that waits for begin.
-func (s *Server) fork(inv *invocation) (*pass, error) {
-	parameters, err := s.withReferences(inv.command.request.Parameters)
-	if err != nil {
-		return nil, err
-	}
-	commands := parameters["commands"]
-	f, err := s.openFolder(inv, scriptText(commands))
-	if err != nil {
-		return nil, err
-	}
-	child, gate, err := os.Pipe()
-	if err != nil {
-		f.close()
-		return nil, err
-	}
-	workingDirectory := ""
-	if values := parameters["workingDirectory"]; len(values) > 0 {
-		workingDirectory = values[0]
-	}
-	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", starter(commands), filepath.Join(s.folder(inv), "_script.sh")}, &syscall.ProcAttr{
-		Dir: workingDirectory, Env: s.environment(inv),
-		Files: []uintptr{child.Fd(), f.stdout.Fd(), f.stderr.Fd()},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
-	})
-	child.Close()
-	if err != nil {
-		// The agent's words, misleading where the working directory is missing.
-		f.close()
-		return nil, errors.Join(fmt.Errorf("fork/exec /usr/bin/sh: %w", err), gate.Close())
-	}
-	p := &pass{inv: inv, pid: pid, boot: s.sys.boot, limit: executionTimeout(parameters), gate: gate, files: f}
-	p.start, _ = s.sys.startTime(pid)
-	s.follow(p)
-	return p, nil
-}
-
-func (s *Server) environment(inv *invocation) []string {
-	own := []string{
-		"SSM_COMMAND_ID=" + inv.command.id,
-		"AWS_SSM_INSTANCE_ID=" + inv.node,
-		"AWS_SSM_REGION_NAME=" + s.o.Region,
-	}
-	if dir := s.stateDir(inv.node); dir != "" {
-		own = append(own, "AMX_STATE_DIR="+dir)
-	}
-	env := make([]string, 0, len(s.o.Env)+len(own))
-	for _, kv := range s.o.Env {
-		name, _, _ := strings.Cut(kv, "=")
-		if !slices.ContainsFunc(own, func(o string) bool { return strings.HasPrefix(o, name+"=") }) {
-			env = append(env, kv)
-		}
-	}
-	return append(env, own...)
 }
 
 // begin records the pass and lets its shell go on, or gets rid of it if the
@@ -185,8 +116,13 @@ func (s *Server) timeout(p *pass) {
 	if p.inv.run != p || p.inv.over() {
 		return
 	}
-	s.kill(p)
-	s.end(p.inv, outcome{status: statusTimedOut, details: detailsExecutionTimedOut, code: exitTimedOut})
+	s.stop(p)
+	o := outcome{status: statusTimedOut, details: detailsExecutionTimedOut, code: exitTimedOut}
+	if isAgent(p.inv.node) {
+		p.inv.verdict = &o // for when the process is gone
+		return
+	}
+	s.end(p.inv, o)
 }
 
 // kill sends SIGKILL to the pass's process group. Server.mu is held, and reap
@@ -218,31 +154,63 @@ func (s *Server) reap(p *pass) {
 		s.end(inv, failed(-1, err))
 		return
 	}
-	switch code := ws.ExitStatus(); {
-	case ws.Signaled(): // by somebody else: our own kills ended it before
+	s.exited(inv, ws)
+}
+
+// exited ends inv as its shell ended, unless that asks for a reboot. Server.mu
+// is held.
+func (s *Server) exited(inv *invocation, ws syscall.WaitStatus) {
+	code := ws.ExitStatus()
+	if ws.Signaled() && !isAgent(inv.node) {
+		// An agent's sh starts the script as a child, and this is what it makes of
+		// the child's end. On this host the script is read by that shell itself.
+		code = 128 + int(ws.Signal())
+	}
+	switch {
+	case code == -1:
 		s.end(inv, failed(-1, fmt.Errorf("signal: %v", ws.Signal())))
-	case code == 0:
-		s.end(inv, outcome{status: statusSuccess, details: statusSuccess})
+	case code == 0 || code == exitSucceed:
+		s.end(inv, outcome{status: statusSuccess, details: statusSuccess, code: code})
 	case code == exitTimedOut:
 		s.end(inv, outcome{status: statusTimedOut, details: detailsExecutionTimedOut, code: code})
 	case code == exitReboot:
 		inv.rebootAfter = s.sys.boot
+		if isAgent(inv.node) {
+			s.agentOf(inv).reboots++
+		}
 		s.record(event{Op: "reboot", ID: inv.command.id, T: s.o.Now(), Node: inv.node, Boot: s.sys.boot})
 	default:
 		s.end(inv, failed(code, fmt.Errorf("exit status %d", code)))
 	}
 }
 
-// end makes inv terminal. Server.mu is held.
+// end makes inv terminal, and lets its command go on to other nodes. Server.mu
+// is held.
 func (s *Server) end(inv *invocation, o outcome) {
+	rebooting := inv.rebootAfter != "" && isAgent(inv.node)
+	s.settle(inv, o)
+	s.dispatch(inv.command)
+	if rebooting {
+		a := s.agentOf(inv)
+		a.reboots--
+		s.work(a)
+	}
+}
+
+// settle makes inv terminal. Server.mu is held.
+func (s *Server) settle(inv *invocation, o outcome) {
 	inv.status, inv.details, inv.code, inv.note = o.status, o.details, o.code, o.note
 	inv.finished, inv.rebootAfter = s.o.Now(), ""
 	if inv.run != nil && inv.run.timer != nil {
 		inv.run.timer.Stop()
 	}
 	s.record(endedEvent(inv))
-	if inv.command.over() {
-		s.tellEnded(inv.command)
+	s.notify(inv.command, inv)
+	if c := inv.command; c.over() {
+		if c.expiry != nil {
+			c.expiry.Stop()
+		}
+		s.tellEnded(c)
 	}
 }
 
@@ -254,7 +222,9 @@ func (s *Server) record(e event) {
 	}
 }
 
+// tellEnded tells of a command that is over. Server.mu is held.
 func (s *Server) tellEnded(c *command) {
+	s.notify(c, nil)
 	if s.o.Ended != nil {
 		go s.o.Ended(c.id) // Server.mu is held, and the callee may call back
 	}

@@ -28,7 +28,7 @@ func TestHowACommandEnds(t *testing.T) {
 		{"with the last line's code, no set -e", []string{"false", "true"}, "Success", "Success", 0, ""},
 		{"with another code", []string{"echo no >&2", "exit 7"}, "Failed", "Failed", 7, errorsFollow + "no\nfailed to run commands: exit status 7"},
 		{"with 137, which the agent takes for a timeout", []string{"exit 137"}, "TimedOut", "ExecutionTimedOut", 137, ""},
-		{"by a signal of somebody else", []string{"kill -TERM $$"}, "Failed", "Failed", -1, errorsFollow + "failed to run commands: signal: terminated"},
+		{"by a signal of somebody else", []string{"kill -TERM $$"}, "Failed", "Failed", 143, errorsFollow + "failed to run commands: exit status 143"},
 		{"with a carriage return in its words", []string{"echo a\r"}, "Success", "Success", 0, "a\r\n"},
 		{"under the shell that its first line names", []string{"#!/bin/cat", "text"}, "Success", "Success", 0, "#!/bin/cat\ntext\n"},
 		{"under sh where its first line says so", []string{"#!/bin/sh", "echo $0 | sed 's|.*/||'"}, "Success", "Success", 0, "_script.sh\n"},
@@ -68,13 +68,14 @@ func TestOutputComesWhileTheCommandRuns(t *testing.T) {
 	id := w.send(script("echo ready; exec sleep 1000"))
 	w.wantText("stdout", "ready")
 	w.cancel(id)
-	w.wantEnd(id, "Cancelled", "Cancelled", -1, "ready\n")
+	w.wantEnd(id, "Cancelled", "Cancelled", 137, "ready\n")
 }
 
-func TestTheFirst2500CharactersAreShown(t *testing.T) {
+func TestTheFirst2500BytesAreShown(t *testing.T) {
 	w := start(t)
 	p := w.ended(w.send(script("i=0; while [ $i -lt 300 ]; do echo ééééééééé; i=$((i+1)); done")))
-	if want := strings.Repeat("ééééééééé\n", 250); *p.Output != want {
+	// 2,500 bytes, of which the mark takes 23: the last character is cut in two.
+	if want := strings.Repeat("ééééééééé\n", 130) + "ééé\ufffd\n---Output truncated---"; *p.Output != want {
 		t.Errorf("Output has %d bytes, want %d", len(*p.Output), len(want))
 	}
 }
@@ -142,15 +143,15 @@ func TestCancelKillsTheGroupAtOnce(t *testing.T) {
 	}
 	for _, pid := range pids {
 		if pid != session {
-			w.until(fmt.Sprintf("process %d is gone", pid), func() bool { return !runs(pid) })
+			waitGone(t, pid)
 		}
 	}
 	if !runs(session) {
 		t.Error("a child that called setsid was killed")
 	}
 	w.cancel(id) // accepted, and changes nothing
-	if p := w.ended(id); p.ResponseCode != -1 || strings.Contains(*p.Output, "trapped") {
-		t.Errorf("plugin is %+v, want code -1 and no trap", p)
+	if p := w.ended(id); p.ResponseCode != 137 || strings.Contains(*p.Output, "trapped") {
+		t.Errorf("plugin is %+v, want code 137 and no trap", p)
 	}
 }
 
@@ -217,7 +218,7 @@ func TestTheTimeoutKillsTheGroup(t *testing.T) {
 	w.server.timeout(p)
 	w.wantEnd(id, "TimedOut", "ExecutionTimedOut", 137, fmt.Sprintf("%d\n%d\n", pids[0], pids[1]))
 	for _, pid := range pids {
-		w.until(fmt.Sprintf("process %d is gone", pid), func() bool { return !runs(pid) })
+		waitGone(t, pid)
 	}
 }
 
@@ -252,11 +253,13 @@ func TestFoldersWithoutOutputAreUsedAgain(t *testing.T) {
 	w := start(t)
 	for range 5 {
 		w.ended(w.send(script("true")))
-		w.until("the folder is given back", func() bool {
-			w.server.mu.Lock()
-			defer w.server.mu.Unlock()
-			return len(w.server.spares) == 1
-		})
+		w.atRest()
+		w.server.mu.Lock()
+		spares := len(w.server.spares)
+		w.server.mu.Unlock()
+		if spares != 1 {
+			t.Errorf("%d folders were given back, want 1", spares)
+		}
 	}
 	w.wantEnd(w.send(script("echo kept")), "Success", "Success", 0, "kept\n")
 	if n := countFolders(t, w.server.o.Dir); n != 1 {

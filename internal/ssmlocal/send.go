@@ -29,7 +29,7 @@ func (s *Server) sendCommand(req *sendCommandRequest) (*sendCommandResponse, err
 	if err := req.checkDocument(); err != nil {
 		return nil, err
 	}
-	nodes, err := s.resolve(req)
+	nodes, denied, err := s.resolve(req)
 	if err != nil {
 		return nil, err
 	}
@@ -50,9 +50,11 @@ func (s *Server) sendCommand(req *sendCommandRequest) (*sendCommandResponse, err
 	s.add(c)
 	s.pruneNowAndThen()
 	item := c.item()
-	for _, inv := range c.invocations {
-		s.running.Go(func() { s.runPass(inv) })
+	for _, node := range denied {
+		s.settle(c.invocation(node), outcome{status: statusFailed, details: detailsAccessDenied, code: -1})
 	}
+	s.armExpiry(c)
+	s.dispatch(c)
 	if len(c.invocations) == 0 {
 		s.tellEnded(c)
 	}

@@ -6,21 +6,30 @@
 // drives SSM is the same with and without AWS; [Server.Signed] is for programs
 // that come over the network, and lets in who signs.
 //
-// What it keeps of the agent's behaviour: the joined lines of commands become
-// _script.sh, which runs in its own process group with umask 022 and no
-// standard input; a cancel and a timeout are an immediate SIGKILL to that
-// group, so children that called setsid survive them; exit 194 asks for a
-// reboot; a document that was in progress when the process died is run again
-// under the same command ID. A script that must not run twice guards itself.
+// A node other than [LocalNode] behaves as a machine with an agent. The joined
+// lines of commands become _script.sh, which sh runs in its own process group
+// with umask 022, no standard input and pipes for its output. Five documents run
+// at a time, five wait, and while five wait the agent hears of nothing more. A
+// document is over when its shell has ended and nobody holds its output any
+// more. A cancel and a timeout are an immediate SIGKILL to the group, so children
+// that called setsid survive them. Exit 194 asks for a reboot, 168 is a success.
+// A document that was in progress when this process died has failed, and its
+// script may go on: a script that must not run twice guards itself.
+// testdata/amazon-ssm-agent-3.3.json has what a real agent answered.
 //
-// Where it differs: output goes to files and nobody holds a pipe, so a command
-// is over when its shell ends, even if a background child keeps stdout open.
-// Nothing reboots the machine after exit 194: the invocation stays InProgress
-// until a Server is started after the next boot, or until it is cancelled. All
-// nodes are this machine: what tells one from another is its ID, its tags, its
-// address and its state directory. MaxConcurrency, MaxErrors, S3 and CloudWatch
-// settings are checked and listed but change nothing about the run. Parameter
-// Store has no encryption, labels, policies or history of who changed what.
+// LocalNode is this host, and its commands are to outlive a crash of this
+// process. So their output goes to files and nobody holds a pipe: a command is
+// over when its shell ends, even if a background child keeps stdout open. The
+// next process adopts what still runs. What ended unseen runs again, under the
+// same command ID. There is no limit of five, and a cancel has its answer at once.
+//
+// MaxConcurrency, MaxErrors and AlarmConfiguration hold back further nodes as
+// SSM does. Nothing reboots the machine after exit 194: the invocation stays
+// InProgress until a Server is started after the next boot, or until it is
+// cancelled. All nodes are this machine: what tells one from another is its ID,
+// its tags, its address and its state directory. S3 and CloudWatch settings are
+// checked and listed but change nothing about the run. Parameter Store has no
+// encryption, labels, policies or history of who changed what.
 package ssmlocal
 
 import (
@@ -52,7 +61,12 @@ type Options struct {
 	// it is, to another node the directory in it that has the node's ID.
 	StateDir string
 	// Nodes stand for this machine, all of them. Default: LocalNode alone.
-	Nodes []Node
+	Nodes  []Node
+	Access Access // what the sender's policy allows; default: every node
+	// AgentsRepeat has the agents of nodes other than LocalNode run a document
+	// again that was in progress when they died, up to 15 times, as older builds
+	// do. Newer ones end it as Failed, whatever its script goes on to do.
+	AgentsRepeat bool
 	// Region is passed on as AWS_SSM_REGION_NAME. Default: "local".
 	Region string
 	// Output receives the commands' output line by line while they run. Lines
@@ -62,9 +76,12 @@ type Options struct {
 	Output func(OutputLine)
 	// Ended is told each command ID once all its invocations are over.
 	Ended func(commandID string)
-	Now   func() time.Time // default: time.Now
-	Rand  io.Reader        // of command IDs; default: crypto/rand
-	Log   *slog.Logger     // default: discarded
+	// Notify is told of the end of each invocation and of each command, in no
+	// certain order.
+	Notify func(StatusChange)
+	Now    func() time.Time // default: time.Now
+	Rand   io.Reader        // of command IDs; default: crypto/rand
+	Log    *slog.Logger     // default: discarded
 }
 
 // OutputLine is one line that a command wrote, without its newline.
@@ -86,6 +103,9 @@ type Server struct {
 	order    []*command          // by seq, oldest first
 	seq      uint64              // the newest command's
 	spares   []string            // empty folders of commands that are over, to be used again
+	agents   map[string]*agent   // :: node → its agent
+	orphans  map[*pass]bool      // processes whose agent has crashed
+	alarms   map[string]bool     // :: name → is it on
 	closed   bool
 	running  sync.WaitGroup // invocations that a goroutine or the poller looks after
 
@@ -129,7 +149,10 @@ func newServer(o Options, sys system) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, sys: sys, parameters: stored, commands: map[string]*command{}}
+	s := &Server{
+		o: o, sys: sys, parameters: stored, commands: map[string]*command{},
+		agents: map[string]*agent{}, orphans: map[*pass]bool{}, alarms: map[string]bool{},
+	}
 	if err := s.load(); err != nil {
 		return nil, err
 	}
@@ -145,11 +168,17 @@ func (s *Server) Close(ctx context.Context) error {
 	first := !s.closed
 	s.closed = true
 	for _, c := range s.order {
+		if c.expiry != nil {
+			c.expiry.Stop()
+		}
 		for _, inv := range c.invocations {
 			if inv.rebootAfter == "" {
 				s.cancel(inv)
 			}
 		}
+	}
+	for p := range s.orphans {
+		s.kill(p)
 	}
 	s.mu.Unlock()
 

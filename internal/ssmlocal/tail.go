@@ -2,18 +2,15 @@ package ssmlocal
 
 import (
 	"bytes"
-	"io"
 	"os"
-	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 const (
-	pollInterval    = 50 * time.Millisecond
-	maxLine         = 64 << 10 // a longer line is handed out in pieces
-	maxPluginOutput = 2500     // characters that ListCommandInvocations shows
-	outputDivider   = "\n----------ERROR-------\n"
+	pollInterval = 50 * time.Millisecond
+	maxLine      = 64 << 10 // a longer line is handed out in pieces
 )
 
 // poller is the one goroutine that follows output files and looks after
@@ -79,7 +76,9 @@ type tail struct {
 	mu      sync.Mutex
 	f       *os.File
 	emit    func(text string)
-	offset  *int64 // the invocation's, for the pass after this one
+	offset  int64
+	told    *atomic.Int64 // the invocation's offset, for the pass after this one
+	left    atomic.Bool   // another pass follows the file now
 	partial []byte
 	closed  bool
 }
@@ -92,7 +91,7 @@ func (s *Server) follow(p *pass) {
 	line := OutputLine{CommandID: p.inv.command.id, InstanceID: p.inv.node}
 	for i, stream := range []string{"stdout", "stderr"} {
 		line.Stream = stream
-		t := &tail{f: []*os.File{p.files.stdout, p.files.stderr}[i], offset: &p.inv.told[i]}
+		t := &tail{f: []*os.File{p.files.stdout, p.files.stderr}[i], told: &p.inv.told[i], offset: p.inv.told[i].Load()}
 		t.emit = func(text string) {
 			l := line
 			l.Stream, l.Text = stream, text
@@ -118,9 +117,10 @@ func (t *tail) read() {
 		return
 	}
 	var buf [8 << 10]byte
-	for {
-		n, err := t.f.ReadAt(buf[:], *t.offset)
-		*t.offset += int64(n)
+	for !t.left.Load() {
+		n, err := t.f.ReadAt(buf[:], t.offset)
+		t.offset += int64(n)
+		t.told.Store(t.offset)
 		t.lines(buf[:n])
 		if err != nil || n == 0 {
 			return
@@ -155,39 +155,4 @@ func (t *tail) close() {
 	if len(t.partial) > 0 {
 		t.emit(string(t.partial))
 	}
-}
-
-// pluginOutput is an invocation's output as CommandPlugins has it; note is
-// what the agent adds to standard error.
-func (s *Server) pluginOutput(inv *invocation, note string) string {
-	dir := s.folder(inv)
-	stdout := head(filepath.Join(dir, "stdout"), maxPluginOutput)
-	stderr := head(filepath.Join(dir, "stderr"), maxPluginOutput) + note
-	if stderr != "" {
-		stdout += outputDivider + stderr
-	}
-	return firstRunes(stdout, maxPluginOutput)
-}
-
-// head reads up to n characters of a file; one that is missing is empty.
-func head(name string, n int) string {
-	f, err := os.Open(name)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, int64(n)*4)) // a character has at most 4 bytes
-	if err != nil {
-		return ""
-	}
-	return firstRunes(string(b), n)
-}
-
-func firstRunes(s string, n int) string {
-	for i := range s {
-		if n--; n < 0 {
-			return s[:i]
-		}
-	}
-	return s
 }

@@ -36,10 +36,13 @@ if ln -sn resolved "$amx_f" 2>/dev/null; then
 fi
 # This link comes before the look at the process, as the run writes its process
 # before it looks for the link: one of the two sees the other.
-if ! ln -sn "${SSM_COMMAND_ID:-$$}" "$amx_f.signal"; then
-  [ -L "$amx_f.signal" ] || exit 1
-  echo "amx: signalled before"
-  exit 0
+if ! amx_x=$(ln -sn "${SSM_COMMAND_ID:-$$}" "$amx_f.signal" 2>&1); then
+  if [ -L "$amx_f.signal" ]; then
+    echo "amx: signalled before"
+    exit 0
+  fi
+  echo "$amx_x" >&2
+  exit 1
 fi
 amx_x=
 { read -r amx_x <"$amx_f.pid"; } 2>/dev/null

@@ -1,0 +1,60 @@
+package ssmlocal
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Access is what the sender's policy allows, where it has a condition on the
+// nodes' tags (ssm:resourceTag/NAME). The zero value allows every node.
+type Access struct {
+	Tag, Value string // what a node must carry
+
+	// AWS does not document what one node without the tag costs. PerNode says:
+	// only that node, whose invocation ends AccessDenied. Otherwise SendCommand
+	// is refused as a whole, with an error that names the node's ARN. Named is
+	// for nodes given by their IDs, Tagged for those that a target selects.
+	Named, Tagged Denial
+}
+
+// Denial is what becomes of a call that one of its nodes is denied to.
+type Denial int
+
+// The denials. PerCall is the default.
+const (
+	PerCall Denial = iota
+	PerNode
+)
+
+const accountID = "000000000000" // of this Run Command
+
+// denied answers those of the nodes whose invocations end AccessDenied, or an
+// error that refuses the call. A node that is terminated, or not there at all,
+// has no tag.
+func (s *Server) denied(nodes []string, denial Denial) ([]string, error) {
+	a := s.o.Access
+	if a.Tag == "" {
+		return nil, nil
+	}
+	var without []string
+	for _, id := range nodes {
+		if n := s.node(id); n == nil || !n.hasTag(a.Tag, []string{a.Value}) {
+			without = append(without, id)
+		}
+	}
+	if len(without) == 0 || denial == PerNode {
+		return without, nil
+	}
+	return nil, &apiError{"AccessDeniedException", fmt.Sprintf(
+		"User: arn:aws:sts::%s:assumed-role/amx/amx is not authorized to perform: ssm:SendCommand on resource: %s because no identity-based policy allows the ssm:SendCommand action",
+		accountID, nodeARN(accountID, s.o.Region, without[0]))}
+}
+
+// node answers the node of that ID, or nil.
+func (s *Server) node(id string) *Node {
+	i := slices.IndexFunc(s.o.Nodes, func(n Node) bool { return n.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &s.o.Nodes[i]
+}

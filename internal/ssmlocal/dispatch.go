@@ -1,0 +1,103 @@
+package ssmlocal
+
+import (
+	"slices"
+	"time"
+)
+
+// dispatch hands a command to as many nodes as MaxConcurrency lets it. After too
+// many errors, or while an alarm is on, the nodes that are left end Terminated.
+// (Which status the alarm gives them AWS does not document.) Server.mu is held.
+func (s *Server) dispatch(c *command) {
+	if s.closed {
+		return
+	}
+	stopped := s.stopped(c)
+	for _, inv := range c.invocations {
+		switch {
+		case inv.delivered || inv.over():
+		case stopped:
+			s.settle(inv, outcome{status: statusFailed, details: detailsTerminated, code: -1})
+		case s.o.Now().After(c.expiresAfter()):
+			s.settle(inv, outcome{status: statusTimedOut, details: detailsDeliveryTimedOut, code: -1})
+		case c.active() >= c.maxConcurrency():
+			return
+		default:
+			s.deliver(inv)
+		}
+	}
+}
+
+// active is on how many nodes the command is now.
+func (c *command) active() (n int) {
+	for _, inv := range c.invocations {
+		if inv.delivered && !inv.over() {
+			n++
+		}
+	}
+	return n
+}
+
+// deliver hands inv to its node. Server.mu is held.
+func (s *Server) deliver(inv *invocation) {
+	inv.delivered = true
+	if isAgent(inv.node) {
+		s.post(message{inv: inv})
+		return
+	}
+	s.running.Go(func() { s.runPass(inv) })
+}
+
+// stopped tells whether SSM sends a command to no further node, and notes the
+// alarms that are why. Server.mu is held.
+func (s *Server) stopped(c *command) bool {
+	if a := c.request.AlarmConfiguration; a != nil {
+		for _, alarm := range a.Alarms {
+			if name := deref(alarm.Name); s.alarms[name] && !slices.Contains(c.triggered, name) {
+				c.triggered = append(c.triggered, name)
+			}
+		}
+	}
+	n := c.count()
+	return len(c.triggered) > 0 || n.failed+n.executionTimedOut > c.maxErrors(len(c.invocations))
+}
+
+// SetAlarm turns a CloudWatch alarm on or off. A command that names it in its
+// AlarmConfiguration goes to no further node once it was on.
+func (s *Server) SetAlarm(name string, on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alarms[name] = on
+	for _, c := range s.order {
+		if on && c.request.AlarmConfiguration != nil && !c.over() {
+			s.dispatch(c)
+		}
+	}
+}
+
+// armExpiry has what agents leave open ended in time. Server.mu is held.
+func (s *Server) armExpiry(c *command) {
+	for _, inv := range c.invocations {
+		if isAgent(inv.node) && !inv.over() {
+			c.expiry = time.AfterFunc(c.expiresAfter().Sub(s.o.Now()), func() { s.expire(c) })
+			return
+		}
+	}
+}
+
+// expire ends what has not ended by the time that SSM calls ExpiresAfter. A
+// document that runs goes on, and whoever would still listen hears nothing.
+// Which status a cancellation without an answer gets AWS does not document.
+func (s *Server) expire(c *command) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, inv := range c.invocations {
+		switch {
+		case inv.over() || !isAgent(inv.node):
+		case inv.status == statusCancelling:
+			s.end(inv, outcome{status: statusCancelled, details: statusCancelled, code: -1})
+		default:
+			s.end(inv, outcome{status: statusTimedOut, details: detailsDeliveryTimedOut, code: -1})
+		}
+	}
+}
