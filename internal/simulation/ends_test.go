@@ -153,3 +153,21 @@ func TestASignalGoesToANodeWhereAnotherCommandRuns(t *testing.T) {
 		w.nothingRuns()
 	})
 }
+
+// An alert whose message gives it another fingerprint than its labels have is shown
+// by the one that was sent, also where only the ledger knows it.
+func TestAResultShowsTheFingerprintThatWasSent(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.Lag = 100 * time.Second
+		fires, resolves := w.fires("a", 0), w.resolves("a", 0, time.Second)
+		fires.Identity, resolves.Identity = "of-labels-and-a", "of-labels-and-a"
+		f := w.sandbox("F", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer, "ListCommands 1": {Answers: 5 * time.Second}})
+		answered := make(chan string)
+		go func() { answered <- says(f.deliver(w.T, message(fires))) }()
+		w.until(2 * time.Second)
+		w.sandbox("R", nil).deliver(w.T, message(resolves))
+		if got := <-answered; got != "later a: cancelling the run: in doubt" {
+			t.Errorf("the firing was answered %s", got)
+		}
+	})
+}
