@@ -266,12 +266,12 @@ func TestNoClaimIsRenewedAfterALookTookTheTime(t *testing.T) {
 	})
 }
 
-// Who adopts a run says which nodes of it SSM refused before.
-func TestARefusedNodeIsToldByWhoAdoptsTheRun(t *testing.T) {
+// Who takes a run over says which nodes of it SSM does not have.
+func TestANodeThatIsUnavailableIsToldByWhoTakesTheRunOver(t *testing.T) {
 	in(t, group, func(w *world) {
 		w.loses("c", always)
 		all := message(w.fires("a", 0), w.fires("b", 0), w.fires("c", 0))
 		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 4": lostAnswer, "ListCommands 1": lostAnswer}), all, "later a b c: the run may not have been sent: SendCommand: context deadline exceeded, node i-00000063: SendCommand: InvalidInstanceId, ListCommands: context deadline exceeded")
-		w.expect(w.sandbox("B", nil), all, "refuse a b c: part of the run: SSM refused before: node i-00000063; run a b c: taken over: its sender is gone c0 c1")
+		w.expect(w.sandbox("B", nil), all, "later a b c: node i-00000063: SendCommand: InvalidInstanceId; run a b c: taken over: its sender is gone c0 c1")
 	})
 }

@@ -48,7 +48,7 @@ func TestThePartsOfAChunkAreSentEachByItself(t *testing.T) {
 		fates map[string]cloudtest.Fate // the fourth send is that to b
 		first string
 	}{
-		{"one is throttled to the end", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("AccessDeniedException")}}, "later a b c: SendCommand: AccessDeniedException, node i-00000063: SendCommand: InvalidInstanceId; refuse a b c: part of the run: node i-00000063: SendCommand: api error InvalidInstanceId: said the model; run a b c: firing c0"},
+		{"one is throttled to the end", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("AccessDeniedException")}}, "later a b c: SendCommand: AccessDeniedException, node i-00000063: SendCommand: InvalidInstanceId; run a b c: firing c0"},
 		{"the answer of one is lost", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("InternalServerError")}, "ListCommands 1": {Err: cloudtest.APIError("InternalServerError")}}, "later a b c: the run may not have been sent: SendCommand: InternalServerError, node i-00000063: SendCommand: InvalidInstanceId, ListCommands: InternalServerError"},
 		{"the process dies between two", map[string]cloudtest.Fate{"SendCommand 3": {Dies: "before"}}, "500"},
 		{"the process dies before it records them", map[string]cloudtest.Fate{"Put 2": {Dies: "before"}}, "500"},
@@ -65,7 +65,7 @@ func TestThePartsOfAChunkAreSentEachByItself(t *testing.T) {
 					}
 				}
 				w.ranOn("a b")
-				w.expect(w.sandbox("C", nil), all, "skip a b c: already started for this alert")
+				w.expect(w.sandbox("C", nil), all, "later a b c: node i-00000063: SendCommand: InvalidInstanceId; run a b c: taken over: its sender is gone c0 c1")
 			})
 		})
 	}
@@ -391,7 +391,7 @@ func TestSendsDoNotWaitForCancellations(t *testing.T) {
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.until(time.Minute)
 		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"CancelCommand": {Hangs: true}}), message(w.resolves("a", 0, 30*time.Second), w.fires("b", 40*time.Second)),
-			"run b: firing c1; 500")
+			"later a: cancelling the run: CancelCommand \"c0\": context deadline exceeded; run b: firing c1")
 	})
 }
 
