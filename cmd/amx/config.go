@@ -108,12 +108,29 @@ func fillInCommand(n *yaml.Node, cmd *amx.Command) {
 	}
 	add("notify_on_failure", plain(strconv.FormatBool(cmd.NotifyOnFailure)))
 	add("retries", plain(strconv.Itoa(cmd.Retries)))
+	add("retry_delay", plain(short(cmd.RetryDelay)))
 	if cmd.RepeatAfter == 0 {
 		add("repeat_after", plain("never"))
 	}
+	add("cooldown", plain(short(cmd.Cooldown)))
 	add("max", plain(strconv.Itoa(cmd.Max)))
+	add("when_limited", plain(string(cmd.WhenLimited)))
+	add("breaker", breakerOf(cmd.Breaker))
 	add("ignore_resolved", plain(strconv.FormatBool(cmd.IgnoreResolved)))
 	add("resolved_signal", plain(cmd.ResolvedSignal))
+	if cmd.KillAfter == 0 {
+		add("kill_after", plain("never"))
+	}
+	add("mode", plain(string(cmd.Mode)))
+}
+
+func breakerOf(b amx.Breaker) *yaml.Node {
+	if b.Failures == 0 {
+		return plain("false")
+	}
+	return &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: []*yaml.Node{
+		plain("failures"), plain(strconv.Itoa(b.Failures)), plain("for"), plain(short(b.For)),
+	}}
 }
 
 func targetsOf(cmd *amx.Command) *yaml.Node {

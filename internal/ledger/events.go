@@ -187,8 +187,9 @@ type Taken struct {
 // Finished says that the entry has learned that a run is over.
 type Finished struct {
 	Run
-	Slot bool // it has a slot of the gate
-	Last bool // no retry follows
+	Slot  bool // it has a slot of the gate
+	Last  bool // no retry follows
+	Again bool // it was told before; what that came to may not have been recorded
 }
 
 // Note is to tell the history of a run: it was sent, or is to be cancelled.

@@ -28,7 +28,7 @@ func (s *step) check(c Case) {
 	switch {
 	case r == nil:
 	case r.over() && c.ended: // it is told again: what it came to may not have been recorded
-		s.finished(r, c)
+		s.finished(r, c, true)
 	case c.ended && (r.live(s.Now, s.Process) || s.asked == r.ID || r.unknown() && s.Now.Before(r.Lease.Add(s.Window))):
 		s.putOff(c, fmt.Errorf("asking for run %s: %w", c.Run, errGoesOn))
 	case r.over() || r.live(s.Now, s.Process) || s.asked == r.ID:
@@ -118,14 +118,14 @@ func (s *step) owners(r *run, state *State) (found bool) {
 func (s *step) finish(r *run, state *State, c Case) {
 	was := r.Outcome != nil
 	if r.finish(s.outcome(state)); !was && r.over() {
-		s.finished(r, c)
+		s.finished(r, c, false)
 	}
 }
 
-func (s *step) finished(r *run, c Case) {
+func (s *step) finished(r *run, c Case, again bool) {
 	c.Reason = ""
 	last := !r.Outcome.Failed || r.Attempt > s.Policy.Retries || r.CancelAsked || s.entry.allEnded(r.ID)
-	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: last})
+	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: last, Again: again})
 }
 
 func (s *step) outcome(state *State) outcome {

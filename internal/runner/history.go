@@ -59,7 +59,7 @@ func (t *task) finished(ctx context.Context, f ledger.Finished) {
 	if state != nil {
 		out.Nodes = nodesOf(state)
 	}
-	t.logEnd(ctx, &out)
+	t.logEnd(ctx, &out, f.Again)
 	t.enter(ctx, out)
 }
 
@@ -91,11 +91,15 @@ func stateOfRun(r *ledger.Run) history.State {
 	return history.Unknown
 }
 
-// logEnd says how a run ended, at WARN where it did not end well.
-func (t *task) logEnd(ctx context.Context, r *history.Record) {
+// logEnd says how a run ended, at WARN where it did not end well; at DEBUG where
+// that was said before.
+func (t *task) logEnd(ctx context.Context, r *history.Record, again bool) {
 	took, _ := r.Took()
 	log := t.Log.InfoContext
-	if r.State == history.Failed || r.State == history.Unknown {
+	switch {
+	case again:
+		log = t.Log.DebugContext
+	case r.State == history.Failed || r.State == history.Unknown:
 		log = t.Log.WarnContext
 	}
 	log(ctx, "run ended", "command", r.Command, "run_id", r.Run, "state", string(r.State), "status", r.Status, "took", took)
