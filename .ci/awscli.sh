@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# boto3 and the AWS command line against `amx serve --ssm-listen`: the clients
+# boto3 and the AWS command line, both versions of it, against `amx serve --ssm-listen`: the clients
 # that people have, not the SDK that amx itself is built with. It needs Python
 # with venv, and a registry the first time; without Python it says so and passes.
 set -euo pipefail
@@ -18,4 +18,10 @@ if [[ "$(cat "$venv/pins" 2>/dev/null)" != "${pins[*]}" ]]; then
 	echo "${pins[*]}" >"$venv/pins"
 fi
 make build
-exec "$venv/bin/python" .ci/awscli_test.py bin/amx "$venv/bin/aws"
+"$venv/bin/python" .ci/awscli_test.py bin/amx "$venv/bin/aws"
+
+# Version 2 is another program, which only Debian has as a package.
+two=$(.ci/aws2)
+if [[ -n $two ]]; then
+	"$venv/bin/python" .ci/awscli_test.py bin/amx "$two" CommandLine
+fi

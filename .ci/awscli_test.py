@@ -81,7 +81,9 @@ def client(**options):
 
 def aws(*args, code=0):
     """Runs `aws ssm` and answers what it printed, decoded where it is JSON."""
-    done = subprocess.run([AWS, "ssm", *args], env=amx.env, capture_output=True, text=True, timeout=60)
+    # Version 2 reads AWS_ENDPOINT_URL_SSM from 2.13 on, and Debian has an older one.
+    endpoint = ["--endpoint-url", amx.env["AWS_ENDPOINT_URL_SSM"]] if AWS_VERSION > 1 else []
+    done = subprocess.run([AWS, *endpoint, "ssm", *args], env=amx.env, capture_output=True, text=True, timeout=60)
     if done.returncode != code:
         raise AssertionError(f"aws ssm {' '.join(args)[:200]}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     if code != 0:

@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/prometheus/alertmanager/config"
+	"github.com/prometheus/alertmanager/notify/sns"
 
 	"github.com/amx-lambda/amx/internal/amx"
 )
@@ -52,11 +52,11 @@ func TestTheDefaultTextCarriesStatusLabelsAndAnnotations(t *testing.T) {
 		if len(d.Alerts.Firing()) > 0 {
 			d.Status = amx.Firing
 		}
-		body, err := tmpl.ExecuteTextString(config.DefaultSNSConfig.Message, theirs(t, d))
+		body, err := tmpl.ExecuteTextString(sns.DefaultSNSConfig.Message, theirs(t, d))
 		if err != nil {
 			t.Fatal(err)
 		}
-		subject, err := tmpl.ExecuteTextString(config.DefaultSNSConfig.Subject, theirs(t, d))
+		subject, err := tmpl.ExecuteTextString(sns.DefaultSNSConfig.Subject, theirs(t, d))
 		if err != nil {
 			t.Fatal(err)
 		}

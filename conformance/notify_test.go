@@ -146,12 +146,16 @@ var notifiers = []struct {
 }{
 	{"sns, the project's definition", snsWith(`{{ template "amx" . }}`, `[{{ .Status | toUpper }}] amx`)},
 	{"sns, the project's short message", snsWith(`{{ template "amx.short" . }}`, "")},
-	{"sns, Alertmanager's default text", snsWith(config.DefaultSNSConfig.Message, config.DefaultSNSConfig.Subject)},
+	{"sns, Alertmanager's default text", snsWith(sns.DefaultSNSConfig.Message, sns.DefaultSNSConfig.Subject)},
 	{"sns, values between quotes as they are", snsWith(`{{ template "plain.json" . }}`, "")},
-	{"sns, the block in PagerDuty's shape", snsWith(block, config.DefaultSNSConfig.Subject)},
+	{"sns, the block in PagerDuty's shape", snsWith(block, sns.DefaultSNSConfig.Subject)},
 	{"webhook", func(t *testing.T) (*function, notify.Notifier) {
 		f := newFunction(t, "webhook")
 		return f, webhookTo(t, urlOf(f).URL)
+	}},
+	{"webhook, as Grafana's contact point", func(t *testing.T) (*function, notify.Notifier) {
+		f := newFunction(t, "webhook")
+		return f, grafana{urlOf(f).URL, alertmanager(t)}
 	}},
 }
 
@@ -196,8 +200,8 @@ func send(t *testing.T, n notify.Notifier, a model.Alert) {
 	ctx = notify.WithGroupLabels(ctx, model.LabelSet{"alertname": a.Labels["alertname"]})
 	ctx = notify.WithGroupKey(ctx, `{}:{alertname="DiskFull"}`)
 	ctx = notify.WithNow(ctx, time.Now())
-	if again, err := n.Notify(ctx, &alert.Alert{Alert: a}); err != nil || again {
-		t.Errorf("Notify: again %t, %v", again, err)
+	if verdict := n.Notify(ctx, &alert.Alert{Alert: a}); verdict.Err() != nil {
+		t.Errorf("Notify: again %t, %v", verdict.ShouldRetry(), verdict.Err())
 	}
 }
 

@@ -17,13 +17,20 @@ func (c *checkCmd) Run(io stdio) error {
 	bad := false
 	for _, file := range c.Files {
 		cfg, err := loadConfig(file)
-		if err == nil && c.Lambda {
+		switch {
+		case err != nil:
+		case c.Lambda:
 			err = cfg.ForLambda()
+		default:
+			err = cfg.NotEmpty()
 		}
 		if err != nil {
 			fmt.Fprintln(io.err, err)
 			bad = true
 			continue
+		}
+		for _, warning := range cfg.Warnings() {
+			fmt.Fprintln(io.err, "amx: warning:", warning)
 		}
 		fmt.Fprintf(io.out, "%s: ok, %d %s\n", file, len(cfg.Commands), plural(len(cfg.Commands), "command"))
 	}

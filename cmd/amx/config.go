@@ -82,8 +82,9 @@ func fillIn(text []byte, cfg *amx.Config) ([]byte, error) {
 // fillInCommand adds the keys that a command does not have and that have a
 // default for one of its kind.
 func fillInCommand(n *yaml.Node, cmd *amx.Command) {
+	_, refused := amx.Keys()
 	add := func(key string, value *yaml.Node) {
-		if valueOf(n, key) == nil {
+		if valueOf(n, key) == nil && !slices.Contains(refused, "commands."+key) {
 			n.Content = append(n.Content, plain(key), value)
 		}
 	}
@@ -115,22 +116,16 @@ func fillInCommand(n *yaml.Node, cmd *amx.Command) {
 	add("cooldown", plain(short(cmd.Cooldown)))
 	add("max", plain(strconv.Itoa(cmd.Max)))
 	add("when_limited", plain(string(cmd.WhenLimited)))
-	add("breaker", breakerOf(cmd.Breaker))
+	add("breaker", &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: []*yaml.Node{
+		plain("failures"), plain(strconv.Itoa(cmd.Breaker.Failures)), plain("for"), plain(short(cmd.Breaker.For)),
+	}})
 	add("ignore_resolved", plain(strconv.FormatBool(cmd.IgnoreResolved)))
 	add("resolved_signal", plain(cmd.ResolvedSignal))
 	if cmd.KillAfter == 0 {
 		add("kill_after", plain("never"))
 	}
+	add("on_stop", plain(string(cmd.OnStop)))
 	add("mode", plain(string(cmd.Mode)))
-}
-
-func breakerOf(b amx.Breaker) *yaml.Node {
-	if b.Failures == 0 {
-		return plain("false")
-	}
-	return &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: []*yaml.Node{
-		plain("failures"), plain(strconv.Itoa(b.Failures)), plain("for"), plain(short(b.For)),
-	}}
 }
 
 func targetsOf(cmd *amx.Command) *yaml.Node {

@@ -53,25 +53,26 @@ func TestConfigPrintsTheSameConfigurationWithItsDefaults(t *testing.T) {
 
 // withoutDefault are the keys that amx config adds to no command.
 var withoutDefault = []string{
-	"cmd", "script", "document", "document_version", "parameters", "args", "match_labels", "matchers",
-	"user", "working_directory", "output", "rate_limit", "spread_by", "stop_alarm",
+	"cmd", "document", "document_version", "parameters", "args", "match_labels", "matchers",
+	"user", "working_directory", "rate_limit", "spread_by", "stop_alarm", "report", "output",
 }
 
-// A key that is added later has a default here, or is listed above.
+// A key that is added later has a default here, or is listed above. One that is
+// not supported yet is not printed, because the file could not be read again.
 func TestConfigPrintsEveryDefault(t *testing.T) {
-	keys, _ := amx.Keys()
 	code, out, errs := amxRun(t, "", "config", write(t, "amx.yaml", "targets: [{key: 'tag:a', values: [b]}]\ncommands:\n- {name: x, script: ls}\n"))
 	if code != 0 {
 		t.Fatal(errs)
 	}
-	for _, key := range keys {
-		key, ofCommand := strings.CutPrefix(key, "commands.")
+	supported, refused := amx.Keys()
+	for _, key := range slices.Concat(supported, refused) {
+		name, ofCommand := strings.CutPrefix(key, "commands.")
 		if !ofCommand {
 			continue
 		}
-		printed := regexp.MustCompile(`(?m)[ {]`+key+`: `).MatchString(out) || strings.Contains(out, key+":\n")
-		if exempt := slices.Contains(withoutDefault, key) && key != "script"; printed == exempt {
-			t.Errorf("%s: printed %v, without a default %v\n%s", key, printed, exempt, out)
+		printed := regexp.MustCompile(`(?m)[ {]` + name + `:( |$)`).MatchString(out)
+		if want := slices.Contains(supported, key) && !slices.Contains(withoutDefault, name); printed != want {
+			t.Errorf("%s: printed %v, want %v\n%s", name, printed, want, out)
 		}
 	}
 }

@@ -16,40 +16,37 @@ import (
 )
 
 type explainCmd struct {
-	File    string `short:"f" default:"amx.yaml" help:"Configuration file."`
-	Payload string `arg:"" help:"File with the body of a notification; - for standard input."`
+	File    string   `short:"f" default:"amx.yaml" help:"Configuration file."`
+	Subject string   `help:"Subject of an SNS message, such as \"[FIRING:1] x\": the PagerDuty-shaped block needs it."`
+	Lambda  bool     `help:"As the functions on Lambda would."`
+	Script  bool     `help:"Show the whole script as it would be sent."`
+	Payload []string `arg:"" name:"payload" help:"File with a notification in any accepted form; - for standard input; or label=value for each label of an alert that fires."`
 }
 
-// Run shows, for each command, which alerts of the notification match it, and
-// the variables that a first run for them would have. Nothing is run. It
-// answers no where nothing matches.
+// Run shows, for each command, which alerts of the notification match it and why
+// the others do not, and what a first delivery would send for them. Nothing is run.
+// It answers no where nothing matches.
 func (c *explainCmd) Run(std stdio) error {
 	cfg, err := loadConfig(c.File)
+	if err == nil && c.Lambda {
+		err = cfg.ForLambda()
+	}
 	if err != nil {
 		return err
 	}
-	body, err := c.read(std.in)
-	if err != nil {
-		return fmt.Errorf("reading the notification: %w", err)
-	}
-	m, err := amx.Decode(body, time.Now())
+	messages, err := c.messages(std.in, time.Now())
 	if err != nil {
 		return err
 	}
 	matched := false
-	for _, cmd := range cfg.Commands {
-		var firing, resolved amx.Alerts
-		for _, a := range m.Alerts {
-			switch {
-			case !cmd.Matches(&a):
-			case a.Status == amx.Firing:
-				firing = append(firing, a)
-			default:
-				resolved = append(resolved, a)
-			}
+	for _, m := range messages {
+		for _, warning := range m.Warnings() {
+			fmt.Fprintln(std.err, "amx: warning:", warning)
 		}
-		matched = matched || len(firing)+len(resolved) > 0
-		explain(std.out, m, cmd, firing, resolved)
+		for _, cmd := range cfg.Commands {
+			e := explanation{out: std.out, message: m, command: cmd, script: c.Script}
+			matched = e.write() || matched
+		}
 	}
 	if !matched {
 		fmt.Fprintln(std.err, "amx: no command matches an alert of this notification")
@@ -59,90 +56,136 @@ func (c *explainCmd) Run(std stdio) error {
 }
 
 func (c *explainCmd) read(in io.Reader) ([]byte, error) {
-	if c.Payload == "-" {
+	if c.Payload[0] == "-" {
 		return io.ReadAll(in)
 	}
-	return os.ReadFile(c.Payload)
+	return os.ReadFile(c.Payload[0])
 }
 
-func explain(out io.Writer, m *amx.Message, cmd *amx.Command, firing, resolved amx.Alerts) {
-	fmt.Fprintf(out, "%s: %d firing, %d resolved of %d alerts match\n", cmd.Name, len(firing), len(resolved), len(m.Alerts))
-	for _, a := range resolved {
-		fmt.Fprintf(out, "  resolved %s: ends the run for it\n", a.Fingerprint)
+// explanation is what is said of one command.
+type explanation struct {
+	out     io.Writer
+	message *amx.Message
+	command *amx.Command
+	script  bool
+}
+
+// write says which alerts match, what is done for them, and why the others do not.
+// It answers whether any matches.
+func (e *explanation) write() bool {
+	var firing, resolved amx.Alerts
+	var others []string
+	for i := range e.message.Alerts {
+		switch a := &e.message.Alerts[i]; {
+		case !e.command.Matches(a):
+			others = append(others, fmt.Sprintf("  no match %s: %s", a.Fingerprint, e.command.Mismatch(a)))
+		case a.Status == amx.Firing:
+			firing = append(firing, *a)
+		default:
+			resolved = append(resolved, *a)
+		}
 	}
-	if len(firing) == 0 {
-		return
+	fmt.Fprintf(e.out, "%s: %d firing, %d resolved of %d alerts match\n", e.command.Name, len(firing), len(resolved), len(e.message.Alerts))
+	for _, a := range resolved {
+		what := "ends the run for it"
+		if e.command.IgnoreResolved {
+			what = "nothing: ignore_resolved is set"
+		} else if e.command.ResolvedSignal != amx.SIGKILL {
+			what += ", with " + e.command.ResolvedSignal
+		}
+		fmt.Fprintf(e.out, "  resolved %s: %s\n", a.Fingerprint, what)
 	}
 	runs := []amx.Alerts{firing}
-	if cmd.Scope == amx.ScopeAlert {
+	if e.command.Scope == amx.ScopeAlert || e.message.Ungrouped {
 		runs = nil
 		for i := range firing {
 			runs = append(runs, firing[i:i+1])
 		}
 	}
 	for _, alerts := range runs {
-		explainRun(out, m.Narrow(alerts).At(time.Now()), cmd, alerts)
+		if len(alerts) > 0 {
+			e.run(e.message.Narrow(alerts).At(time.Now()), alerts)
+		}
 	}
+	for _, line := range others {
+		fmt.Fprintln(e.out, line)
+	}
+	return len(firing)+len(resolved) > 0
 }
 
-// explainRun shows one run, or why it would be refused.
-func explainRun(out io.Writer, data amx.Data, cmd *amx.Command, alerts amx.Alerts) {
+// run shows one run as it would be sent, or why it would be refused.
+func (e *explanation) run(data amx.Data, alerts amx.Alerts) {
+	cmd := e.command
 	targets, err := cmd.ExpandTargets(data, alerts)
+	var sent *ssmexec.Request
 	if err == nil {
-		err = refusal(cmd, data, targets)
-	}
-	var args []string
-	if err == nil {
-		args, err = cmd.ExpandArgs(data)
-	}
-	var parameters map[string][]string
-	if err == nil {
-		parameters, err = cmd.ExpandParameters(data)
+		sent, err = e.render(data, targets)
 	}
 	if err != nil {
-		fmt.Fprintf(out, "  refuse: %v\n", err)
+		fmt.Fprintf(e.out, "  refuse: %v\n", err)
 		return
 	}
-	what := append([]string{cmd.Cmd + cmd.Script + cmd.Document}, args...)
-	fmt.Fprintf(out, "  run of %d %s: %q", len(alerts), plural(len(alerts), "alert"), what)
+	what := append([]string{cmd.Cmd + cmd.Script + cmd.Document}, sent.Args...)
+	fmt.Fprintf(e.out, "  run of %d %s: %q", len(alerts), plural(len(alerts), "alert"), what)
 	for _, t := range targets {
-		fmt.Fprintf(out, " on %s %q", t.Key, t.Values)
+		fmt.Fprintf(e.out, " on %s %q", t.Key, t.Values)
 	}
-	fmt.Fprintln(out)
-	for _, name := range slices.Sorted(maps.Keys(parameters)) {
-		fmt.Fprintf(out, "    %s=%q\n", name, parameters[name])
+	fmt.Fprintln(e.out)
+	if cmd.Document != "" { // it is given no variables
+		for _, name := range slices.Sorted(maps.Keys(sent.Parameters)) {
+			fmt.Fprintf(e.out, "    %s=%q\n", name, sent.Parameters[name])
+		}
+		return
 	}
-	if cmd.Document != "" {
-		return // it is given no variables
+	for _, v := range sent.Variables {
+		fmt.Fprintf(e.out, "    %s=%q\n", v.Name, shown(v))
 	}
-	vars, _ := amx.Variables(data, len(alerts), cmd.Name, "")
-	for _, v := range vars {
-		fmt.Fprintf(out, "    %s=%q\n", v.Name, v.Value)
+	for _, note := range sent.Notes {
+		fmt.Fprintf(e.out, "    note: %s\n", note)
+	}
+	if sent.Packed {
+		fmt.Fprintln(e.out, "    note: the variables travel packed, as they would not fit otherwise")
+	}
+	if e.script {
+		fmt.Fprintf(e.out, "  %s, %d bytes:\n", sent.Document, sent.Size)
+		for _, line := range sent.Parameters["commands"] {
+			fmt.Fprintf(e.out, "    | %s\n", line)
+		}
 	}
 }
 
-// refusal is why a run for these targets would be refused before it is sent: it
-// is rendered as if it were. Which node an Address is, and what a command
-// without targets runs on, is not known here.
-func refusal(cmd *amx.Command, data amx.Data, targets []amx.Target) error {
+// runID stands for the one that a run would get. Its size counts.
+var runID = strings.Repeat("0", 26)
+
+// shown is a variable's value; there is no run, and so no ID of one.
+func shown(v amx.Pair) string {
+	if v.Name == "AMX_RUN_ID" && v.Value == runID {
+		return ""
+	}
+	return v.Value
+}
+
+// render makes the request of a run for these targets as the sender does, with all
+// of its limits. Which node an Address is, and what a command without targets runs
+// on, is not known here.
+func (e *explanation) render(data amx.Data, targets []amx.Target) (*ssmexec.Request, error) {
 	somewhere := amx.Target{Key: ssmexec.KeyInstanceIDs, Values: []string{ssmlocal.LocalNode}}
 	var resolved []amx.Target
 	for _, t := range targets {
 		switch {
 		case t.Key == ssmexec.KeyAddress:
 			resolved = append(resolved, somewhere)
-		case t.Key == ssmexec.KeyInstanceIDs && len(t.Values) > cmd.MaxTargets:
-			return fmt.Errorf("%d targets, over max_targets: %d", len(t.Values), cmd.MaxTargets)
+		case t.Key == ssmexec.KeyInstanceIDs && len(t.Values) > e.command.MaxTargets:
+			return nil, fmt.Errorf("%d targets, over max_targets: %d", len(t.Values), e.command.MaxTargets)
 		default:
-			resolved = append(resolved, amx.Target{Key: t.Key, Values: t.Values})
+			resolved = append(resolved, t)
 		}
 	}
 	if len(resolved) == 0 {
 		resolved = []amx.Target{somewhere}
 	}
-	_, _, err := ssmexec.Render(ssmexec.Job{
-		Command: cmd, Data: data, Targets: resolved,
-		Entry: ledger.AlertID(cmd.Name, ""), Run: strings.Repeat("0", 26), // of their form: their size counts
+	return ssmexec.Explain(ssmexec.Job{
+		Command: e.command, Data: data, Targets: resolved,
+		Entry: ledger.AlertID(e.command.Name, ""), Run: runID,
 	})
-	return err
 }

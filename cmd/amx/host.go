@@ -73,7 +73,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		Ended: func(commandID string) {
 			h.metrics.end(commandID)
 			ended.end(commandID)
-			h.metrics.runs.ended(h.names.ended(commandID), time.Now())
+			h.names.ended(commandID)
 			h.told(commandID)
 		},
 		Output: func(l ssmlocal.OutputLine) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/app"
 	"github.com/amx-lambda/amx/internal/operate"
 	"github.com/amx-lambda/amx/internal/runner"
@@ -19,7 +20,7 @@ import (
 // newServer answers the webhook at every path but those of the server itself.
 // accepts is nil where everybody is accepted.
 func newServer(h *host, accepts func(context.Context, string) (*app.Token, error)) *http.Server {
-	f := front{host: h, webhook: app.Webhook{Runner: h.runner, AllowGet: true, Accepts: accepts}}
+	f := front{host: h, webhook: app.Webhook{Runner: h.runner, AllowGet: true, Accepts: accepts, Truncated: h.metrics.cutOff}}
 	if accepts == nil {
 		f.origins = http.NewCrossOriginProtection()
 	}
@@ -106,10 +107,19 @@ func (f front) notify(w http.ResponseWriter, r *http.Request) {
 			method = "" // refused, as any other that sends no notification
 		}
 	}
+	seen := io.Writer(io.Discard)
+	var text bytes.Buffer
+	if f.host.log.Enabled(r.Context(), slog.LevelDebug) {
+		seen = &text
+	}
 	// A caller that hangs up must not stop what has begun.
-	reply(w, webhook.Serve(context.WithoutCancel(r.Context()), app.Request{
-		Method: method, Authorization: r.Header.Get("Authorization"), Body: body,
-	}))
+	answer := webhook.Serve(context.WithoutCancel(r.Context()), app.Request{
+		Method: method, Authorization: r.Header.Get("Authorization"), Body: io.TeeReader(body, seen),
+	})
+	if text.Len() > 0 { // it was read, so that its sender was accepted
+		f.host.log.DebugContext(r.Context(), "message", "status", answer.Status, "body", amx.WithoutRoutingKeys(text.String()))
+	}
+	reply(w, answer)
 }
 
 // incoming is a body that knows whether its reading failed.

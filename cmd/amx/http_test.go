@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -124,5 +125,29 @@ func TestAPageOfAnotherSiteIsRefusedWithoutAToken(t *testing.T) {
 	}
 	if got := m.metric(`amx_http_requests_total{code="403"}`); reloads != 0 || got != "5" {
 		t.Errorf("%d reloads, %s refused notifications, want 0 and 5", reloads, got)
+	}
+}
+
+// What -v logs is what explain reads, without the secrets of a block.
+func TestVerboseLogsTheBodyOfAMessage(t *testing.T) {
+	for _, verbose := range []bool{true, false} {
+		m := newMachine(t, "commands: [{cmd: 'true', match_labels: {a: b}}]")
+		level := slog.LevelInfo
+		if verbose {
+			level = slog.LevelDebug
+		}
+		m.host.log = slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: level}))
+		m.handler = newServer(m.host, nil).Handler
+		body := `{"alerts":[{"status":"firing","labels":{"x":"some\"text"}}],"routing_key":"s3cr3t","details":{"routingKey": s3cr3t}}`
+		m.post(`{"alerts":[{"status":"firing","labels":{"x":"some\"text"}}],"routing_key":"s3cr3t"}`)
+		m.post(body) // no JSON: logged all the same, because that is what one wants to see
+		m.post(`{"version":"1"}`)
+		log := m.log.String()
+		if logged := strings.Contains(log, `some\\\"text`); logged != verbose {
+			t.Errorf("verbose %t: the body is logged: %t\n%s", verbose, logged, log)
+		}
+		if strings.Contains(log, "s3cr3t") || verbose && strings.Count(log, "(hidden)") != 3 {
+			t.Errorf("verbose %t: a secret is in the log\n%s", verbose, log)
+		}
 	}
 }

@@ -40,6 +40,7 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Check configuration files."`
 	Explain explainCmd `cmd:"" help:"Show what a notification would run."`
 	Config  configCmd  `cmd:"" help:"Print a configuration with its defaults, or packed for Parameter Store."`
+	Doctor  doctorCmd  `cmd:"" help:"Look for what is wrong with a stack on AWS."`
 
 	Runs   runsCmd   `cmd:"" help:"List what ran, and what was refused."`
 	Show   showCmd   `cmd:"" help:"Show a run, with its output."`

@@ -60,6 +60,12 @@ func TestTheCommandLine(t *testing.T) {
 		{"a good file", []string{"check", good}, 0, "good.yaml: ok, 1 command\n", ""},
 		{"a bad file", []string{"check", good, bad}, 1, "good.yaml: ok, 1 command\n", `bad.yaml:3: commands[0]: unknown key "comand"`},
 		{"a file that is not there", []string{"check", "nowhere.yaml"}, 1, "", "nowhere.yaml: no such file or directory"},
+		{"a file that says nothing", []string{"check", write(t, "nothing.yaml", "# commands:\n")}, 1, "", `nothing.yaml: no commands: want a list under "commands"`},
+		{
+			"a command that keeps its caller waiting",
+			[]string{"check", write(t, "slow.yaml", "commands:\n- cmd: a\n  wait: 20s\n")}, 0, "slow.yaml: ok, 1 command\n",
+			`slow.yaml:3: commands[0] "a": wait: 20s: over 8s the answer may come after Alertmanager's group_interval, which then sends no resolve`,
+		},
 		{"a file without commands", []string{"check", none}, 0, "none.yaml: ok, 0 commands\n", ""},
 		{"a file for the functions", []string{"check", "--lambda", aws}, 0, "aws.yaml: ok, 1 command\n", ""},
 		{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"runtime"
 	"slices"
@@ -33,6 +34,7 @@ type metrics struct {
 	skips     *prometheus.CounterVec // by command, reason
 	items     *prometheus.CounterVec // by outcome
 	unsettled prometheus.Counter
+	truncated prometheus.Counter
 	reloaded  prometheus.Gauge
 	runs      runMetrics
 
@@ -64,6 +66,7 @@ func newMetrics() *metrics {
 		skips:     counter("amx_skips_total", "Skips, by command and reason.", "command", "reason"),
 		items:     counter("amx_queue_deliveries_total", "Deliveries of what was put off: done with (done), to be delivered again (again), given up (given_up).", "outcome"),
 		unsettled: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_unsettled_total", Help: "Notifications answered with an error, for Alertmanager to send again."}),
+		truncated: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_truncated_alerts_total", Help: "Alerts that Alertmanager cut off notifications (max_alerts): no command runs for them."}),
 		reloaded:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "amx_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
 	}
 	m.runs = newRunMetrics(r)
@@ -73,7 +76,7 @@ func newMetrics() *metrics {
 	})
 	info.Set(1)
 	m.reloaded.Set(1)
-	r.MustRegister(m.duration, m.current, m.unsettled, m.reloaded, info,
+	r.MustRegister(m.duration, m.current, m.unsettled, m.truncated, m.reloaded, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, stage := range []string{"read", "unmarshal", "start"} {
 		m.errors.WithLabelValues(stage)
@@ -121,6 +124,9 @@ func (m *metrics) observe(cfg *amx.Config, cut bool, r app.Response, a runner.An
 	}
 	m.skipped.WithLabelValues("nomatch").Add(float64(unmatched(cfg, a)))
 }
+
+// cutOff counts alerts that Alertmanager has cut off a message.
+func (m *metrics) cutOff(_ context.Context, alerts uint64) { m.truncated.Add(float64(alerts)) }
 
 // unmatched is how many commands of cfg match nothing of what was answered so.
 func unmatched(cfg *amx.Config, a runner.Answer) (n int) {

@@ -11,54 +11,55 @@ import (
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// runMetrics is how runs end, by command.
+// runMetrics is what becomes of alerts, by command.
 type runMetrics struct {
 	total    *prometheus.CounterVec   // by command, status
 	duration *prometheus.HistogramVec // by command
 	success  *prometheus.GaugeVec     // by command
+	putOff   *prometheus.CounterVec   // by command
 }
 
 func newRunMetrics(r prometheus.Registerer) runMetrics {
 	m := runMetrics{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "amx_runs_total", Help: "Runs that ended, by command and status: succeeded, failed, cancelled.",
+			Name: "amx_runs_total", Help: "Runs that ended and alerts that got none, by command and state: succeeded, failed, cancelled, unknown, observed, refused, expired.",
 		}, []string{"command", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "amx_run_duration_seconds", Help: "Time from the send of a run to its end, by command.",
+			Name: "amx_run_duration_seconds", Help: "Time from the claim of a run to its end, by command.",
 			Buckets: []float64{1, 5, 15, 60, 300, 900, 3600, 14400},
 		}, []string{"command"}),
 		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "amx_run_last_success_timestamp_seconds", Help: "When a run last succeeded, by command.",
 		}, []string{"command"}),
 	}
-	r.MustRegister(m.total, m.duration, m.success)
+	m.putOff = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "amx_put_off_total", Help: "How often alerts were put off, by command.",
+	}, []string{"command"})
+	r.MustRegister(m.total, m.duration, m.success, m.putOff)
 	return m
 }
 
 // know makes the series of a command, so that its first failure is an increase.
 func (m runMetrics) know(command string) {
-	for _, status := range []history.State{history.Succeeded, history.Failed, history.Cancelled} {
-		m.total.WithLabelValues(command, string(status))
+	for _, state := range []history.State{history.Succeeded, history.Failed, history.Cancelled, history.Refused} {
+		m.total.WithLabelValues(command, string(state))
 	}
 }
 
-// ended counts the end of a run of a command.
-func (m runMetrics) ended(e end, now time.Time) {
-	if e.command == "" {
-		return // another program's, over --ssm-listen
+// told counts what is new in the history.
+func (m runMetrics) told(r history.Record) {
+	switch r.State {
+	case history.Waiting:
+		if r.IsWaiting() {
+			m.putOff.WithLabelValues(r.Command).Inc()
+		}
+		return
+	case history.Succeeded:
+		m.success.WithLabelValues(r.Command).Set(float64(r.Ended.UnixMilli()) / 1000)
 	}
-	state := history.Failed
-	switch e.status {
-	case "Success":
-		state = history.Succeeded
-		m.success.WithLabelValues(e.command).Set(float64(now.UnixMilli()) / 1000)
-	case "Cancelled":
-		state = history.Cancelled
-	}
-	m.know(e.command)
-	m.total.WithLabelValues(e.command, string(state)).Inc()
-	if !e.sent.IsZero() {
-		m.duration.WithLabelValues(e.command).Observe(max(0, now.Sub(e.sent)).Seconds())
+	m.total.WithLabelValues(r.Command, string(r.State)).Inc()
+	if took, ok := r.Took(); ok {
+		m.duration.WithLabelValues(r.Command).Observe(took.Seconds())
 	}
 }
 

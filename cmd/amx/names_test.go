@@ -11,7 +11,7 @@ func TestTheCommandThatSignalsIsLoggedUnderItsRun(t *testing.T) {
 	run := m.post(notification("amx", firing("a", 0))).Results[0].RunID
 	m.eventually("it has its trap", func() bool { return len(m.lines("up")) == 1 })
 	m.post(notification("amx", resolved("a", 0, 60)))
-	ended := regexp.MustCompile(`level=INFO msg=ended command=trap run_id=` + run + ` command_id=\S+ node=mi-00000000000000000 status=Success exit_code=0 took=\S+\n`)
+	ended := regexp.MustCompile(`level=INFO msg="run ended" command=trap run_id=` + run + ` state=\w+ status=Success took=\S+\n`)
 	signalled := regexp.MustCompile(`level=INFO msg=signalled command=trap run_id=` + run + ` signal=SIGUSR1 command_id=\S+ status=Success\n`)
 	said := regexp.MustCompile(`level=INFO msg=output command=trap run_id=` + run + ` command_id=\S+ stream=stdout line="amx: sent SIGUSR1 to process \d+"\n`)
 	m.eventually("both are logged", func() bool {
@@ -26,9 +26,10 @@ func TestTheCommandThatSignalsIsLoggedUnderItsRun(t *testing.T) {
 func TestTheEndOfARunThatFailed(t *testing.T) {
 	m := newMachine(t, "commands: [{name: bad, cmd: sh, args: [-c, 'echo no; exit 7']}]")
 	run := m.post(notification("amx", firing("a", 0))).Results[0].RunID
-	ended := regexp.MustCompile(`level=WARN msg=ended command=bad run_id=` + run + ` command_id=\S+ node=mi-00000000000000000 status=Failed exit_code=7 took=\S+\n`)
+	ended := regexp.MustCompile(`level=WARN msg="run ended" command=bad run_id=` + run + ` state=failed status=Failed took=\S+\n`)
+	node := regexp.MustCompile(`level=WARN msg="node ended" command=bad run_id=` + run + ` node=mi-00000000000000000 status=Failed exit_code=7\n`)
 	output := regexp.MustCompile(`level=INFO msg=output command=bad run_id=` + run + ` command_id=\S+ stream=stdout line=no\n`)
-	m.eventually("both are logged", func() bool {
-		return ended.MatchString(m.log.String()) && output.MatchString(m.log.String())
+	m.eventually("all of it is logged", func() bool {
+		return ended.MatchString(m.log.String()) && node.MatchString(m.log.String()) && output.MatchString(m.log.String())
 	})
 }

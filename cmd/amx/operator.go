@@ -1,17 +1,42 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/history"
 	historybolt "github.com/amx-lambda/amx/internal/history/bolt"
 	"github.com/amx-lambda/amx/internal/operate"
+	"github.com/amx-lambda/amx/internal/runner"
 )
 
 // newDesk makes the desk of this process.
 func (h *host) newDesk() *operate.Desk {
-	h.history = &historybolt.Store{File: h.store, Keep: history.Default, Now: time.Now}
-	return &operate.Desk{
-		History: h.history, Ledger: h.store, Outputs: localClient(h.ssm), Queue: h.queueStatus, Log: h.log, Now: time.Now,
+	h.history = &historybolt.Store{
+		File: h.store, Keep: history.Default, Now: time.Now,
+		News: func(_ context.Context, r history.Record) { h.metrics.runs.told(r) },
 	}
+	return &operate.Desk{
+		History: h.history, Ledger: h.store, Outputs: localClient(h.ssm), Log: h.log, Now: time.Now,
+		Stopper: stopper{func() *runner.Runner { return h.runner }},
+		Gates:   &operate.Gates{Ledger: h.store, Limits: h.limits, Now: time.Now},
+		Queue:   h.queueStatus,
+	}
+}
+
+// limits is the commands as they are configured.
+func (h *host) limits(context.Context) ([]operate.Limit, error) {
+	var all []operate.Limit
+	for _, c := range h.current.Load().Commands {
+		all = append(all, operate.Limit{Command: c.Name, Max: max(0, c.Max)})
+	}
+	return all, nil
+}
+
+// stopper stops runs through a runner.
+type stopper struct{ runner func() *runner.Runner }
+
+// Stop asks for the end of a run. What could not be asked now is an error.
+func (s stopper) Stop(ctx context.Context, r operate.StopRequest) error {
+	return s.runner().Stop(ctx, runner.StopRequest{Entry: r.Entry, Run: r.Run, Command: r.Command, Who: r.Who, Why: r.Why}).Err
 }

@@ -3,47 +3,40 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go/logging"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/history"
 	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 	ledgerdynamo "github.com/amx-lambda/amx/internal/ledger/dynamo"
 	"github.com/amx-lambda/amx/internal/operate"
+	"github.com/amx-lambda/amx/internal/runner"
+	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
 // onAWS is the operator of a stack or a table, with the AWS configuration that
 // the AWS command line has: environment, profiles, SSO.
 func (w *where) onAWS(ctx context.Context) (operate.Operator, error) {
-	// What the SDK has to say is in its errors; the lines of its log are not amx's.
-	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
-	if w.Profile != "" {
-		options = append(options, config.WithSharedConfigProfile(w.Profile))
-	}
-	if w.Region != "" {
-		options = append(options, config.WithRegion(w.Region))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	cfg, err := awsConfig(ctx, w.Profile, w.Region)
 	if err != nil {
-		return operate.Operator{}, fmt.Errorf("reading the AWS configuration: %w", err)
-	}
-	if cfg.Region == "" {
-		return operate.Operator{}, usageError{errors.New("no AWS region is configured: add --region NAME")}
+		return operate.Operator{}, err
 	}
 	place := stackPlace{table: w.Table, queue: w.Queue}
 	if w.Stack != "" {
@@ -51,16 +44,59 @@ func (w *where) onAWS(ctx context.Context) (operate.Operator, error) {
 			return operate.Operator{}, missingRight(err)
 		}
 	}
-	db := dynamodb.NewFromConfig(cfg)
+	db, runCommand := dynamodb.NewFromConfig(cfg), ssm.NewFromConfig(cfg)
+	records := historydynamo.NewReader(db, place.table, history.Default, time.Now)
+	store := &ledgerdynamo.Store{Client: db, Table: place.table}
+	hands := &runner.Runner{
+		Config: func() *amx.Config { return &amx.Config{} }, Store: store, History: records, MaxEntry: ledgerdynamo.MaxEntry,
+		Exec: &ssmexec.Executor{Client: runCommand, Jitter: rand.Float64}, Log: slog.New(slog.DiscardHandler), Window: listLag,
+	}
 	desk := &operate.Desk{
-		History: historydynamo.NewReader(db, place.table, history.Default, time.Now),
-		Ledger:  &ledgerdynamo.Store{Client: db, Table: place.table},
-		Outputs: ssm.NewFromConfig(cfg),
+		History: records, Ledger: store, Outputs: runCommand,
+		Stopper: stopper{func() *runner.Runner { return hands }},
+		Gates:   &operate.Gates{Ledger: store, Limits: seen(records), Now: time.Now},
 	}
 	if place.queue != "" {
 		desk.Queue = place.attributes(sqs.NewFromConfig(cfg))
 	}
 	return operate.Operator{Viewer: desk, Actor: named{desk, sts.NewFromConfig(cfg)}}, nil
+}
+
+// listLag is by how much SSM's list may lag a send, as the functions have it by
+// default.
+const listLag = 2 * time.Minute
+
+// lookBack is how far back, and how many records, are looked at for the commands
+// that there are: the configuration is in the functions.
+const (
+	lookBack = 7 * 24 * time.Hour
+	lookAt   = 2000
+)
+
+// seen is the commands that the history shows. Their limits are not known here.
+func seen(records *historydynamo.Reader) func(context.Context) ([]operate.Limit, error) {
+	return func(ctx context.Context) ([]operate.Limit, error) {
+		names := map[string]bool{}
+		q := history.Query{Since: time.Now().Add(-lookBack), Limit: history.MaxLimit}
+		for n := 0; n < lookAt; {
+			page, err := records.List(ctx, q)
+			if err != nil {
+				return nil, err
+			}
+			for _, r := range page.Records {
+				names[r.Command] = true
+			}
+			n += len(page.Records)
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+		var all []operate.Limit
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			all = append(all, operate.Limit{Command: name})
+		}
+		return all, nil
+	}
 }
 
 // stackPlace is what a stack's outputs tell.

@@ -3,6 +3,7 @@ package amx
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -19,7 +20,8 @@ type Config struct {
 	Templates      map[string]string // by name, for reports, args and parameters
 	Commands       []*Command        // in the order of the file
 
-	file string
+	file  string
+	empty bool // the file has no key
 }
 
 // Scope says what one run of a command is for.
@@ -134,9 +136,10 @@ func ParseConfig(name string, data []byte) (*Config, error) {
 // parseConfig refuses the keys of refused, but reads and checks them too.
 func parseConfig(name string, data []byte, refused map[string]bool) (*Config, error) {
 	r := &reader{file: name, refused: refused}
-	c := &Config{file: name}
+	c := &Config{file: name, empty: true}
 	if root := r.document(data); root != nil {
 		lines := readKeys(r, "", root, configKeys, c)
+		c.empty = len(lines) == 0
 		switch {
 		case c.TLSKey != "" && c.TLSCrt == "":
 			r.fail(lines["tls_key"], "", "tls_key without tls_crt: TLS needs both: name the certificate's file")
@@ -151,13 +154,41 @@ func parseConfig(name string, data []byte, refused map[string]bool) (*Config, er
 	return c, nil
 }
 
+// NotEmpty returns an error for a file that says nothing at all.
+func (c *Config) NotEmpty() error {
+	if c.empty {
+		return c.noCommands()
+	}
+	return nil
+}
+
+func (c *Config) noCommands() error {
+	return fmt.Errorf(`%s: no commands: want a list under "commands"`, c.file)
+}
+
+// maxWait is how long a caller may wait without a warning: a webhook's answer has to
+// come well before Alertmanager's group_interval, which is 10s at the least.
+const maxWait = 8 * time.Second
+
+// Warnings says, with the line, what is allowed and most likely not meant.
+func (c *Config) Warnings() []string {
+	var all []string
+	for i, cmd := range c.Commands {
+		if cmd.Wait != nil && *cmd.Wait > maxWait {
+			all = append(all, fmt.Sprintf("%s:%d: commands[%d] %q: wait: %s: over %s the answer may come after Alertmanager's group_interval, which then sends no resolve",
+				c.file, cmd.lines["wait"], i, cmd.Name, short(*cmd.Wait), short(maxWait)))
+		}
+	}
+	return all
+}
+
 // ForLambda returns what keeps a configuration from the functions: each command
 // that has no targets, neither its own nor the default, which only amx serve runs,
 // on its own host; and a file that says nothing of commands, which is most likely
 // one that somebody began to write, and would settle every notification.
 func (c *Config) ForLambda() error {
 	if c.Commands == nil {
-		return fmt.Errorf(`%s: no commands: want a list under "commands"`, c.file)
+		return c.noCommands()
 	}
 	var errs []error
 	for i, cmd := range c.Commands {
@@ -184,6 +215,28 @@ func (c *Command) Matches(a *Alert) bool {
 		return false
 	}
 	return !slices.ContainsFunc(c.compiled, func(m matcher) bool { return !m.matches(a.Labels) })
+}
+
+// Mismatch says which condition keeps the command from the alert, and what the
+// alert has instead; "" if it matches.
+func (c *Command) Mismatch(a *Alert) string {
+	has := func(name string) string {
+		if value, ok := a.Labels[name]; ok {
+			return fmt.Sprintf("the alert has %q", value)
+		}
+		return "the alert has no such label"
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.MatchLabels)) {
+		if value, ok := a.Labels[name]; !ok || value != c.MatchLabels[name] {
+			return fmt.Sprintf("match_labels: %s: %q: %s", name, c.MatchLabels[name], has(name))
+		}
+	}
+	for _, m := range c.compiled {
+		if !m.matches(a.Labels) {
+			return fmt.Sprintf("matchers: %s%s%q: %s", m.name, m.op, m.value, has(m.name))
+		}
+	}
+	return ""
 }
 
 // compileMatchers takes what checkMatchers has let pass.

@@ -69,12 +69,8 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	if kind != "cmd" && lines["name"] == 0 {
 		r.fail(n.Line, at, `a %s needs a "name"`, kind)
 	}
-	// No shell reads cmd: what is meant for one would only fail at the alert.
-	if words := strings.Fields(c.Cmd); c.Platform == "linux" && len(words) > 1 && !strings.Contains(c.Cmd, "/") {
-		r.fail(lines["cmd"], at, "cmd: %q: want one program, and its words under \"args\"; or a \"script\", which a shell reads", c.Cmd)
-	}
-	if strings.HasPrefix(c.Cmd, "~") {
-		r.fail(lines["cmd"], at, "cmd: %q: want the whole path: no shell reads it", c.Cmd)
+	if what := notOneProgram(c.Cmd); what != "" && c.Platform == "linux" {
+		r.fail(lines["cmd"], at, "cmd: %q: %s", c.Cmd, what)
 	}
 	if c.Platform == "windows" && isBatch(c.Cmd) {
 		r.fail(lines["cmd"], at, "cmd: %q: a batch file's arguments go through cmd.exe, where nothing quotes them safely: want an .exe, or a \"script\"", c.Cmd)
@@ -103,6 +99,34 @@ func (c *Command) read(r *reader, at string, n *yaml.Node) {
 	if c.ResolvedSignal != SIGKILL && (kind == "document" || c.Platform == "windows") {
 		r.fail(lines["resolved_signal"], at, "resolved_signal: %q: want %s, which is SSM's cancellation: there is no process to signal otherwise", c.ResolvedSignal, SIGKILL)
 	}
+}
+
+// notOneProgram says what keeps cmd from being a program of Linux: no shell reads it,
+// so that what is meant for one would only fail at the alert. A path may have blanks
+// in it, if it does not look like a program with its words.
+func notOneProgram(cmd string) string {
+	words := strings.Fields(cmd)
+	if len(words) == 0 {
+		return ""
+	}
+	switch sign := strings.IndexAny(cmd, "|;&<>`$"); {
+	case strings.Contains(strings.ReplaceAll(cmd, " ", ""), "{{."):
+		return `it is no template: want a program here, and the template under "args"`
+	case strings.HasPrefix(cmd, "~"):
+		return "want the whole path: no shell reads it"
+	case sign >= 0 && cmd[sign] == '$':
+		return `no shell reads it: want the whole path, or a "script" for $`
+	case sign >= 0:
+		return fmt.Sprintf(`no shell reads it: want a "script" for %c`, cmd[sign])
+	}
+	folder, file := path.Split(words[0])
+	isProgram := folder == "" || slices.Contains([]string{"bin", "sbin"}, path.Base(folder)) ||
+		slices.Contains([]string{".sh", ".bash", ".py", ".pl", ".rb", ".js"}, path.Ext(file))
+	isOption := func(word string) bool { return strings.HasPrefix(word, "-") }
+	if len(words) > 1 && (isProgram || slices.ContainsFunc(words[1:], isOption)) {
+		return `want one program, and its words under "args"; or a "script", which a shell reads`
+	}
+	return ""
 }
 
 // isAbsolute says whether a directory does not depend on where the agent runs.

@@ -82,7 +82,7 @@ amx.yaml:3: commands[0]: a document needs a "name"
 amx.yaml:4: commands[0]: document_version: "v1": want a version's number, or one of "$LATEST" and "$DEFAULT"
 amx.yaml:5: commands[0]: parameters: parameter "a_b": want letters and digits only
 amx.yaml:5: commands[0]: parameters: ok[0]: "{{ nosuch }}": 1: function "nosuch" not defined
-amx.yaml:5: commands[0]: parameters: one[0]: "{{ .Lables }}": 1:3: at <.Lables>: can't evaluate field Lables in type amx.Data
+amx.yaml:5: commands[0]: parameters: one[0]: "{{ .Lables }}": .Lables: the notification has no field "Lables": want .CommonLabels, or .Labels within {{ range .Alerts }}
 amx.yaml:7: commands[1] "e": document: "d d d": want a document's name or ARN: 3 to 128 of the characters A-Z a-z 0-9 _ - . : /
 amx.yaml:8: commands[1] "e": document_version: "0": want a version's number, or one of "$LATEST" and "$DEFAULT"`},
 	{"what SSM would not take of an output", `
@@ -105,8 +105,10 @@ amx.yaml:6: commands[3]: output: unknown key "bucket": did you mean "s3_bucket"?
 	{"a certificate without a key", "tls_crt: c\n", `amx.yaml:1: tls_crt without tls_key: TLS needs both: name the key's file`},
 	{"a second document", "verbose: true\n---\nverbose: false\n", `amx.yaml:2: a second document begins here: want one: remove the "---"`},
 	{"a second document that is empty", "verbose: true\n---\n", `amx.yaml:2: a second document begins here: want one: remove the "---"`},
-	{"what is no YAML", "commands:\n  - cmd: a\n   name: b\n", `amx.yaml:3: reading YAML: did not find expected '-' indicator`},
-	{"a tab for indentation", "commands:\n\t- cmd: a\n", `amx.yaml:2: reading YAML: found character that cannot start any token`},
+	{"what is no YAML", "commands:\n  - cmd: a\n   name: b\n", `amx.yaml:3: reading YAML: did not find expected '-' indicator: is it indented as the lines above it?`},
+	{"a colon in a value", "commands:\n  - cmd: a\n    args: [x]\n    name: a: b\n", `amx.yaml:4: reading YAML: mapping values are not allowed in this context: quote a value that has ": " in it`},
+	{"a tab for indentation", "commands:\n\t- cmd: a\n", `amx.yaml:2: reading YAML: found character that cannot start any token: it is indented with a tab: YAML takes spaces`},
+	{"an unquoted sign", "commands:\n  - cmd: @x\n", `amx.yaml:2: reading YAML: found character that cannot start any token: quote the value`},
 	{"an unknown alias", "verbose: *x\n", `amx.yaml:1: reading YAML: unknown anchor 'x' referenced`},
 	{"bytes that are no UTF-8", "verbose: true\nlisten_address: \"\xff\"\n", `amx.yaml:2: byte 0xff: want text in UTF-8, without control characters`},
 	{"a control character", "verbose: \x01true\n", `amx.yaml:1: character U+0001: want text in UTF-8, without control characters`},
@@ -119,6 +121,23 @@ amx.yaml:6: commands[3]: output: unknown key "bucket": did you mean "s3_bucket"?
 		"a command line for cmd", "commands:\n  - cmd: systemctl restart nginx\n",
 		`amx.yaml:2: commands[0]: cmd: "systemctl restart nginx": want one program, and its words under "args"; or a "script", which a shell reads`,
 	},
+	{"what only a shell would make of cmd", `
+commands:
+  - {name: a, cmd: /usr/bin/systemctl restart nginx}
+  - {name: b, cmd: /opt/fix.sh now}
+  - {name: c, cmd: echo a | tee b}
+  - {name: d, cmd: /bin/echo a > /tmp/b}
+  - {name: e, cmd: $HOME/fix.sh}
+  - {name: f, cmd: '/opt/{{ .CommonLabels.job }}'}
+  - {name: g, cmd: /opt/tool --all}
+  - {name: h, cmd: 'C:\Program Files\fix.exe', platform: windows}
+`, `amx.yaml:3: commands[0] "a": cmd: "/usr/bin/systemctl restart nginx": want one program, and its words under "args"; or a "script", which a shell reads
+amx.yaml:4: commands[1] "b": cmd: "/opt/fix.sh now": want one program, and its words under "args"; or a "script", which a shell reads
+amx.yaml:5: commands[2] "c": cmd: "echo a | tee b": no shell reads it: want a "script" for |
+amx.yaml:6: commands[3] "d": cmd: "/bin/echo a > /tmp/b": no shell reads it: want a "script" for >
+amx.yaml:7: commands[4] "e": cmd: "$HOME/fix.sh": no shell reads it: want the whole path, or a "script" for $
+amx.yaml:8: commands[5] "f": cmd: "/opt/{{ .CommonLabels.job }}": it is no template: want a program here, and the template under "args"
+amx.yaml:9: commands[6] "g": cmd: "/opt/tool --all": want one program, and its words under "args"; or a "script", which a shell reads`},
 	{"a home for cmd", "commands:\n  - cmd: ~/fix.sh\n", `amx.yaml:2: commands[0]: cmd: "~/fix.sh": want the whole path: no shell reads it`},
 	{"nothing to run", "commands:\n  - name: a\n", `amx.yaml:2: commands[0] "a": nothing to run: want one of "cmd", "script" or "document"`},
 	{"two things to run", "commands:\n  - name: a\n    cmd: b\n    script: c\n", `amx.yaml:2: commands[0] "a": want only one of "cmd" or "script"`},
@@ -184,19 +203,39 @@ amx.yaml:3: commands[1]: working_directory: "/srv": want an absolute path: a rel
 amx.yaml:1: commands[1]: resolved_signal: "64": want a number from 1 to 31, or a name such as SIGTERM`,
 	},
 	{
-		"matchers", "commands:\n  - cmd: a\n    matchers:\n      - severity=~\"(\"\n      - ok=\"yes\"\n      - severity\n      - '{}'\n",
+		"matchers", "commands:\n  - cmd: a\n    matchers:\n      - severity=~\"(\"\n      - ok=\"yes\"\n      - severity\n      - '{}'\n      - severity==\"page\"\n      - severity~=\"page\"\n      - \"a: b\"\n",
 		"amx.yaml:4: commands[0]: matchers[0]: \"severity=~\\\"(\\\"\": regular expression \"(\": error parsing regexp: missing closing ): `(`\n" +
 			`amx.yaml:6: commands[0]: matchers[2]: "severity": want =, !=, =~ or !~ before the end
-amx.yaml:7: commands[0]: matchers[3]: "{}": no matcher in it: want one such as severity="page", or remove it`,
+amx.yaml:7: commands[0]: matchers[3]: "{}": no matcher in it: want one such as severity="page", or remove it
+amx.yaml:8: commands[0]: matchers[4]: "severity==\"page\"": there is no ==: want severity="page"
+amx.yaml:9: commands[0]: matchers[5]: "severity~=\"page\"": there is no ~=: want severity=~"page"
+amx.yaml:10: commands[0]: matchers[6]: "a: b": want =, !=, =~ or !~ before "b"`,
 	},
 	{
 		"templates", "commands:\n  - cmd: a\n    args:\n      - '{{ .Status }'\n      - '{{ nosuch }}'\n      - '{{ .Lables.x }}'\n      - '{{ .Labels.x }}'\n    targets:\n      - key: InstanceIds\n        values: ['{{ .Labels.x }}', '{{ .Lables.x }}']\n",
 		`amx.yaml:4: commands[0]: args[0]: "{{ .Status }": 1: unexpected "}" in operand
 amx.yaml:5: commands[0]: args[1]: "{{ nosuch }}": 1: function "nosuch" not defined
-amx.yaml:6: commands[0]: args[2]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't evaluate field Lables in type amx.Data
-amx.yaml:7: commands[0]: args[3]: "{{ .Labels.x }}": 1:10: at <.Labels.x>: can't evaluate field Labels in type amx.Data
-amx.yaml:10: commands[0]: targets[0]: values[1]: "{{ .Lables.x }}": 1:10: at <.Lables.x>: can't evaluate field Lables in type amx.dueData`,
+amx.yaml:6: commands[0]: args[2]: "{{ .Lables.x }}": .Lables.x: the notification has no field "Lables": want .CommonLabels.x, or .Labels.x within {{ range .Alerts }}
+amx.yaml:7: commands[0]: args[3]: "{{ .Labels.x }}": .Labels.x: the notification has no field "Labels": want .CommonLabels.x, or .Labels.x within {{ range .Alerts }}
+amx.yaml:10: commands[0]: targets[0]: values[1]: "{{ .Lables.x }}": .Lables.x: the alert has no field "Lables": did you mean .Labels.x?`,
 	},
+	{"a field that nothing has, wherever it is", `
+commands:
+  - cmd: docker
+    args:
+      - ps
+      - '{{.Names}}'
+      - '{{ if .CommonLabels.x }}{{ .CommonLabel.x }}{{ end }}'
+      - '{{ range .Alerts }}{{ .Lables.x }}{{ else }}{{ .status }}{{ end }}'
+      - '{{ range .Alerts.Firing }}{{ with .Labels.x }}{{ $.Alerts.Labels }}{{ end }}{{ end }}'
+      - '{{ with .GroupLabels.x }}{{ .y }}{{ end }}'
+      - '{{ (index .Alerts 0).Start }}{{ .Fingerprint }}'
+`, `amx.yaml:6: commands[0]: args[1]: "{{.Names}}": .Names: the notification has no field "Names": a label is .CommonLabels.names; if the program itself is to see the braces, write {{"{{"}}
+amx.yaml:7: commands[0]: args[2]: "{{ if .CommonLabels.x }}{{ .CommonLabel.x }}{{ end }}": .CommonLabel.x: the notification has no field "CommonLabel": did you mean .CommonLabels.x?
+amx.yaml:8: commands[0]: args[3]: "{{ range .Alerts }}{{ .Lables.x }}{{ else }}{{ .status }}{{ end }}": .Lables.x: an alert has no field "Lables": did you mean .Labels.x?
+amx.yaml:9: commands[0]: args[4]: "{{ range .Alerts.Firing }}{{ with .Labels.x }}{{ $.Alerts.Labels }}{{ end }}{{ end }}": $.Alerts.Labels: a list of alerts has no field "Labels": want {{ range .Alerts }}…{{ end }}, or index .Alerts 0
+amx.yaml:10: commands[0]: args[5]: "{{ with .GroupLabels.x }}{{ .y }}{{ end }}": .y: a text has no field "y": the dot is the text itself there: want {{ . }}, or $ before the field
+amx.yaml:11: commands[0]: args[6]: "{{ (index .Alerts 0).Start }}{{ .Fingerprint }}": (index .Alerts 0).Start: an alert has no field "Start": did you mean .StartsAt?`},
 	{"a template that nothing defines", `
 commands:
   - cmd: a

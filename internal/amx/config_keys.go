@@ -16,10 +16,6 @@ import (
 // way that nobody asked for. Whoever builds what a key says deletes its line.
 // Those of a command have "commands." before them.
 var notYet = map[string]bool{
-	"reports":          true,
-	"prometheus":       true,
-	"templates":        true,
-	"commands.report":  true,
 	"commands.on_stop": true,
 }
 

@@ -126,7 +126,7 @@ amx.yaml:1: commands[0]: when_limited: "drop": want "wait" or "skip"
 amx.yaml:1: commands[0]: on_stop: "no": want "rerun" or "cancelled"`},
 		{"alarms", "commands: [{cmd: a, stop_alarm: [a, b]}, {cmd: b, stop_alarm: [' ']}]", `amx.yaml:1: commands[0]: stop_alarm: 2 alarms: SSM takes one: want a composite alarm over them
 amx.yaml:1: commands[1]: stop_alarm[0]: " ": want the name of a CloudWatch alarm`},
-		{"spread by no field", "commands: [{cmd: a, spread_by: '{{ .Lables.zone }}'}]", `amx.yaml:1: commands[0]: spread_by: "{{ .Lables.zone }}": 1:10: at <.Lables.zone>: can't evaluate field Lables in type amx.dueData`},
+		{"spread by no field", "commands: [{cmd: a, spread_by: '{{ .Lables.zone }}'}]", `amx.yaml:1: commands[0]: spread_by: "{{ .Lables.zone }}": .Lables.zone: the alert has no field "Lables": did you mean .Labels.zone?`},
 		{"a secret in the file", `
 reports:
   - {name: a, slack: {channel: c, token: xoxb-1234}}

@@ -132,7 +132,27 @@ func (r *reader) failSyntax(data []byte, err error) {
 	if bytes.Count(data, []byte("\n")) < maxSyntaxLines {
 		line = brokenLine(data)
 	}
-	r.fail(line, "", "reading YAML: %s", text)
+	r.fail(line, "", "reading YAML: %s%s", text, syntaxRemedy(text, data, line))
+}
+
+// syntaxRemedy is what to do about the commonest of yaml.v3's errors.
+func syntaxRemedy(text string, data []byte, line int) string {
+	typed := ""
+	if lines := strings.Split(string(data), "\n"); line <= len(lines) {
+		typed = lines[line-1]
+	}
+	indentation := typed[:len(typed)-len(strings.TrimLeft(typed, " \t"))]
+	switch {
+	case strings.Contains(indentation, "\t"):
+		return ": it is indented with a tab: YAML takes spaces"
+	case strings.Contains(text, "cannot start any token"):
+		return ": quote the value"
+	case strings.Contains(text, "mapping values are not allowed") && strings.Count(typed, ": ") > 1:
+		return `: quote a value that has ": " in it`
+	case strings.Contains(text, "mapping values are not allowed"), strings.Contains(text, "did not find expected"):
+		return ": is it indented as the lines above it?"
+	}
+	return ""
 }
 
 // brokenLine is the line after the longest beginning of data that is YAML.

@@ -17,16 +17,22 @@ import (
 //	identity     dedup_key
 //	status       the subject's
 //
-// The routing_key is a secret, and is read nowhere; links are for people.
+// The routing_key is a secret: it is only kept in the message's RoutingKey. links
+// are for people.
 func decodeBlock(root document, subject string) (*Message, error) {
 	y := yamlData{document: root}
-	var key string
+	var key, routingKey string
 	labels, details, annotations := KV{}, KV{}, KV{}
 	into := func(kv KV, name string) func(string, *yaml.Node) {
 		return func(path string, n *yaml.Node) { kv[name] = y.scalar(path, n) }
 	}
 	y.fields("", root.node, map[string]func(string, *yaml.Node){
-		"dedup_key":   y.text(&key),
+		"dedup_key": y.text(&key),
+		"routing_key": func(_ string, n *yaml.Node) {
+			if n.Kind == yaml.ScalarNode { // else it is none; an error would show it
+				routingKey = strings.TrimSpace(n.Value)
+			}
+		},
 		"severity":    into(labels, "severity"),
 		"details":     y.details(details),
 		"description": into(annotations, "description"),
@@ -58,7 +64,7 @@ func decodeBlock(root document, subject string) (*Message, error) {
 			}},
 			GroupLabels: KV{}, CommonLabels: labels, CommonAnnotations: annotations,
 		},
-		Version: webhookVersion, DedupKey: key,
+		Version: webhookVersion, DedupKey: key, RoutingKey: RoutingKey(routingKey),
 	}, nil
 }
 
@@ -78,6 +84,14 @@ func (y *yamlData) details(to KV) func(string, *yaml.Node) {
 			to[name] = y.scalar(path+"."+name, value)
 		})
 	}
+}
+
+var routingKeyValue = lazily(`(?i)(routing_?key\\*["']?\s*[:=]\s*)("(?:[^"\\]|\\.)*"|'[^']*'|\\+"[^"\\]*\\+"|[^\s,}"']+)`)
+
+// WithoutRoutingKeys is a text for a log, without the secrets that a block in the
+// shape of PagerDuty's events has in it.
+func WithoutRoutingKeys(text string) string {
+	return routingKeyValue().ReplaceAllString(text, "${1}(hidden)")
 }
 
 // subjectStatus is the status with which Alertmanager's subjects begin:

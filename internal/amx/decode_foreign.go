@@ -15,6 +15,16 @@ func (e *ForeignError) Error() string {
 	return fmt.Sprintf("it is %s: %s", e.Whose, e.Instead)
 }
 
+// ForeignEvent recognises an event that a Lambda function was invoked with and that
+// is not its own, as JSON; nil for what it does not know.
+func ForeignEvent(event []byte) error {
+	root, err := jsonDocument(event)
+	if err != nil {
+		return nil
+	}
+	return foreignBody(root)
+}
+
 const (
 	toTopic   = "subscribe the sns function to the topic itself"
 	toWebhook = "give Alertmanager the function URL of the webhook function"
@@ -38,6 +48,7 @@ var kinds = []struct {
 	{[]string{"detail-type", "source"}, ForeignError{"an event of EventBridge", "only the worker function takes those, of SSM: connect Alertmanager to the webhook or to the topic"}},
 	{[]string{"requestContext", "httpMethod"}, ForeignError{"an event of an API Gateway REST API or a load balancer", "use the function URL, or an HTTP API with payload format 2.0"}},
 	{[]string{"requestContext", "rawPath"}, ForeignError{"an event of a function URL or an HTTP API", "only the webhook function takes those: " + toTopic}},
+	{[]string{"Service", "Event", "Bucket"}, ForeignError{"the test event of an S3 bucket", "amx takes alerts: " + toWebhook + ", or " + toTopic}},
 	{[]string{"key1", "key2", "key3"}, ForeignError{"the Lambda console's test event", "send a notification, such as docs/contract.md shows"}},
 	{[]string{"Type", "TopicArn", "SubscribeURL", "Token"}, ForeignError{"SNS's request to confirm a subscription over HTTP", toTopic + ", not the URL"}},
 	{[]string{"Type", "TopicArn", "Message"}, ForeignError{"what SNS sends to a subscription over HTTP or to a queue", toTopic + ", not the URL"}},
@@ -47,6 +58,15 @@ var kinds = []struct {
 	{[]string{"schemaId", "data"}, ForeignError{"an alert of Azure Monitor", "amx takes alerts of an Alertmanager or of Grafana"}},
 	{[]string{"incident", "version"}, ForeignError{"an incident of Google Cloud Monitoring", "amx takes alerts of an Alertmanager: use Managed Service for Prometheus with one"}},
 	{[]string{"event_action", "payload"}, ForeignError{"an event of PagerDuty's Events API v2", "let Alertmanager send to amx beside PagerDuty"}},
+}
+
+// ForeignRecord is the error for an event whose records are of a source that is not
+// the function's own, such as "aws:sqs".
+func ForeignRecord(source string) error {
+	if known, ok := sources[strings.ToLower(source)]; ok {
+		return &known
+	}
+	return &ForeignError{fmt.Sprintf("an event of %.40q", source), "amx takes alerts: " + toWebhook + ", or " + toTopic}
 }
 
 // foreignBody recognises what other services send; nil for what it does not know.
@@ -62,12 +82,8 @@ func foreignBody(root document) error {
 		return nil
 	}
 	if records := root.get("Records"); records != nil && records.Kind == yaml.SequenceNode && len(records.Content) > 0 {
-		source := valueOf(records.Content[0], "eventSource")
-		if source != nil {
-			if known, ok := sources[strings.ToLower(source.Value)]; ok {
-				return &known
-			}
-			return &ForeignError{fmt.Sprintf("an event of %.40q", source.Value), "amx takes alerts: " + toWebhook + ", or " + toTopic}
+		if source := valueOf(records.Content[0], "eventSource"); source != nil {
+			return ForeignRecord(source.Value)
 		}
 	}
 	for i := range kinds {

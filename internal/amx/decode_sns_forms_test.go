@@ -33,7 +33,7 @@ func TestThePagerDutyShapedBlock(t *testing.T) {
 			Status: Firing, GroupLabels: KV{}, CommonLabels: labels, CommonAnnotations: annotations,
 			Alerts: Alerts{{Status: Firing, Labels: labels, Annotations: annotations, Fingerprint: Fingerprint(KV{"dedup_key": "DiskFull/web"})}},
 		},
-		Version: "4", DedupKey: "DiskFull/web", SentAt: sent,
+		Version: "4", DedupKey: "DiskFull/web", RoutingKey: "s3cr3t", SentAt: sent,
 	}
 	got, err := DecodeSNS(SNS{Subject: "[FIRING:2] DiskFull web (page)", Body: pagerDutyBlock, SentAt: sent})
 	if err != nil || !reflect.DeepEqual(got, want) {

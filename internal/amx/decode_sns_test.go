@@ -79,6 +79,7 @@ func inUTC(m *Message) *Message {
 	for i := range m.Alerts {
 		a := &m.Alerts[i]
 		a.StartsAt, a.EndsAt = a.StartsAt.UTC(), a.EndsAt.UTC()
+		a.StartsSent, a.EndsSent = a.StartsSent.UTC(), a.EndsSent.UTC()
 	}
 	return m
 }

@@ -22,7 +22,8 @@ const spacedTime = "2006-01-02 15:04:05.999999999Z07:00"
 
 func parseWireTime(s string) (wireTime, error) {
 	s = strings.TrimSpace(s)
-	if s == "" {
+	switch strings.ToLower(s) {
+	case "", "null", "none", "nil", "<nil>", "<no value>": // as languages print what is not there
 		return wireTime{}, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)

@@ -68,6 +68,9 @@ func parseMatchers(s string) ([]matcher, error) {
 	classic, classicErr := parseClassicMatchers(s)
 	switch {
 	case err != nil && classicErr != nil:
+		if meant := operatorMeant(s); meant != nil {
+			return nil, meant
+		}
 		return nil, err
 	case err != nil:
 		return classic, nil
@@ -75,6 +78,17 @@ func parseMatchers(s string) ([]matcher, error) {
 		return classic, nil
 	}
 	return found, nil
+}
+
+// operatorMeant explains the operators that other languages have.
+func operatorMeant(s string) error {
+	for wrong, right := range map[string]string{"==": "=", "~=": "=~"} {
+		name, value, ok := strings.Cut(s, wrong)
+		if ok && name != "" && !strings.ContainsAny(name, "=~!\"") {
+			return fmt.Errorf("there is no %s: want %s%s%s", wrong, strings.TrimSpace(name), right, strings.TrimSpace(value))
+		}
+	}
+	return nil
 }
 
 // parseUTF8Matchers reads

@@ -48,7 +48,7 @@ func TestMatchersRefused(t *testing.T) {
 		{`="page"`, `want a label name before "=\"page\""`},
 		{`severity="page`, `missing " after "\"page"`},
 		{`severity="pa"ge"`, `unexpected "ge\""`},
-		{`a-b==c`, `want a value before "=c"`},
+		{`a-b==c`, `there is no ==: want a-b=c`},
 		{`{"a b"="c"`, `missing } before the end`},
 		{`"a b"="c"}`, `} without a {`},
 		{`"a b"="c" d="e"`, `unexpected "d=\"e\""`},

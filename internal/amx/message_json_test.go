@@ -3,6 +3,7 @@ package amx
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -18,6 +19,10 @@ func TestAMessageSurvivesItsJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if m.RoutingKey == "" || strings.Contains(string(text), "routing") {
+		t.Errorf("the routing key is a secret, and is in the JSON: %s", text)
+	}
+	m.RoutingKey = ""
 	var got Message
 	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)

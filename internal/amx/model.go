@@ -134,9 +134,21 @@ type Message struct {
 	// DedupKey identifies a message in the PagerDuty-shaped form. Empty in the
 	// others.
 	DedupKey string `json:"-"`
+	// RoutingKey is the PagerDuty-shaped form's. It is never put on the queue
+	// with the message, never kept and never logged.
+	RoutingKey RoutingKey `json:"-"`
 	// Ungrouped says that the form does not name its group (Alertmanager's
 	// default text): each alert is a group of its own.
 	Ungrouped bool `json:"-"`
+}
+
+// Warnings says what is amiss with a message that is acted on all the same, and what
+// to set.
+func (m *Message) Warnings() []string {
+	if m.TruncatedAlerts == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("alerts cut off by max_alerts: %d: no command runs for them, and none that runs is stopped: set max_alerts: 0 in the receiver, or group by more labels", m.TruncatedAlerts)}
 }
 
 // Narrow returns the message's data as a run over the given alerts of it sees

@@ -29,12 +29,35 @@ func render(t *template.Template, now time.Time, dot any) (string, error) {
 	var out bounded
 	t.Funcs(clock(now))
 	if err := t.Execute(&out, dot); err != nil {
-		if e, ok := errors.AsType[notPlainError](err); ok {
-			return "", e
-		}
-		return "", cleaned(err)
+		return "", named(err)
 	}
 	return out.String(), nil
+}
+
+// value renders one value of the configuration for a run. What it prints of labels
+// and annotations has to be there. In a plain one, all that it prints has to be no
+// code to a shell.
+func value(text string, plain bool, now time.Time, dot any) (string, error) {
+	t, err := parseTemplate(text)
+	if err != nil {
+		return "", err
+	}
+	demand(t)
+	if plain {
+		plainly(t)
+	}
+	out, err := render(t, now, dot)
+	if err == nil || errors.As(err, new(*MissingError)) || errors.As(err, new(notPlainError)) {
+		return out, err
+	}
+	// The error quotes the template as it was rewritten: let it quote what was
+	// typed.
+	if t, parseErr := parseTemplate(text); parseErr == nil {
+		if _, typed := render(t, now, dot); typed != nil {
+			err = typed
+		}
+	}
+	return "", err
 }
 
 // cleaned drops from an error of text/template what it says about the
@@ -72,8 +95,19 @@ func newDueData(d Data, a *Alert) dueData {
 	}
 }
 
-// ExpandArgs renders the command's arguments for a run over d.
-func (c *Command) ExpandArgs(d Data) ([]string, error) { return c.expand("args", c.Args, d, false) }
+// ExpandArgs renders the command's arguments for a run over d. A label that is
+// printed and missing is a [MissingError]; an argument that no program takes, because
+// it is too long, is an error too.
+func (c *Command) ExpandArgs(d Data) ([]string, error) {
+	args, err := c.expand("args", c.Args, d, false)
+	for i, arg := range args {
+		if len(arg) > maxArgument {
+			return nil, fmt.Errorf("args[%d] %.60q of command %q: an argument of %d bytes: a program takes %d at most: use script, and read the AMX_* variables there",
+				i, c.Args[i], c.Name, len(arg), maxArgument)
+		}
+	}
+	return args, err
+}
 
 // ExpandParameters renders the parameters of the command's document for a run
 // over d. In those that are a shell's code a value that is not plain is an error.
@@ -92,13 +126,8 @@ func (c *Command) ExpandParameters(d Data) (map[string][]string, error) {
 func (c *Command) expand(key string, texts []string, d Data, plain bool) ([]string, error) {
 	values := make([]string, len(texts))
 	for i, text := range texts {
-		t, err := parseTemplate(text)
-		if err == nil {
-			if plain {
-				plainly(t)
-			}
-			values[i], err = render(t, d.now, d)
-		}
+		var err error
+		values[i], err = value(text, plain, d.now, d)
 		if err != nil {
 			return nil, fmt.Errorf("rendering %s[%d] %q of command %q: %w", key, i, text, c.Name, err)
 		}
@@ -133,12 +162,11 @@ func (c *Command) ExpandTargets(d Data, due Alerts) ([]Target, error) {
 }
 
 func eachDue(text string, d Data, due Alerts, add func(string)) error {
-	t, err := parseTemplate(text)
-	if err != nil {
-		return err
-	}
 	for i := range due {
-		value, err := render(t, d.now, newDueData(d, &due[i]))
+		value, err := value(text, false, d.now, newDueData(d, &due[i]))
+		if errors.As(err, new(*MissingError)) && isOneAction(text) {
+			value, err = "", nil // nothing is left of it
+		}
 		if err != nil {
 			return fmt.Errorf("alert %s: %w", due[i].Fingerprint, err)
 		}
@@ -153,13 +181,27 @@ func eachDue(text string, d Data, due Alerts, add func(string)) error {
 	return nil
 }
 
+// isOneAction says whether a template is a single {{ }} and nothing beside it.
+func isOneAction(text string) bool {
+	text = strings.TrimSpace(text)
+	return strings.HasPrefix(text, "{{") && strings.HasSuffix(text, "}}") && strings.Count(text, "{{") == 1
+}
+
+// maxArgument is what one argument may have, in bytes: Linux takes 128 KB with the
+// NUL at its end (MAX_ARG_STRLEN), and says no more than "argument list too long".
+const maxArgument = 128<<10 - 1
+
 // checkTemplate parses a template and tries it on an alert without labels. The
-// trial may well fail, for want of a label; only a field that no alert has is an
-// error at once, and not when the first alert fires.
+// trial may well fail, for want of a label; only a field that nothing has is an
+// error at once, and not when the first alert fires. What the trial does not come to
+// is looked at as far as it is known there what the dot is.
 func checkTemplate[T Data | dueData](text string) error {
 	t, err := parseTemplate(text)
 	if err == nil {
 		err = checkCalls(t)
+	}
+	if err == nil {
+		err = checkFields(t, *new(T))
 	}
 	if err != nil {
 		return err

@@ -22,13 +22,12 @@ var (
 
 func TestArgsAreTemplates(t *testing.T) {
 	for arg, want := range map[string]string{
-		`plain {text} }}`:          `plain {text} }}`,
-		``:                         ``,
-		`{{ .Status }}`:            `firing`,
-		`{{ .Receiver }}`:          `team\.x`,
-		`{{ .CommonLabels }}`:      `alertname=DiskFull, don't=x, job=node`,
-		`{{ len .Alerts }}`:        `2`,
-		`a {{ .GroupLabels.x }} b`: `a  b`,
+		`plain {text} }}`:     `plain {text} }}`,
+		``:                    ``,
+		`{{ .Status }}`:       `firing`,
+		`{{ .Receiver }}`:     `team\.x`,
+		`{{ .CommonLabels }}`: `alertname=DiskFull, don't=x, job=node`,
+		`{{ len .Alerts }}`:   `2`,
 		`{{ range .Alerts.Firing }}{{ .Labels.instance_id }}{{ end }}`:                   `i-2`,
 		`{{ .CommonLabels.Names | join "," }}`:                                           `alertname,don't,job`,
 		`{{ .CommonLabels.Values.Join ":" }}`:                                            `DiskFull:x:node`,

@@ -97,7 +97,7 @@ func (s *stack) webhook(vars map[string]string) lambda.Handler {
 	if err != nil {
 		s.Fatal(err)
 	}
-	return lambda.NewHandler(f.Handle)
+	return lambda.NewHandler(f.HandleEvent)
 }
 
 func (s *stack) sns() lambda.Handler {
@@ -106,7 +106,7 @@ func (s *stack) sns() lambda.Handler {
 	if err != nil {
 		s.Fatal(err)
 	}
-	return lambda.NewHandler(f.Handle)
+	return lambda.NewHandler(f.HandleEvent)
 }
 
 // calls is what AWS was asked since the last time, DynamoDB first.

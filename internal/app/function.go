@@ -63,6 +63,7 @@ func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, o
 	c.exec = &ssmexec.Executor{Client: c.client, Nodes: c.client, Outputs: c.client, Jitter: rand.Float64}
 	db := conn.dynamodb()
 	c.history = &historydynamo.Store{Client: db, Table: s.table, Keep: history.Keeping(s.history), Now: time.Now}
+	c.history.News = func(ctx context.Context, r history.Record) { c.metrics.told(ctx, log, s.table, r) }
 	c.runner = &runner.Runner{
 		History: c.history,
 		Config:  c.config.current,

@@ -17,6 +17,9 @@ const (
 	// configErrors counts readings of the configuration after which the last
 	// good one goes on ("unreadable", "wrong"), and of the tokens ("tokens").
 	configErrors = "ConfigErrors"
+	// alertsTruncated counts messages off which Alertmanager has cut alerts
+	// ("max_alerts").
+	alertsTruncated = "AlertsTruncated"
 	// itemsGivenUp counts items of the queue that go to the dead letters, by
 	// their kind.
 	itemsGivenUp = "ItemsGivenUp"
@@ -37,6 +40,11 @@ const (
 type metrics struct {
 	out      io.Writer
 	function string // Lambda's name of it
+}
+
+// truncated counts a message off which alerts were cut.
+func (m *metrics) truncated(log *slog.Logger) func(context.Context, uint64) {
+	return func(ctx context.Context, _ uint64) { m.count(ctx, log, alertsTruncated, "max_alerts", time.Now()) }
 }
 
 // count adds one. nil counts nothing.

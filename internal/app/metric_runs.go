@@ -16,10 +16,9 @@ const (
 	runSeconds = "RunSeconds"
 )
 
-// told counts a record that the history gets. One of a run that goes on is no news
-// of a state: it comes again when the run has ended.
+// told counts what is new in the history. Alerts that waited have their run now.
 func (m *metrics) told(ctx context.Context, log *slog.Logger, table string, r history.Record) {
-	if m == nil || r.State == history.Running {
+	if m == nil || !r.Listed() {
 		return
 	}
 	line := map[string]any{"Table": table, "State": string(r.State), "Command": r.Command, runs: 1}

@@ -15,8 +15,8 @@ func TestRunsCountByState(t *testing.T) {
 		Run: "01KB5ZQ3G0ABCDEFGHJKMNPQRS", Command: "restart", State: history.Failed,
 		Claimed: noon.Add(-65 * time.Second), Ended: noon, Updated: noon,
 	}
-	running, refused := run, run
-	running.State = history.Running
+	waited, refused := run, run
+	waited.Run, waited.State = history.WaitingID("e", "f"), history.Waiting
 	refused.Run, refused.State = history.RefusedID("e", "no node", "f"), history.Refused
 	dimensions := `"CloudWatchMetrics":[{"Dimensions":[["Table","State"],["Table","State","Command"]],"Metrics":[`
 	for _, tt := range []struct {
@@ -24,7 +24,7 @@ func TestRunsCountByState(t *testing.T) {
 		record history.Record
 		want   string
 	}{
-		{"a run that goes on", running, ""},
+		{"alerts that have waited", waited, ""},
 		{"one that failed", run, `{"Command":"restart","RunSeconds":65,"Runs":1,"State":"failed","Table":"amx","_aws":{` + dimensions +
 			`{"Name":"Runs","Unit":"Count"},{"Name":"RunSeconds","Unit":"Seconds"}],"Namespace":"amx"}],"Timestamp":1795867200000},"level":"ERROR","timestamp":"2026-11-28T12:00:00.000Z"}` + "\n"},
 		{"a refusal", refused, `{"Command":"restart","Runs":1,"State":"refused","Table":"amx","_aws":{` + dimensions +

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,26 @@ func NewSNSFunction(ctx context.Context, env Getenv, log *slog.Logger, out io.Wr
 	return &SNSFunction{common: c, topics: s.topics, log: log}, nil
 }
 
-func (f *SNSFunction) handler() any { return f.Handle }
+func (f *SNSFunction) handler() any { return f.HandleEvent }
+
+// HandleEvent handles an event of SNS, and says of another one whose it is.
+func (f *SNSFunction) HandleEvent(ctx context.Context, event json.RawMessage) error {
+	var e events.SNSEvent
+	err := json.Unmarshal(event, &e)
+	if isSNS := len(e.Records) > 0 && e.Records[0].SNS.MessageID != ""; err == nil && isSNS {
+		return f.Handle(ctx, e)
+	}
+	if foreign := amx.ForeignEvent(event); foreign != nil {
+		err = foreign
+	}
+	if err == nil {
+		return f.Handle(ctx, e)
+	}
+	err = fmt.Errorf("not an event of SNS: %w", err)
+	f.log.ErrorContext(ctx, "event", "error", err.Error())
+	f.metrics.count(ctx, f.log, messagesRefused, "unreadable", time.Now())
+	return err
+}
 
 // Handle handles every record of an event. Its error names each message that is
 // unsettled or cannot be read: Lambda then invokes twice more, for all of the
@@ -49,6 +69,9 @@ func (f *SNSFunction) handler() any { return f.Handle }
 func (f *SNSFunction) Handle(ctx context.Context, e events.SNSEvent) error {
 	if len(e.Records) == 0 {
 		return errors.New("the event has no records: it is not one of SNS")
+	}
+	if source := e.Records[0].EventSource; source != "" && source != "aws:sns" {
+		return fmt.Errorf("not an event of SNS: %w", amx.ForeignRecord(source))
 	}
 	f.config.refresh(ctx)
 	errs := make([]error, len(e.Records))
@@ -69,6 +92,7 @@ func (f *SNSFunction) Handle(ctx context.Context, e events.SNSEvent) error {
 func (f *SNSFunction) handle(ctx context.Context, e *events.SNSEntity) error {
 	m, why, err := f.read(e)
 	if err == nil {
+		warn(ctx, f.log, m, f.metrics.truncated(f.log))
 		return f.runner.Handle(ctx, m, runner.Source{Source: queue.Source{Topic: e.TopicArn}}).Err
 	}
 	f.metrics.count(ctx, f.log, messagesRefused, why, time.Now())

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -35,6 +36,9 @@ type Webhook struct {
 	// Observe is told each answer, and what became of the message where it was
 	// one. nil: nobody is.
 	Observe func(Response, runner.Answer)
+	// Truncated is told how many alerts Alertmanager has cut off a message, if it
+	// has. nil: nobody is.
+	Truncated func(ctx context.Context, alerts uint64)
 }
 
 // A Request is one call of the webhook.
@@ -51,8 +55,9 @@ type Response struct {
 }
 
 type body struct {
-	Error   string           `json:"error,omitempty"`
-	Results *[]runner.Result `json:"results,omitempty"`
+	Error    string           `json:"error,omitempty"`
+	Results  *[]runner.Result `json:"results,omitempty"`
+	Warnings []string         `json:"warnings,omitempty"`
 }
 
 // Serve answers a request:
@@ -93,11 +98,24 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 		w.Runner.Log.WarnContext(ctx, "not an Alertmanager message", "error", err.Error(), "bytes", len(text))
 		return refuse(http.StatusBadRequest, err.Error())
 	}
+	warnings := warn(ctx, w.Runner.Log, m, w.Truncated)
 	a := w.Runner.Handle(ctx, m, runner.Source{Source: queue.Source{Token: token.Name}, Waits: true, Within: runner.Within})
 	if a.Err != nil {
-		return respond(http.StatusInternalServerError, body{Error: a.Err.Error(), Results: &a.Results}), a
+		return respond(http.StatusInternalServerError, body{Error: a.Err.Error(), Results: &a.Results, Warnings: warnings}), a
 	}
-	return respond(http.StatusOK, body{Results: &a.Results}), a
+	return respond(http.StatusOK, body{Results: &a.Results, Warnings: warnings}), a
+}
+
+// warn logs what is amiss with a message that is acted on all the same.
+func warn(ctx context.Context, log *slog.Logger, m *amx.Message, truncated func(context.Context, uint64)) []string {
+	warnings := m.Warnings()
+	for _, text := range warnings {
+		log.WarnContext(ctx, text, "truncated", m.TruncatedAlerts, "receiver", m.Receiver, "group", m.GroupKey)
+	}
+	if m.TruncatedAlerts > 0 && truncated != nil {
+		truncated(ctx, m.TruncatedAlerts)
+	}
+	return warnings
 }
 
 func (w *Webhook) now() time.Time {

@@ -3,6 +3,9 @@ package app
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -10,6 +13,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
 // A WebhookFunction answers Alertmanager's webhook behind a Lambda function URL.
@@ -31,7 +36,7 @@ func NewWebhookFunction(ctx context.Context, env Getenv, log *slog.Logger, out i
 	if err != nil {
 		return nil, err
 	}
-	f := &WebhookFunction{common: c, webhook: Webhook{Runner: c.runner}, log: log}
+	f := &WebhookFunction{common: c, webhook: Webhook{Runner: c.runner, Truncated: c.metrics.truncated(log)}, log: log}
 	if s.tokenParameter != "" {
 		tokens := &tokenParameter{client: c.client, name: s.tokenParameter, log: log, metrics: c.metrics, now: time.Now}
 		f.webhook.Accepts = tokens.find
@@ -39,7 +44,31 @@ func NewWebhookFunction(ctx context.Context, env Getenv, log *slog.Logger, out i
 	return f, nil
 }
 
-func (f *WebhookFunction) handler() any { return f.Handle }
+func (f *WebhookFunction) handler() any { return f.HandleEvent }
+
+// HandleEvent answers an event of a function URL or of an API Gateway HTTP API, and
+// says of another one whose it is: as an answer where somebody waits for one, else
+// as the invocation's error.
+func (f *WebhookFunction) HandleEvent(ctx context.Context, event json.RawMessage) (events.LambdaFunctionURLResponse, error) {
+	var e events.LambdaFunctionURLRequest
+	err := json.Unmarshal(event, &e)
+	if err == nil && e.RequestContext.HTTP.Method != "" {
+		return f.Handle(ctx, e)
+	}
+	if foreign := amx.ForeignEvent(event); foreign != nil {
+		err = foreign
+	}
+	if err == nil {
+		err = errors.New("want an event of a function URL or of an HTTP API with payload format 2.0")
+	}
+	err = fmt.Errorf("not a request to the webhook: %w", err)
+	f.log.ErrorContext(ctx, "event", "error", err.Error())
+	if asked := (struct{ RequestContext json.RawMessage }{}); json.Unmarshal(event, &asked) == nil && asked.RequestContext != nil {
+		a, _ := refuse(http.StatusBadRequest, err.Error())
+		return events.LambdaFunctionURLResponse{StatusCode: a.Status, Headers: map[string]string{"Content-Type": "application/json"}, Body: string(a.Body)}, nil
+	}
+	return events.LambdaFunctionURLResponse{}, err
+}
 
 // Handle answers one request: an event of payload format 2.0, in which the names
 // of headers are in lower case.

@@ -35,6 +35,7 @@ func Merge(a, b Record) Record {
 	out.Alerts = join(a.Alerts, b.Alerts, func(x Alert) string { return x.Fingerprint }, betterAlert)
 	out.Nodes = join(a.Nodes, b.Nodes, func(x Node) string { return x.Node }, betterNode)
 	out.CancelledBy = firstCancel(a.CancelledBy, b.CancelledBy)
+	out.Reason = longest(a.Reason, b.Reason) // who enters the end may not know why it began
 	out.Claimed, out.Sent = earliest(a.Claimed, b.Claimed), earliest(a.Sent, b.Sent)
 	return normal(out)
 }
@@ -53,12 +54,11 @@ func (s State) rank() int {
 	}
 }
 
-// compare says which of two writes tells the state, with its reason and times: the
-// greater one. It looks at nothing but what is taken over together, so that the
-// writes of a run can be merged in any order.
+// compare says which of two writes tells the state, with its times: the greater
+// one. It looks at nothing but what is taken over together, so that the writes of
+// a run can be merged in any order.
 func compare(a, b *Record) int {
-	order := cmp.Or(a.Updated.Compare(b.Updated), a.Ended.Compare(b.Ended),
-		cmp.Compare(a.State, b.State), cmp.Compare(a.Status, b.Status), cmp.Compare(a.Reason, b.Reason))
+	order := cmp.Or(a.Updated.Compare(b.Updated), a.Ended.Compare(b.Ended), cmp.Compare(a.State, b.State), cmp.Compare(a.Status, b.Status))
 	if IsRun(a.Run) {
 		return cmp.Or(cmp.Compare(a.State.rank(), b.State.rank()), order)
 	}

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -69,6 +70,20 @@ func (q *Query) Matches(r *Record) bool {
 		}
 		return true
 	})
+}
+
+// A News is told of what a write brought, once however often it is written: a run
+// that is over now, and was not before it. Of alerts without a run it is told
+// each write.
+type News func(context.Context, Record)
+
+// Tell tells of a record after it was written; was is the record before, nil if
+// there was none.
+func (n News) Tell(ctx context.Context, was, now *Record) {
+	if n == nil || IsRun(now.Run) && (!now.Over() || was != nil && was.Over()) {
+		return
+	}
+	n(ctx, *now)
 }
 
 // A Keeping is how long a record is kept after it was last written, AMX_HISTORY.

@@ -47,6 +47,16 @@ var notOnLambda = []string{
 	"go.etcd.io/bbolt",
 }
 
+// notAtColdStart is what tells people, and what a function must not carry for
+// whose answer an Alertmanager waits: it puts a report on the queue, and the
+// worker sends it.
+var notAtColdStart = append([]string{
+	module + "internal/report/graph",
+	module + "internal/report/send",
+	"github.com/go-analyze/charts",
+	"github.com/slack-go/slack",
+}, notOnLambda...)
+
 // places has every package that is not made of tests only. Adding one means to
 // decide on its place here.
 var places = map[string]place{
@@ -97,7 +107,15 @@ var places = map[string]place{
 		libraries: []string{awsCore, awsSDK + "/service/ssm", "github.com/oklog/ulid/v2"},
 	},
 	"internal/report": {
-		below: []string{"internal/amx"},
+		below: []string{"internal/amx", "internal/history", "internal/queue"},
+	},
+	"internal/report/graph": {
+		below:     []string{"internal/amx"},
+		libraries: []string{awsCore, "github.com/go-analyze/charts"},
+	},
+	"internal/report/send": {
+		below:     []string{"internal/amx", "internal/history", "internal/ledger", "internal/queue", "internal/report", "internal/report/graph"},
+		libraries: []string{"github.com/slack-go/slack"},
 	},
 	// operate asks the runner through an interface of its own.
 	"internal/operate": {
@@ -115,10 +133,9 @@ var places = map[string]place{
 		},
 		libraries: []string{awsLambda, awsSDK},
 	},
-	"functions/*": {
-		below:    []string{"internal/app"},
-		unlinked: notOnLambda,
-	},
+	"functions/sns":     function(notAtColdStart),
+	"functions/webhook": function(notAtColdStart),
+	"functions/worker":  function(notOnLambda, "internal/history", "internal/report/graph", "internal/report/send"),
 	"cmd/amx": {
 		below:     []string{"*"},
 		libraries: []string{"*"},
@@ -143,10 +160,17 @@ var places = map[string]place{
 		libraries: []string{awsCore, awsSDK + "/service/ssm", awsSmithy},
 	},
 	"internal/lambdatest": {},
+	// The services that hear of things, on the loopback.
+	"internal/reporttest": {},
 	// A file that people copy, and amx prints.
 	"examples/amp": {},
 	// demo runs the built binary and sees what a user sees.
 	"internal/demo": {},
+}
+
+// function is the place of a function, which may also import what is named.
+func function(unlinked []string, below ...string) place {
+	return place{below: append([]string{"internal/app"}, below...), unlinked: unlinked}
 }
 
 func TestImportsPointDown(t *testing.T) {
@@ -301,6 +325,20 @@ func TestViolations(t *testing.T) {
 			want: []string{
 				`functions/webhook must not link "go.etcd.io/bbolt", which internal/runner imports`,
 				`internal/runner must not import "go.etcd.io/bbolt"`,
+			},
+		},
+		{
+			name: "only the worker tells people",
+			packages: imports{
+				"functions/worker":     {module + "internal/report/send"},
+				"functions/sns":        {module + "internal/app"},
+				"internal/app":         {module + "internal/report/send"},
+				"internal/report/send": {"github.com/slack-go/slack"},
+			},
+			want: []string{
+				`functions/sns must not link "github.com/amx-lambda/amx/internal/report/send", which internal/app imports`,
+				`functions/sns must not link "github.com/slack-go/slack", which internal/report/send imports`,
+				`internal/app must not import "github.com/amx-lambda/amx/internal/report/send"`,
 			},
 		},
 		{

@@ -189,7 +189,7 @@ type Finished struct {
 	Run
 	Slot  bool // it has a slot of the gate
 	Last  bool // no retry follows
-	Again bool // it was told before; what that came to may not have been recorded
+	Again bool // it was said before, and may not have been recorded
 }
 
 // Note is to tell the history of a run: it was sent, or is to be cancelled.

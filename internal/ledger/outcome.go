@@ -27,7 +27,7 @@ func (s *step) check(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
 	case r == nil:
-	case r.over() && c.ended: // it is told again: what it came to may not have been recorded
+	case r.over() && c.ended:
 		s.finished(r, c, true)
 	case c.ended && (r.live(s.Now, s.Process) || s.asked == r.ID || r.unknown() && s.Now.Before(r.Lease.Add(s.Window))):
 		s.putOff(c, fmt.Errorf("asking for run %s: %w", c.Run, errGoesOn))

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 type History interface {
 	Get(ctx context.Context, run string) (history.Record, error)
 	List(context.Context, history.Query) (history.Page, error)
+	Put(context.Context, history.Record) error
 }
 
 // A Stopper stops one run, or drops what waits for one. It enters who and why in
@@ -125,6 +125,9 @@ func (d *Desk) Cancel(ctx context.Context, in CancelRequest) (Cancelled, error) 
 		}
 		one := CancelledRun{Run: r.Run, Command: r.Command, State: r.State}
 		err := d.Stopper.Stop(ctx, stop)
+		if err == nil && stop.Run == "" {
+			err = d.dropped(ctx, *r, in)
+		}
 		if err != nil {
 			one.Error = err.Error()
 		}
@@ -132,6 +135,18 @@ func (d *Desk) Cancel(ctx context.Context, in CancelRequest) (Cancelled, error) 
 		out.Runs = append(out.Runs, one)
 	}
 	return out, nil
+}
+
+// dropped enters who dropped alerts that waited, and why. It is a record of its
+// own: the one of the waiting ends with the item of the queue.
+func (d *Desk) dropped(ctx context.Context, r history.Record, in CancelRequest) error {
+	now := d.now()
+	out := r
+	out.Run = history.RefusedID(r.Entry, r.Run+now.UTC().Format(time.RFC3339))
+	out.State, out.Ended, out.Updated = history.Cancelled, now, now
+	out.CancelledBy = &history.CancelledBy{Who: in.Who, Why: in.Why, At: now}
+	r.Ended, r.Updated = now, now
+	return errors.Join(d.History.Put(ctx, out), d.History.Put(ctx, r))
 }
 
 func (d *Desk) toCancel(ctx context.Context, in CancelRequest) ([]history.Record, error) {
@@ -223,10 +238,8 @@ func (d *Desk) changePauses(ctx context.Context, change func(*ledger.Pauses, tim
 		if !errors.Is(err, ledger.ErrConflict) || try == 5 {
 			return nil, fmt.Errorf("writing the pauses: %w", err)
 		}
-		select {
-		case <-time.After(rand.N(100 * time.Millisecond)):
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := rest(ctx); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -202,6 +202,17 @@ func TestCancel(t *testing.T) {
 		if len(out.Runs) != 3 || out.Runs[0].State != history.Waiting || out.Runs[2].Error != "CancelCommand: throttled" {
 			w.Errorf("got %+v", out)
 		}
+		w.stopper.err = nil
+		if _, err = w.o.Cancel(w.Context(), CancelRequest{Run: waiting("restart", "aa").Run, Why: "not today", Who: w.who()}); err != nil {
+			w.Error(err)
+		}
+		page, err := w.o.Runs(w.Context(), history.Query{State: history.Cancelled})
+		if err != nil || len(page.Records) != 1 || page.Records[0].CancelledBy.Why != "not today" {
+			w.Errorf("dropped: %+v, %v", page.Records, err)
+		}
+		if page, err = w.o.Runs(w.Context(), history.Query{State: history.Waiting}); err != nil || len(page.Records) != 0 {
+			w.Errorf("still waiting: %+v, %v", page.Records, err)
+		}
 		_, err = w.o.Cancel(w.Context(), CancelRequest{Run: over.Run, Why: "x"})
 		w.refuses(err, ErrNothing, `is over (succeeded): nothing to do`)
 		_, err = w.o.Cancel(w.Context(), CancelRequest{Command: "none", Why: "x"})

@@ -59,7 +59,9 @@ func (t *task) finished(ctx context.Context, f ledger.Finished) {
 	if state != nil {
 		out.Nodes = nodesOf(state)
 	}
-	t.logEnd(ctx, &out, f.Again)
+	if !f.Again {
+		t.logEnd(ctx, &out)
+	}
 	t.enter(ctx, out)
 }
 
@@ -91,15 +93,11 @@ func stateOfRun(r *ledger.Run) history.State {
 	return history.Unknown
 }
 
-// logEnd says how a run ended, at WARN where it did not end well; at DEBUG where
-// that was said before.
-func (t *task) logEnd(ctx context.Context, r *history.Record, again bool) {
+// logEnd says how a run ended, at WARN where it did not end well.
+func (t *task) logEnd(ctx context.Context, r *history.Record) {
 	took, _ := r.Took()
 	log := t.Log.InfoContext
-	switch {
-	case again:
-		log = t.Log.DebugContext
-	case r.State == history.Failed || r.State == history.Unknown:
+	if r.State == history.Failed || r.State == history.Unknown {
 		log = t.Log.WarnContext
 	}
 	log(ctx, "run ended", "command", r.Command, "run_id", r.Run, "state", string(r.State), "status", r.Status, "took", took)
@@ -160,7 +158,30 @@ func (t *task) enterRefused(ctx context.Context, s ledger.Settle) {
 // enterWaiting tells it of alerts that wait for their run.
 func (t *task) enterWaiting(ctx context.Context, a ledger.Defer) {
 	if firing := a.Alerts.Firing(); len(firing) > 0 && a.As() == ledger.AsNotification {
-		t.enter(ctx, t.waitingRecord(firing, a.Err.Error()))
+		t.enterWait(ctx, t.waitingRecord(firing, a.Err.Error()))
+	}
+}
+
+func (t *task) enterWait(ctx context.Context, r history.Record) {
+	t.mu.Lock()
+	t.waiting = r.Run
+	t.mu.Unlock()
+	t.enter(ctx, r)
+}
+
+// enterWaited tells it of the alerts of an item that wait no longer: they have
+// their run, or need none.
+func (t *task) enterWaited(ctx context.Context) {
+	firing := t.alerts.Firing()
+	if len(firing) == 0 {
+		return
+	}
+	r := t.waitingRecord(firing, "it waits no longer")
+	t.mu.Lock()
+	waits := t.waiting == r.Run
+	t.mu.Unlock()
+	if r.Ended = t.now(); !waits {
+		t.enter(ctx, r)
 	}
 }
 
@@ -169,7 +190,7 @@ func (t *task) enterExpired(ctx context.Context, c ledger.Case) {
 	if firing := c.Alerts.Firing(); len(firing) > 0 {
 		r := t.waitingRecord(firing, t.item.Reason)
 		r.State, r.Ended = history.Expired, t.now()
-		t.enter(ctx, r)
+		t.enterWait(ctx, r)
 	}
 }
 

@@ -68,6 +68,8 @@ func (d *delivery) enqueue(ctx context.Context, it queue.Item) error {
 	if d.Queue == nil {
 		return errNoQueue
 	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), d.sends.Add(putTime))
+	defer cancel()
 	return d.Queue.Put(ctx, it)
 }
 
@@ -141,7 +143,11 @@ func (r *Runner) HandleItem(ctx context.Context, it queue.Item) error {
 	var a Answer
 	switch c := d.commandNamed(it.Command); it.Kind {
 	case queue.Notification:
-		a = d.handle(ctx, slices.DeleteFunc(d.tasks(), func(t *task) bool { return t.command.Name != it.Command }))
+		tasks := slices.DeleteFunc(d.tasks(), func(t *task) bool { return t.command.Name != it.Command })
+		a = d.handle(ctx, tasks)
+		if a.Err == nil {
+			parallel(tasks, func(t *task) { t.enterWaited(ctx) })
+		}
 	case queue.Reminder:
 		a = d.about(ctx, d.task(c, ledger.ID(it.Entry)), ledger.Reminded{Run: it.Run, Alerts: d.message.Alerts})
 	case queue.Stop:

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// tries is how often a write that met another is decided anew: five writes
-	// in all.
-	tries = 4
+	// firstPause is the longest wait after the first write that met another; it
+	// doubles up to longestPause. 400 invocations may meet at one gate.
+	firstPause   = 20 * time.Millisecond
+	longestPause = time.Second
 	// keepEmpty is how long a record that says nothing any more is kept.
 	keepEmpty = 24 * time.Hour
 )
@@ -31,7 +32,7 @@ func newRecord(key string) *record {
 
 // change is the one writer. It changes what the record was last read as, and
 // writes it on that version; where somebody else wrote meanwhile, it reads again
-// and changes that. Nothing is written where nothing changes.
+// and changes that, while there is time. Nothing is written where nothing changes.
 func (d *delivery) change(ctx context.Context, r *record, f func(value []byte) (after []byte, expires time.Time, err error)) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
@@ -53,10 +54,10 @@ func (d *delivery) change(ctx context.Context, r *record, f func(value []byte) (
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, ledger.ErrConflict) || conflicts == tries {
+		if !errors.Is(err, ledger.ErrConflict) || d.now().After(d.sends) {
 			return fmt.Errorf("writing the ledger: %w", err)
 		}
-		if err := d.again(ctx, r, conflicts+1); err != nil {
+		if err := d.again(ctx, r, conflicts); err != nil {
 			return err
 		}
 	}
@@ -86,10 +87,11 @@ func (d *delivery) put(ctx context.Context, r *record, value []byte, expires tim
 	return err
 }
 
-// again reads the record once more, after a pause that grows with the number of
-// conflicts and is jittered, so that two deliveries do not keep meeting.
+// again reads the record once more, after a random pause whose bound doubles with
+// the number of conflicts, so that deliveries do not keep meeting.
 func (d *delivery) again(ctx context.Context, r *record, conflicts int) error {
-	if err := sleep(ctx, d.jitter(time.Duration(conflicts)*20*time.Millisecond)); err != nil {
+	pause := min(firstPause<<min(conflicts, 10), longestPause)
+	if err := sleep(ctx, time.Duration(d.fraction()*float64(pause))); err != nil {
 		return fmt.Errorf("reading the ledger again: %w", err)
 	}
 	return d.get(ctx, r)
@@ -114,14 +116,6 @@ func (d *delivery) get(ctx context.Context, records ...*record) error {
 		records[i].Record = r
 	}
 	return nil
-}
-
-func (d *delivery) jitter(wait time.Duration) time.Duration {
-	var b [1]byte
-	if _, err := d.randomness().Read(b[:]); err != nil {
-		return wait
-	}
-	return wait/2 + wait*time.Duration(b[0])/256
 }
 
 // A turn is a lock that is held over calls to the ledger. A sync.Mutex would do,

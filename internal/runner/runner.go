@@ -31,9 +31,11 @@ const (
 	// actsEnd is how long before the deadline acting ends at the latest: no send
 	// is under way after it.
 	actsEnd = time.Second
-	// recordTime is how long what came back may be recorded after that, so that
-	// the invocation answers before a frozen sandbox could resume a call.
-	recordTime = 500 * time.Millisecond
+	// recordTime is how long what came back may be recorded after that, and
+	// putTime how long what is left may be put off: the invocation has to answer
+	// before a frozen sandbox could resume a call.
+	recordTime = 300 * time.Millisecond
+	putTime    = 500 * time.Millisecond
 	// claimTime is the time of acting that must be left for a claim to be made.
 	claimTime = 2 * time.Second
 	// Budget is the deadline of a delivery where the caller has none.
@@ -130,7 +132,7 @@ func (r *Runner) delivery(ctx context.Context, src Source) (*delivery, error) {
 	d.waits, d.cancel = ctx, stop
 	if given {
 		var stopWaiting context.CancelFunc
-		d.waits, stopWaiting = context.WithDeadline(ctx, deadline.Add(-recordTime))
+		d.waits, stopWaiting = context.WithDeadline(ctx, deadline.Add(-putTime))
 		d.cancel = func() { stop(); stopWaiting() }
 	}
 	return d, nil

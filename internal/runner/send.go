@@ -34,7 +34,10 @@ func (t *task) send(ctx context.Context, a ledger.Send) ledger.Event {
 		}
 		for _, s := range t.Exec.SendToAll(sends, in) {
 			answer := ledger.Answer{Part: p.Part, Nodes: s.Nodes, Command: s.CommandID, Err: s.Err}
-			if s.Err != nil {
+			switch {
+			case s.Unavailable:
+				answer.Verdict = ledger.Unsent
+			case s.Err != nil:
 				answer.Verdict = verdicts[ssmexec.Judge(s.Err)]
 			}
 			mu.Lock()

@@ -167,7 +167,7 @@ func TestMoreNodesThanOneCallTakes(t *testing.T) {
 }
 
 // One node that SSM refuses costs the whole call, and must not cost the others
-// their run.
+// their run. It is put off by itself, and has its own when SSM takes it.
 func TestANodeThatSSMRefuses(t *testing.T) {
 	gone := func(i int) string { return fmt.Sprintf("i-f%016x", i) }
 	refused := func(i int) string { return fmt.Sprintf("node %s: SendCommand: InvalidInstanceId: ", gone(i)) }
@@ -178,18 +178,18 @@ func TestANodeThatSSMRefuses(t *testing.T) {
 		reached []string
 		sends   int
 	}{
-		{"one of three", append(ids(1, 2), gone(1)), []string{
-			"refuse: part of the run: " + refused(1), "run: firing: Success",
-		}, ids(1, 2), 3},
+		{"one of three", append(ids(1, 2), gone(1)), []string{"later: " + refused(1) + ":", "run: firing:"}, ids(1, 2), 3},
 		{"two of four", append(ids(1, 2), gone(1), gone(2)), []string{
-			"refuse: part of the run: " + refused(1) + "\n" + refused(2), "run: firing: Success",
+			"later: " + refused(1) + "\n" + refused(2) + ":", "run: firing:",
 		}, ids(1, 2), 4},
-		{"the only one", []string{gone(1)}, []string{"refuse: " + refused(1)}, nil, 1},
-		{"all", []string{gone(1), gone(2)}, []string{"refuse: " + refused(1) + "\n" + refused(2)}, nil, 3},
+		{"the only one", []string{gone(1)}, []string{"later: " + refused(1) + ":"}, nil, 1},
+		{"all", []string{gone(1), gone(2)}, []string{"later: " + refused(1) + "\n" + refused(2) + ":"}, nil, 3},
 	} {
 		for _, blind := range []bool{false, true} { // where SSM lists its nodes, and where it cannot be asked
 			t.Run(fmt.Sprintf("%s, blind %v", tt.name, blind), func(t *testing.T) {
 				in(t, on(`[{key: InstanceIds, values: ['{{ .Labels.instance }}']}]`), func(w *world) {
+					later := &waiting{}
+					w.runner.Queue = later
 					if blind {
 						w.wire.Fault = always("DescribeInstanceInformation", awstest.Fault{Error: "AccessDeniedException"})
 					}
@@ -197,18 +197,20 @@ func TestANodeThatSSMRefuses(t *testing.T) {
 					for i := range a.Results { // what SSM says of the node is its own
 						a.Results[i].Reason = regexp.MustCompile(`(InvalidInstanceId: )[^\n]*`).ReplaceAllString(a.Results[i].Reason, "$1")
 					}
-					var want []string
-					for _, r := range tt.results {
-						if strings.HasPrefix(r, "refuse") {
-							r += ":"
-						}
-						want = append(want, r)
-					}
-					w.want(a, "", want...)
-					w.wantReached(tt.reached...)
+					w.want(a, "", tt.results...)
 					if sends := len(w.wire.Calls("SendCommand")); !blind && sends != tt.sends {
 						w.Errorf("SendCommand was called %d times, want %d", sends, tt.sends)
 					}
+					w.work(later, time.Minute)
+					w.wantReached(tt.reached...)
+					if blind || len(tt.alerts) > 3 {
+						return
+					}
+					w.work(later, 7*time.Hour)
+					if len(later.items) > 0 {
+						w.Errorf("it still waits: %+v", later.items)
+					}
+					w.wantReached(tt.reached...)
 				}, machines(8)...)
 			})
 		}

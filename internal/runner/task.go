@@ -28,6 +28,8 @@ type task struct {
 	inputs map[string][]*ssm.SendCommandInput // :: run → one for each part
 	states map[string]*ssmexec.State          // :: run → what SSM said of it last
 
+	waiting string // the history's record of those that wait, as it was entered last
+
 	checking bool    // for a gate: nobody is answered
 	failed   []error // what it could not find out then
 }

@@ -46,24 +46,34 @@ type fitter struct {
 // as a request can carry, the first ones. AMX_ALERT_LEN counts the alerts that
 // are there, AMX_ALERT_TOTAL those of the run. Where not even one alert fits,
 // the largest variables are left out: the command runs all the same.
-func (f fitter) fit() (text string, notes []string, err error) {
+func (f fitter) fit() (fitted, error) {
 	if err := f.prepare(); err != nil {
-		return "", nil, err
+		return fitted{}, err
 	}
 	total := len(f.job.Data.Alerts)
-	text, size, err := f.text(f.first(total))
+	vars := f.first(total)
+	text, size, err := f.text(vars)
 	if err != nil || size <= maxParameters {
-		return text, f.notes, err
+		return fitted{text, vars, f.notes}, err
 	}
 	n, text, err := f.most(total, size)
+	vars = f.first(n)
 	if err == nil && n == 0 {
 		n = min(1, total)
-		text, err = f.withoutLargest(f.first(n))
+		text, vars, err = f.withoutLargest(f.first(n))
 	}
 	if n < total {
 		f.notes = append(f.notes, fmt.Sprintf("the variables of %d of %d alerts fit; the others are left out", n, total))
 	}
-	return text, f.notes, err
+	return fitted{text, vars, f.notes}, err
+}
+
+// fitted is the variables that a request carries: as shell text, one by one, and
+// what is to be said of those that it does not.
+type fitted struct {
+	text  string
+	vars  amx.Pairs
+	notes []string
 }
 
 func (f *fitter) pack(text string) string { return f.in.pack("the variables", text) }
@@ -140,14 +150,14 @@ func alertOf(name string) int {
 	return n
 }
 
-func (f *fitter) withoutLargest(vars amx.Pairs) (text string, err error) {
+func (f *fitter) withoutLargest(vars amx.Pairs) (text string, rest amx.Pairs, err error) {
 	for {
 		text, size, err := f.text(vars)
 		switch {
 		case err != nil || size <= maxParameters:
-			return text, err
+			return text, vars, err
 		case len(vars) == 0:
-			return "", fmt.Errorf("the request is %d bytes, over the %d that SSM takes beside the document", size, maxParameters)
+			return "", nil, fmt.Errorf("the request is %d bytes, over the %d that SSM takes beside the document", size, maxParameters)
 		}
 		i := largest(vars)
 		f.notes = append(f.notes, fmt.Sprintf("%s is left out: %d bytes do not fit", vars[i].Name, len(vars[i].Value)))

@@ -89,9 +89,9 @@ func TestBracesNeverReachSSM(t *testing.T) {
 	}
 	data.Alerts, data.CommonLabels, data.CommonAnnotations, data.Receiver, data.ExternalURL = amx.Alerts{a}, a.Labels, a.Annotations, text, text
 	for _, c := range []string{
-		"cmd: '/a{{ssm:b}}'\nargs: ['{{ (index .Alerts 0).Labels.x }}', '{{ .Receiver }}', '{{ toJson . }}']",
+		"cmd: '/a{{ssm:b}}'\nargs: ['{{ with (index .Alerts 0).Labels.x }}{{ . }}{{ end }}', '{{ .Receiver }}', '{{ toJson . }}']",
 		"name: s\nscript: 'echo {{ not a template }} {{{{ssm:x}}'\nargs: ['{{ .Receiver }}']\nuser: deploy",
-		"cmd: '/a{{ssm:b}}'\nplatform: windows\nargs: ['{{ (index .Alerts 0).Labels.x }}', '{{ toJson . }}']",
+		"cmd: '/a{{ssm:b}}'\nplatform: windows\nargs: ['{{ with (index .Alerts 0).Labels.x }}{{ . }}{{ end }}', '{{ toJson . }}']",
 		"name: s\nscript: 'echo {{ not a template }} {{{{ssm:x}}'\nplatform: windows\nargs: ['{{ .Receiver }}']",
 		"name: d\ndocument: Acme\nparameters: {A: '{{ toJson . }}'}",
 	} {
@@ -144,9 +144,9 @@ func TestRunsThatCannotBeSent(t *testing.T) {
 	}{
 		{"cmd: 'true'", nul, "AMX_ALERT_1_LABEL_x has a NUL byte, which no environment variable can carry"},
 		{"cmd: 'true'\nplatform: windows", nul, "AMX_ALERT_1_LABEL_x has a NUL byte, which no environment variable can carry"},
-		{"cmd: 'true'\nargs: ['{{ (index .Alerts 0).Labels.x }}']", nul, "args: the command line has a NUL byte, which no argument can carry"},
-		{"cmd: 'true'\nplatform: windows\nargs: ['{{ (index .Alerts 0).Labels.x }}']", nul, "args: the command line has a NUL byte, which no argument can carry"},
-		{"name: d\ndocument: Acme\nparameters: {A: '{{ (index .Alerts 0).Labels.x }}'}", nul, "parameters: A[0]: its value has a NUL byte, which no program takes"},
+		{"cmd: 'true'\nargs: ['{{ with (index .Alerts 0).Labels.x }}{{ . }}{{ end }}']", nul, "args: the command line has a NUL byte, which no argument can carry"},
+		{"cmd: 'true'\nplatform: windows\nargs: ['{{ with (index .Alerts 0).Labels.x }}{{ . }}{{ end }}']", nul, "args: the command line has a NUL byte, which no argument can carry"},
+		{"name: d\ndocument: Acme\nparameters: {A: '{{ with (index .Alerts 0).Labels.x }}{{ . }}{{ end }}'}", nul, "parameters: A[0]: its value has a NUL byte, which no program takes"},
 		{"name: d\ndocument: Acme\nparameters: {A: 'x', B: ['{{ .CommonAnnotations.summary }}']}", disk, "parameters: B[0]: its value has {{, which SSM would resolve on the node: toJson writes text without it"},
 		{"name: d\ndocument: Acme\nparameters: {A: '{{ .Receiver }}'}", large, "parameters: 71690 bytes, over the 65536 that SSM takes of a document with its parameters"},
 		{"cmd: 'true'\nargs: ['{{ index .Alerts 7 }}']", disk, `rendering args[0] "{{ index .Alerts 7 }}" of command "true": 1:3: at <index .Alerts 7>: error calling index: index out of range: 7`},

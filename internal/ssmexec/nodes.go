@@ -30,6 +30,9 @@ const (
 	// age under which an address that it lacks is not looked for again.
 	nodesGood  = time.Minute
 	nodesFresh = 5 * time.Second
+	// nodesPartly is for how long a list that was not read to its end is gone on
+	// with.
+	nodesPartly = 5 * time.Minute
 )
 
 // ErrNodes is that SSM could not be asked for its nodes; later it may.
@@ -40,6 +43,10 @@ type nodes struct {
 	mu     sync.Mutex
 	list   []types.InstanceInformation
 	listed time.Time
+
+	partly []types.InstanceInformation // a list that was begun and not ended
+	next   *string                     // its next page
+	begun  time.Time
 }
 
 // Resolve answers rendered targets in SSM's own form: for an Address it looks
@@ -140,23 +147,38 @@ func hasShortName(n types.InstanceInformation, host string) bool {
 }
 
 // listNodes is the managed nodes, from a list that is no older than good. There
-// is no filter on an address, so all of them are read.
+// is no filter on an address, so all of them are read. Where the time ends before
+// the list does, whoever comes next goes on where it stopped.
 func (x *Executor) listNodes(ctx context.Context, good time.Duration) ([]types.InstanceInformation, error) {
 	now := time.Now
 	if x.Now != nil {
 		now = x.Now
 	}
-	x.nodes.mu.Lock()
-	defer x.nodes.mu.Unlock()
-	if !x.nodes.listed.IsZero() && now().Sub(x.nodes.listed) < good {
-		return x.nodes.list, nil
+	if x.Nodes == nil {
+		return nil, errors.New("there is nobody to ask")
 	}
-	list, err := x.describe(ctx, nil)
-	if err != nil {
-		return nil, err
+	n := &x.nodes
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.listed.IsZero() && now().Sub(n.listed) < good {
+		return n.list, nil
 	}
-	x.nodes.list, x.nodes.listed = list, now()
-	return list, nil
+	if n.next == nil || now().Sub(n.begun) > nodesPartly {
+		n.partly, n.next, n.begun = nil, nil, now()
+	}
+	for {
+		page, err := x.Nodes.DescribeInstanceInformation(ctx, &ssm.DescribeInstanceInformationInput{
+			MaxResults: aws.Int32(50), NextToken: n.next,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("DescribeInstanceInformation: %w", awserr.Plain(err))
+		}
+		n.partly = append(n.partly, page.InstanceInformationList...)
+		if n.next = page.NextToken; aws.ToString(n.next) == "" {
+			n.list, n.listed, n.partly, n.next = n.partly, n.begun, nil, nil
+			return n.list, nil
+		}
+	}
 }
 
 func (x *Executor) describe(ctx context.Context, filters []types.InstanceInformationStringFilter) ([]types.InstanceInformation, error) {

@@ -3,7 +3,9 @@ package ssmexec
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -17,6 +19,9 @@ type Sent struct {
 	Nodes     []string // that it names
 	CommandID string
 	Err       error
+	// Unavailable: SSM refuses these nodes, and not the request. It may take
+	// them later: a node may come back, or get its tag.
+	Unavailable bool
 }
 
 // invalidNode is SSM's word on a node that it does not manage, or has lost.
@@ -27,14 +32,22 @@ const invalidNode = "InvalidInstanceId"
 // and the request sent to the rest: the answer is then a Sent for each part.
 func (x *Executor) SendToAll(ctx context.Context, in *ssm.SendCommandInput) []Sent {
 	id, err := x.Send(ctx, in)
-	if err == nil || len(in.InstanceIds) == 0 || awserr.Code(err) != invalidNode {
-		return []Sent{{in.InstanceIds, id, err}}
-	}
-	if len(in.InstanceIds) == 1 {
-		return []Sent{{Nodes: in.InstanceIds, Err: fmt.Errorf("node %s: %w", in.InstanceIds[0], err)}}
+	denied := deniedNode(err, in.InstanceIds)
+	switch {
+	case err == nil || len(in.InstanceIds) == 0 || awserr.Code(err) != invalidNode && denied == "":
+		return []Sent{{Nodes: in.InstanceIds, CommandID: id, Err: err}}
+	case len(in.InstanceIds) == 1:
+		return []Sent{{Nodes: in.InstanceIds, Err: fmt.Errorf("node %s: %w", in.InstanceIds[0], err), Unavailable: true}}
 	}
 	var sent []Sent
-	for _, ids := range x.parts(ctx, in.InstanceIds) {
+	parts := [][]string{{denied}, without(in.InstanceIds, denied)}
+	if denied == "" {
+		parts = x.parts(ctx, in.InstanceIds)
+	} else {
+		sent = append(sent, Sent{Nodes: parts[0], Err: fmt.Errorf("node %s: %w", denied, err), Unavailable: true})
+		parts = parts[1:]
+	}
+	for _, ids := range parts {
 		if len(ids) > 0 {
 			part := *in
 			part.InstanceIds = ids
@@ -42,6 +55,29 @@ func (x *Executor) SendToAll(ctx context.Context, in *ssm.SendCommandInput) []Se
 		}
 	}
 	return sent
+}
+
+// nodeARN is how an AccessDenied names a node without the tag of the policy's
+// condition, or one that was terminated: `… on resource:
+// arn:aws:ec2:eu-central-1:123456789012:instance/i-0a1b2c3d`. Whether one such
+// node refuses the whole call is not documented.
+var nodeARN = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`:(?:instance|managed-instance)/((?:i|mi)-[0-9a-zA-Z]+)`)
+})
+
+// deniedNode is the one of these nodes that an AccessDenied names; "" for none.
+func deniedNode(err error, nodes []string) string {
+	if awserr.Code(err) != "AccessDeniedException" {
+		return ""
+	}
+	if m := nodeARN().FindStringSubmatch(awserr.Message(err)); m != nil && slices.Contains(nodes, m[1]) {
+		return m[1]
+	}
+	return ""
+}
+
+func without(nodes []string, node string) []string {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n string) bool { return n == node })
 }
 
 // parts cuts nodes of which one or more are refused: into those that SSM does

@@ -55,24 +55,59 @@ func Render(j Job) (inputs []*ssm.SendCommandInput, notes []string, err error) {
 	}
 	chunks := ledger.Parts(j.Targets)
 	token := Token{Entry: j.Entry, Run: j.Run, Chunks: len(chunks), Command: j.Command.Name}
-	var parameters func(Token) map[string][]string
-	if j.Command.Document != "" {
-		parameters, err = documentParameters(j)
-	} else {
-		parameters, notes, err = scriptParameters(j, token)
-	}
+	r, err := render(j, token)
 	if err != nil {
 		return nil, nil, err
 	}
 	for i, targets := range chunks {
 		token.Chunk = i
-		inputs = append(inputs, input(j.Command, token.String(), targets, parameters(token)))
+		inputs = append(inputs, input(j.Command, token.String(), targets, r.parameters(token)))
 	}
-	return inputs, notes, nil
+	return inputs, r.Notes, nil
+}
+
+// A Request is what a run sends, for people to look at.
+type Request struct {
+	Document   string
+	Parameters map[string][]string // of the first chunk
+	Size       int                 // of Parameters, in bytes of JSON
+	Args       []string            // of cmd or script
+	Variables  amx.Pairs           // those that the request carries; none of a document
+	Packed     bool                // the variables are gzipped
+	Notes      []string            // on what the variables leave out
+
+	parameters func(Token) map[string][]string
+	isPacked   func() (bool, error)
+}
+
+// Explain answers what Render would send, or why it would refuse to.
+func Explain(j Job) (*Request, error) {
+	if err := checkTargets(j.Targets); err != nil {
+		return nil, err
+	}
+	token := Token{Entry: j.Entry, Run: j.Run, Chunks: len(ledger.Parts(j.Targets)), Command: j.Command.Name}
+	r, err := render(j, token)
+	if err != nil {
+		return nil, err
+	}
+	r.Document = cmp.Or(j.Command.Document, scriptDocument(j.Command))
+	r.Parameters = r.parameters(token)
+	if r.Size, err = size(r.Parameters); err == nil && r.isPacked != nil {
+		r.Packed, err = r.isPacked()
+	}
+	return r, err
+}
+
+func render(j Job, token Token) (*Request, error) {
+	if j.Command.Document != "" {
+		parameters, err := documentParameters(j)
+		return &Request{parameters: parameters}, err
+	}
+	return scriptParameters(j, token)
 }
 
 // scriptParameters are those of the documents that run a script.
-func scriptParameters(j Job, token Token) (parameters func(Token) map[string][]string, notes []string, err error) {
+func scriptParameters(j Job, token Token) (*Request, error) {
 	c := j.Command
 	var in language = sh{}
 	if c.Platform == platformWindows {
@@ -80,22 +115,31 @@ func scriptParameters(j Job, token Token) (parameters func(Token) map[string][]s
 	}
 	args, err := c.ExpandArgs(j.Data)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	execution, err := in.execution(c, args)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if j.Prev != "" {
 		execution = in.after(j.Prev) + execution
 	}
-	variables, notes, err := fitter{job: j, in: in, size: func(variables string) (int, error) {
+	variables, err := fitter{job: j, in: in, size: func(variables string) (int, error) {
 		return size(scriptOf(c, in.script(token, variables, execution)))
 	}}.fit()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return func(t Token) map[string][]string { return scriptOf(c, in.script(t, variables, execution)) }, notes, nil
+	return &Request{
+		Args: args, Variables: variables.vars, Notes: variables.notes,
+		parameters: func(t Token) map[string][]string {
+			return scriptOf(c, in.script(t, variables.text, execution))
+		},
+		isPacked: func() (bool, error) {
+			plain, _, err := in.assign(variables.vars)
+			return plain != variables.text, err
+		},
+	}, nil
 }
 
 // documentParameters are those of a configured document. Nothing can be quoted

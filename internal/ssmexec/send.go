@@ -97,7 +97,7 @@ func (x *Executor) Signal(ctx context.Context, s Signal) (refused []string, err 
 		for _, part := range x.SendToAll(ctx, in) {
 			switch {
 			case part.Err == nil:
-			case awserr.Code(part.Err) == invalidNode:
+			case part.Unavailable:
 				refused = append(refused, part.Nodes...)
 			default:
 				err = errors.Join(err, fmt.Errorf("sending %s: %w", s.Command.ResolvedSignal, part.Err))

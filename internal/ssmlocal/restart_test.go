@@ -81,7 +81,9 @@ func TestARunningCommandIsAdoptedAndCancelled(t *testing.T) {
 	w.wantText("stdout", pid)
 	w.cancel(id)
 	w.wantEnd(id, "Cancelled", "Cancelled", 137, pid+"\n")
-	w.until("the grandchild is gone", func() bool { var p int; _, _ = fmt.Sscan(pid, &p); return !runs(p) })
+	var p int
+	_, _ = fmt.Sscan(pid, &p)
+	waitGone(t, p)
 }
 
 func TestCloseKillsWhatWasAdopted(t *testing.T) {
@@ -232,15 +234,16 @@ func TestExit194WaitsForTheReboot(t *testing.T) {
 	o := func(o *Options) { o.Dir = dir }
 	w := start(t, o)
 	id, cancelled := w.send(lines), w.send(script("exit 194"))
-	waits := func(id string) func() bool {
-		return func() bool {
-			w.server.mu.Lock()
-			defer w.server.mu.Unlock()
-			inv := w.server.commands[id].invocations[0]
-			return inv.rebootAfter != "" && inv.status == "InProgress"
-		}
+	waits := func(id string) bool {
+		w.server.mu.Lock()
+		defer w.server.mu.Unlock()
+		inv := w.server.commands[id].invocations[0]
+		return inv.rebootAfter != "" && inv.status == "InProgress"
 	}
-	w.until("both wait", func() bool { return waits(id)() && waits(cancelled)() })
+	w.atRest()
+	if !waits(id) || !waits(cancelled) {
+		t.Error("a command does not wait for a reboot")
+	}
 	w.cancel(cancelled)
 	w.wantEnd(cancelled, "Cancelled", "Cancelled", 137, "")
 	w.close()

@@ -143,7 +143,7 @@ func TestCancelKillsTheGroupAtOnce(t *testing.T) {
 	}
 	for _, pid := range pids {
 		if pid != session {
-			w.until(fmt.Sprintf("process %d is gone", pid), func() bool { return !runs(pid) })
+			waitGone(t, pid)
 		}
 	}
 	if !runs(session) {
@@ -218,7 +218,7 @@ func TestTheTimeoutKillsTheGroup(t *testing.T) {
 	w.server.timeout(p)
 	w.wantEnd(id, "TimedOut", "ExecutionTimedOut", 137, fmt.Sprintf("%d\n%d\n", pids[0], pids[1]))
 	for _, pid := range pids {
-		w.until(fmt.Sprintf("process %d is gone", pid), func() bool { return !runs(pid) })
+		waitGone(t, pid)
 	}
 }
 
@@ -253,11 +253,13 @@ func TestFoldersWithoutOutputAreUsedAgain(t *testing.T) {
 	w := start(t)
 	for range 5 {
 		w.ended(w.send(script("true")))
-		w.until("the folder is given back", func() bool {
-			w.server.mu.Lock()
-			defer w.server.mu.Unlock()
-			return len(w.server.spares) == 1
-		})
+		w.atRest()
+		w.server.mu.Lock()
+		spares := len(w.server.spares)
+		w.server.mu.Unlock()
+		if spares != 1 {
+			t.Errorf("%d folders were given back, want 1", spares)
+		}
 	}
 	w.wantEnd(w.send(script("echo kept")), "Success", "Success", 0, "kept\n")
 	if n := countFolders(t, w.server.o.Dir); n != 1 {

@@ -24,8 +24,10 @@ type world struct {
 	server *Server
 	client *ssm.Client
 
-	mu    sync.Mutex
-	lines []OutputLine
+	mu      sync.Mutex
+	lines   []OutputLine
+	changes int        // lines and ends that were told
+	changed *sync.Cond // one more
 }
 
 func start(t testing.TB, change ...func(*Options)) *world {
@@ -49,6 +51,20 @@ func start(t testing.TB, change ...func(*Options)) *world {
 
 func (w *world) open(o Options, sys system) {
 	w.t.Helper()
+	w.changed = sync.NewCond(&w.mu)
+	if output := o.Output; output != nil {
+		o.Output = func(l OutputLine) {
+			output(l)
+			w.poke()
+		}
+	}
+	notify := o.Notify
+	o.Notify = func(c StatusChange) {
+		if notify != nil {
+			notify(c)
+		}
+		w.poke()
+	}
 	s, err := newServer(o, sys)
 	if err != nil {
 		w.t.Fatal(err)
@@ -130,12 +146,50 @@ func (w *world) ended(id string) types.CommandPlugin {
 	return inv.CommandPlugins[0]
 }
 
+// until waits for what a command's output or end brings about.
 func (w *world) until(what string, f func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(patience); !f(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	vain := false
+	timer := time.AfterFunc(patience, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		vain = true
+		w.changed.Broadcast()
+	})
+	defer timer.Stop()
+	for {
+		w.mu.Lock()
+		before := w.changes
+		w.mu.Unlock()
+		if f() {
+			return
+		}
+		w.mu.Lock()
+		for w.changes == before && !vain {
+			w.changed.Wait()
+		}
+		over := vain
+		w.mu.Unlock()
+		if over {
 			w.t.Fatalf("waited in vain until %s", what)
 		}
+	}
+}
+
+func (w *world) poke() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes++
+	w.changed.Broadcast()
+}
+
+// atRest waits until no document runs and what it left is cleared up.
+func (w *world) atRest() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := w.server.Wait(ctx); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

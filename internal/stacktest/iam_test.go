@@ -284,7 +284,7 @@ func TestExamplePolicies(t *testing.T) {
 		}
 		policies[e.Name()] = p
 	}
-	if got := slices.Sorted(maps.Keys(policies)); fmt.Sprint(got) != "[deployer.json key.json node-trust.json node.json operator.json topic.json webhook-caller.json]" {
+	if got := slices.Sorted(maps.Keys(policies)); fmt.Sprint(got) != "[deployer.json doctor.json key.json node-trust.json node.json operator.json topic.json webhook-caller.json]" {
 		t.Errorf("there is %q", got)
 	}
 	s := deploy(t, choices["AMP"])

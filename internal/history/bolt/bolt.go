@@ -33,6 +33,7 @@ type Store struct {
 	File File
 	Keep history.Keeping
 	Now  func() time.Time // nil: time.Now
+	News history.News     // nil: nobody is told
 }
 
 // sweep is how many expired records one write removes at the most: as many more
@@ -53,16 +54,21 @@ func (s *Store) Put(ctx context.Context, r history.Record) error {
 		return nil
 	}
 	record, outputs := history.Split(history.Cut(r))
+	var was *history.Record
 	err := s.File.Update(ctx, func(tx *bbolt.Tx) error {
 		b, err := open(tx)
 		if err != nil {
 			return err
 		}
-		return errors.Join(b.put(record, outputs, s.Keep, now), b.expire(s.Keep, now))
+		if was, err = b.record(r.Run); err != nil {
+			return err
+		}
+		return errors.Join(b.put(was, record, outputs, s.Keep, now), b.expire(s.Keep, now))
 	})
 	if err != nil {
 		return fmt.Errorf("history: run %q: %w", r.Run, err)
 	}
+	s.News.Tell(ctx, was, &r)
 	return nil
 }
 
@@ -187,12 +193,8 @@ func (b buckets) outputsOf(run string) (outputs []history.Node, err error) {
 	return outputs, nil
 }
 
-func (b buckets) put(r history.Record, outputs []history.Node, keep history.Keeping, now time.Time) error {
+func (b buckets) put(was *history.Record, r history.Record, outputs []history.Node, keep history.Keeping, now time.Time) error {
 	key := []byte(r.Run)
-	was, err := b.record(r.Run)
-	if err != nil {
-		return err
-	}
 	if was != nil {
 		r = history.Cut(history.Merge(*was, r))
 		if was.Position() != r.Position() {

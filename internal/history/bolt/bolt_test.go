@@ -13,8 +13,10 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T, clock *storetest.Clock, keep history.Keeping) storetest.Store {
-		return openStore(t, clock.Now, keep)
+	storetest.Run(t, func(t *testing.T, clock *storetest.Clock, keep history.Keeping, news history.News) storetest.Store {
+		s := openStore(t, clock.Now, keep)
+		s.News = news
+		return s
 	})
 }
 
@@ -36,7 +38,7 @@ func BenchmarkList(b *testing.B) {
 		buckets, err := open(tx)
 		for i := range 100_000 {
 			if err == nil {
-				err = buckets.put(storetest.Sample(storetest.Noon.Add(-time.Duration(i)*time.Minute), i), nil, s.Keep, storetest.Noon)
+				err = buckets.put(nil, storetest.Sample(storetest.Noon.Add(-time.Duration(i)*time.Minute), i), nil, s.Keep, storetest.Noon)
 			}
 		}
 		return err

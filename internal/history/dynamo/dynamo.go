@@ -60,6 +60,7 @@ type Store struct {
 	Table  string
 	Keep   history.Keeping
 	Now    func() time.Time // nil: time.Now
+	News   history.News     // nil: nobody is told
 }
 
 func (s *Store) now() time.Time {
@@ -76,17 +77,22 @@ func (s *Store) Put(ctx context.Context, r history.Record) error {
 		return nil
 	}
 	record, outputs := history.Split(history.Cut(r))
+	var was *history.Record
 	err := s.merge(ctx, recordKey(r.Run), func(item map[string]types.AttributeValue) (map[string]types.AttributeValue, error) {
+		was = nil
 		if item == nil {
 			return s.item(&record), nil
 		}
-		was, err := decodeRecord(item)
-		if err != nil {
+		var err error
+		if was, err = decodeRecord(item); err != nil {
 			return nil, err
 		}
 		joined := history.Cut(history.Merge(*was, record))
 		return s.item(&joined), nil
 	})
+	if err == nil {
+		s.News.Tell(ctx, was, &r)
+	}
 	if err == nil && outputs != nil {
 		err = s.merge(ctx, outputKey(r.Run), func(item map[string]types.AttributeValue) (map[string]types.AttributeValue, error) {
 			was, err := decodeOutputs(item)

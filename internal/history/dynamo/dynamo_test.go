@@ -16,9 +16,11 @@ import (
 func TestStore(t *testing.T) {
 	// .ci/run names a DynamoDB that nobody of this project wrote (moto).
 	server := os.Getenv("AMX_TEST_DYNAMODB_ENDPOINT")
-	storetest.Run(t, func(t *testing.T, clock *storetest.Clock, keep history.Keeping) storetest.Store {
+	storetest.Run(t, func(t *testing.T, clock *storetest.Clock, keep history.Keeping, news history.News) storetest.Store {
 		table := awstest.NewTable(t, server)
-		return NewReader(awstest.DynamoDBClient(table.Endpoint), table.Name, keep, clock.Now)
+		s := NewReader(awstest.DynamoDBClient(table.Endpoint), table.Name, keep, clock.Now)
+		s.News = news
+		return s
 	})
 }
 

@@ -48,7 +48,7 @@ func (c *Clock) set(t time.Time) {
 
 // Run tests a store. Each call of open answers an empty one, which keeps records
 // as it is told to.
-func Run(t *testing.T, open func(t *testing.T, clock *Clock, keep history.Keeping) Store) {
+func Run(t *testing.T, open func(t *testing.T, clock *Clock, keep history.Keeping, news history.News) Store) {
 	for _, test := range []struct {
 		name string
 		keep history.Keeping
@@ -67,10 +67,12 @@ func Run(t *testing.T, open func(t *testing.T, clock *Clock, keep history.Keepin
 		{"a record expires", history.Default, expires},
 		{"where nothing is kept, a run is listed until it is over", 0, keepsNothing},
 		{"a wrong query is an error", history.Default, wrong},
+		{"the end of a run is told once, and each refusal", history.Default, told},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			clock := &Clock{now: Noon}
-			test.f(&store{T: t, Store: open(t, clock, test.keep), clock: clock, ctx: t.Context()})
+			s := &store{T: t, clock: &Clock{now: Noon}, ctx: t.Context()}
+			s.Store = open(t, s.clock, test.keep, func(_ context.Context, r history.Record) { s.told(r) })
+			test.f(s)
 		})
 	}
 }
@@ -80,6 +82,15 @@ type store struct {
 	Store
 	clock *Clock
 	ctx   context.Context
+
+	mu   sync.Mutex
+	news []string // the runs and states of which the store told
+}
+
+func (s *store) told(r history.Record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news = append(s.news, r.Run+" "+string(r.State))
 }
 
 // RunID is a run's ID of that time, as the runner makes them: the time, and n in
@@ -386,5 +397,19 @@ func wrong(s *store) {
 		if _, err := s.List(s.ctx, q); err == nil || !strings.HasSuffix(err.Error(), want) {
 			s.Errorf("List(%+v): %v, want %s", q, err, want)
 		}
+	}
+}
+
+func told(s *store) {
+	writes := story(1)
+	for _, i := range []int{0, 2, 1, 0, 3, 2, 2} {
+		s.put(writes[i])
+	}
+	first, second := refusal(Noon), refusal(Noon.Add(time.Hour))
+	s.put(first)
+	s.put(second)
+	run, refused := writes[0].Run+" cancelled", first.Run+" refused"
+	if want := []string{run, refused, refused}; !slices.Equal(s.news, want) {
+		s.Errorf("told %q, want %q", s.news, want)
 	}
 }

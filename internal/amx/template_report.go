@@ -1,0 +1,46 @@
+package amx
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"text/template"
+	"time"
+)
+
+// ReportTemplate is the name, under `templates`, of the one that writes the text
+// of every report.
+const ReportTemplate = "report"
+
+// defaultReport writes a title, and below it what a person wants to know next.
+const defaultReport = `{{ .Title }}
+{{ with .Reason }}{{ . }}
+{{ end }}{{ with .CommonAnnotations.summary }}{{ . }}
+{{ end }}{{ with .CommonAnnotations.description }}{{ . }}
+{{ end }}`
+
+// RenderReport writes the text of a report: with the template `report` of
+// templates, which may call the others, or with amx's own.
+func RenderReport(templates map[string]string, now time.Time, dot any) (string, error) {
+	text, ok := templates[ReportTemplate]
+	if !ok {
+		text = defaultReport
+	}
+	t, err := parseTemplate(text)
+	for _, name := range slices.Sorted(maps.Keys(templates)) {
+		if err != nil {
+			break
+		}
+		var named *template.Template
+		if named, err = parseTemplate(templates[name]); err == nil {
+			_, err = t.AddParseTree(name, named.Tree)
+		}
+	}
+	if err == nil {
+		text, err = render(t, now, dot)
+	}
+	if err != nil {
+		return "", fmt.Errorf("rendering the template %q of templates: %w", ReportTemplate, err)
+	}
+	return text, nil
+}

@@ -1,0 +1,184 @@
+// Package report says what people hear of, and puts it on the queue.
+//
+// An [Event] is one thing to tell: how a run goes on, that an alert was refused,
+// or the alert itself. It travels as an item of the queue with a key of its own.
+// report/send takes it from there to Slack, PagerDuty and webhooks. This package
+// has what the functions need that only put an event on the queue: it knows no
+// destination's protocol.
+package report
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/queue"
+)
+
+// Version is that of the form in which this program writes events.
+const Version = 1
+
+// ErrNewer is the error of [Decode] for an event that a newer release of amx has
+// written.
+var ErrNewer = errors.New("written by a newer release of amx")
+
+// An Event is one thing that people may hear of.
+type Event struct {
+	Version int          `json:"v"`
+	Kind    amx.Occasion `json:"kind"`
+	At      time.Time    `json:"at"` // when it happened
+
+	// Record is that of the run, or of the refusal. nil for an alert.
+	Record *history.Record `json:"record,omitempty"`
+	// Message is the notification, of an alert only.
+	Message *amx.Message `json:"message,omitempty"`
+	// RoutingKey is PagerDuty's, as a PagerDuty-shaped block carries it. It is
+	// "" unless a destination has `routing_key: from_message`.
+	RoutingKey amx.RoutingKey `json:"routing_key,omitempty"`
+}
+
+// FromRecord returns the event of a record that was written. ok is false for
+// what no report is about: a run in doubt, an alert that waits, a run that is
+// only observed.
+func FromRecord(rec history.Record) (e Event, ok bool) {
+	kinds := map[history.State]amx.Occasion{
+		history.Running:   amx.OnStarted,
+		history.Succeeded: amx.OnSucceeded,
+		history.Failed:    amx.OnFailed,
+		history.Unknown:   amx.OnFailed, // it ended, and nobody can say that it worked
+		history.Cancelled: amx.OnCancelled,
+		history.Refused:   amx.OnRefused,
+		history.Expired:   amx.OnExpired,
+	}
+	kind, ok := kinds[rec.State]
+	if kind == amx.OnStarted && rec.Sent.IsZero() {
+		return Event{}, false // claimed, and not sent yet
+	}
+	if kind == amx.OnRefused && strings.HasPrefix(rec.Reason, "breaker:") {
+		kind = amx.OnBreaker
+	}
+	return Event{Version: Version, Kind: kind, At: rec.Updated, Record: &rec}, ok
+}
+
+// FromMessage returns the event of a notification.
+func FromMessage(m *amx.Message, at time.Time) Event {
+	return Event{Version: Version, Kind: amx.OnAlert, At: at, Message: m}
+}
+
+// Key names what is told once: the queue may deliver an event twice, and a
+// record is written several times.
+func (e *Event) Key() string {
+	switch e.Kind {
+	case amx.OnAlert:
+		text, _ := json.Marshal([]any{e.Group(), e.At.UTC().UnixMilli(), e.Message.Status}) // strings and numbers cannot fail
+		return "alert/" + digest(text)
+	case amx.OnBreaker:
+		// All alerts that one open breaker refuses: one report.
+		return "breaker/" + digest([]byte(e.Record.Command+"\n"+e.Record.Reason))
+	}
+	return string(e.Kind) + "/" + e.Record.Run
+}
+
+// Subject names what the messages of one subject are about: those of one run, or
+// of one group of alerts. A later message takes an earlier one's place.
+func (e *Event) Subject() string {
+	switch e.Kind {
+	case amx.OnAlert:
+		return "group/" + e.Group()
+	case amx.OnBreaker:
+		return e.Key()
+	}
+	return "run/" + e.Record.Run
+}
+
+// Group names the group of alerts of a notification: by its deduplication key or
+// its group labels. The receiver is no part of it, so that a webhook beside a
+// topic, and a pair of Alertmanagers, meet in one. Alerts of a form that does not
+// name its group are a group each; see [Split].
+func (e *Event) Group() string {
+	m := e.Message
+	about := any(m.GroupLabels)
+	switch {
+	case m.DedupKey != "":
+		about = m.DedupKey
+	case m.Ungrouped && len(m.Alerts) > 0:
+		about = m.Alerts[0].Fingerprint
+	}
+	text, _ := json.Marshal([]any{m.DedupKey != "", m.Ungrouped, about}) // strings cannot fail
+	return digest(text)
+}
+
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
+
+// Split returns one message for each group of alerts: the message itself, or one
+// for each alert where the form does not name its group.
+func Split(m *amx.Message) []*amx.Message {
+	if !m.Ungrouped || len(m.Alerts) < 2 {
+		return []*amx.Message{m}
+	}
+	all := make([]*amx.Message, len(m.Alerts))
+	for i := range m.Alerts {
+		one := *m
+		one.Data = m.Narrow(m.Alerts[i : i+1])
+		all[i] = &one
+	}
+	return all
+}
+
+// Alerts are those that the event is about.
+func (e *Event) Alerts() []history.Alert {
+	if e.Message != nil {
+		return history.Alerts(e.Message.Alerts)
+	}
+	return e.Record.Alerts
+}
+
+// Command is the name of the command that the event is about, or "".
+func (e *Event) Command() string {
+	if e.Record == nil {
+		return ""
+	}
+	return e.Record.Command
+}
+
+// Item is the event as the queue takes it, due at once.
+func (e *Event) Item() (queue.Item, error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return queue.Item{}, fmt.Errorf("encoding the report %q: %w", e.Key(), err)
+	}
+	return queue.Item{
+		Version: queue.Version, Kind: queue.Report, Command: e.Command(),
+		SentAt: e.At, Arrived: e.At, Report: text, Key: e.Key(),
+	}, nil
+}
+
+// Decode reads the event of an item.
+func Decode(it queue.Item) (Event, error) {
+	var head struct {
+		Version int `json:"v"`
+	}
+	if err := json.Unmarshal(it.Report, &head); err != nil {
+		return Event{}, fmt.Errorf("decoding the report %q: %w", it.Key, err)
+	}
+	if head.Version > Version {
+		return Event{}, fmt.Errorf("report %q of version %d, this release reads %d: %w", it.Key, head.Version, Version, ErrNewer)
+	}
+	var e Event
+	if err := json.Unmarshal(it.Report, &e); err != nil {
+		return Event{}, fmt.Errorf("decoding the report %q: %w", it.Key, err)
+	}
+	if (e.Kind == amx.OnAlert) != (e.Message != nil) || (e.Record == nil) == (e.Message == nil) {
+		return Event{}, fmt.Errorf("decoding the report %q: kind %q without what it is about", it.Key, e.Kind)
+	}
+	return e, nil
+}

@@ -1,0 +1,213 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/queue"
+)
+
+var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+
+const everybody = `
+reports:
+  - {name: slack, slack: {channel: "#a", token: "env:T"}, on: [started, failed]}
+  - {name: quiet, slack: {channel: "#b", token: "env:T"}, on: failed}
+  - {name: hook, slack: {webhook_url: "env:H"}, on: started}
+  - {name: page, pagerduty: {routing_key: "env:K"}, on: failed, matchers: [severity="page"]}
+  - {name: block, pagerduty: {routing_key: from_message}, on: all}
+  - {name: alerts, webhook: {url: "https://example.net"}, on: alert}
+  - {name: all, webhook: {url: "https://example.net"}, on: all}
+commands:
+  - {name: a, cmd: a}
+  - {name: b, cmd: b, report: [quiet], retries: 1}
+  - {name: c, cmd: c, report: [], matchers: [team="db"]}
+`
+
+func config(t *testing.T, yaml string) *amx.Config {
+	t.Helper()
+	c, err := amx.ParseConfig("amx.yaml", []byte(yaml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func record(command string, state history.State) history.Record {
+	return history.Record{
+		Run: "01KAZ3ZQ8Q0000000000000001", Command: command, State: state, Attempt: 1, Sent: noon, Updated: noon,
+		Alerts: []history.Alert{{Fingerprint: "1", Labels: amx.KV{"severity": "page"}}},
+	}
+}
+
+func message(status string) *amx.Message {
+	m := &amx.Message{Version: "4"}
+	m.Data = amx.Data{Status: status, GroupLabels: amx.KV{"alertname": "x"}, Alerts: amx.Alerts{{Status: status, Fingerprint: "1", Labels: amx.KV{"severity": "page", "team": "web"}}}}
+	return m
+}
+
+func TestWhoHearsOfWhat(t *testing.T) {
+	c := config(t, everybody)
+	of := func(rec history.Record) Event {
+		e, ok := FromRecord(rec)
+		if !ok {
+			t.Fatalf("no event of %+v", rec)
+		}
+		return e
+	}
+	again := record("b", history.Failed)
+	again.Attempt = 2
+	unpaged := record("a", history.Failed)
+	unpaged.Alerts[0].Labels = amx.KV{"severity": "info"}
+	breaker := record("a", history.Refused)
+	breaker.Reason = "breaker: 3 runs in a row failed, until 13:00"
+	withKey := FromMessage(message(amx.Firing), noon)
+	withKey.RoutingKey = "k"
+	tests := []struct {
+		name  string
+		event Event
+		want  string
+	}{
+		{"a start", of(record("a", history.Running)), "slack hook all"},
+		{"a success, where the message of the start is", of(record("a", history.Succeeded)), "slack page all"},
+		{"a failure", of(record("a", history.Failed)), "slack quiet page all"},
+		{"an end that nobody knows", of(record("a", history.Unknown)), "slack quiet page all"},
+		{"a failure of another severity", of(unpaged), "slack quiet all"},
+		{"a cancel", of(record("a", history.Cancelled)), "slack all"},
+		{"a refusal", of(record("a", history.Refused)), "all"},
+		{"an open breaker", of(breaker), "all"},
+		{"a failure that is tried again", of(record("b", history.Failed)), ""},
+		{"the last attempt", of(again), "quiet"},
+		{"a command that reports to nobody", of(record("c", history.Failed)), ""},
+		{"a command that is no longer configured", of(record("gone", history.Failed)), "slack quiet page all"},
+		{"an alert", FromMessage(message(amx.Firing), noon), "alerts all"},
+		{"a resolve, which may end an incident", FromMessage(message(amx.Resolved), noon), "page alerts all"},
+		{"a block with a routing key", withKey, "block alerts all"},
+	}
+	for _, tt := range tests {
+		var names []string
+		for _, d := range Destinations(c, &tt.event) {
+			names = append(names, d.Name)
+		}
+		if got := strings.Join(names, " "); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestWhatNoReportIsAbout(t *testing.T) {
+	unsent := record("a", history.Running)
+	unsent.Sent = time.Time{}
+	for _, rec := range []history.Record{record("a", history.Waiting), record("a", history.Observed), unsent, {}} {
+		if e, ok := FromRecord(rec); ok {
+			t.Errorf("%s: got %+v", rec.State, e)
+		}
+	}
+}
+
+func TestAnEventSurvivesTheQueue(t *testing.T) {
+	started, _ := FromRecord(record("a", history.Running))
+	alert := FromMessage(message(amx.Firing), noon)
+	alert.RoutingKey = "k"
+	for _, e := range []Event{started, alert} {
+		it, err := e.Item()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := it.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if it, err = queue.Decode(text); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Decode(it)
+		if err != nil || got.Key() != e.Key() || got.Subject() != e.Subject() || got.RoutingKey != e.RoutingKey || it.Key != e.Key() || it.Kind != queue.Report {
+			t.Errorf("got %+v, %v, want %+v", got, err, e)
+		}
+	}
+}
+
+func TestItemsThatAreNoReport(t *testing.T) {
+	tests := []struct{ report, want string }{
+		{`{"v":2,"kind":"new"}`, `report "k" of version 2, this release reads 1: written by a newer release of amx`},
+		{`{"v":1,"kind":"alert"}`, `decoding the report "k": kind "alert" without what it is about`},
+		{`{"v":1,"kind":"failed","message":{}}`, `decoding the report "k": kind "failed" without what it is about`},
+		{``, `decoding the report "k": unexpected end of JSON input`},
+	}
+	for _, tt := range tests {
+		if _, err := Decode(queue.Item{Key: "k", Report: []byte(tt.report)}); err == nil || err.Error() != tt.want {
+			t.Errorf("%s: got %v, want %s", tt.report, err, tt.want)
+		}
+	}
+}
+
+type recorder struct {
+	items []queue.Item
+	fails error
+}
+
+func (r *recorder) Put(_ context.Context, it queue.Item) error {
+	r.items = append(r.items, it)
+	return r.fails
+}
+
+type records struct {
+	put   []history.Record
+	fails error
+}
+
+func (r *records) Put(_ context.Context, rec history.Record) error {
+	r.put = append(r.put, rec)
+	return r.fails
+}
+
+func TestAHistoryOfWhichPeopleHear(t *testing.T) {
+	c := config(t, everybody)
+	q, next := &recorder{}, &records{}
+	h := &History{Next: next, Reporter: &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}}
+	for _, state := range []history.State{history.Running, history.Waiting, history.Failed} {
+		if err := h.Put(t.Context(), record("a", state)); err != nil {
+			t.Error(err)
+		}
+	}
+	keys := []string{}
+	for _, it := range q.items {
+		keys = append(keys, it.Key)
+	}
+	if want := []string{"started/01KAZ3ZQ8Q0000000000000001", "failed/01KAZ3ZQ8Q0000000000000001"}; len(next.put) != 3 || !slices.Equal(keys, want) {
+		t.Errorf("%d records, reports %q", len(next.put), keys)
+	}
+	// Neither keeps the other from being done.
+	q.fails, next.fails = errors.New("queue on fire"), errors.New("table on fire")
+	err := h.Put(t.Context(), record("a", history.Failed))
+	if want := "table on fire\nputting the report \"failed/01KAZ3ZQ8Q0000000000000001\" on the queue: queue on fire"; err == nil || err.Error() != want || len(next.put) != 4 || len(q.items) != 3 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnUnmatchedAlertCostsOnePut(t *testing.T) {
+	c := config(t, everybody)
+	q := &recorder{}
+	r := &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}
+	m := message(amx.Firing)
+	m.Alerts = append(m.Alerts, amx.Alert{Status: amx.Firing, Fingerprint: "2", Labels: amx.KV{"a": "b"}})
+	if err := r.Notification(t.Context(), m); err != nil || len(q.items) != 1 {
+		t.Errorf("%d items, %v", len(q.items), err)
+	}
+	// A form that does not name its group has a group for each alert.
+	m.Ungrouped, q.items = true, nil
+	if err := r.Notification(t.Context(), m); err != nil || len(q.items) != 2 || q.items[0].Key == q.items[1].Key {
+		t.Errorf("%+v, %v", q.items, err)
+	}
+	c.Reports, q.items = nil, nil
+	if err := r.Notification(t.Context(), m); err != nil || len(q.items) != 0 {
+		t.Errorf("nobody is to be told: %+v, %v", q.items, err)
+	}
+}

@@ -1,0 +1,302 @@
+package send
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/report"
+)
+
+// PagerDuty's limits:
+// https://developer.pagerduty.com/docs/events-api-v2/trigger-events/
+const (
+	pagerDutyURL = "https://events.pagerduty.com/v2/enqueue"
+	maxSummary   = 1024
+	maxDedupKey  = 255
+	maxDetail    = 1024 // amx's own, for a value: the whole has to stay below 512 KB
+	maxListed    = 50   // alerts and nodes in the details
+)
+
+// pagerDutyEvent is an event of the Events API v2.
+type pagerDutyEvent struct {
+	RoutingKey string            `json:"routing_key"`
+	Action     string            `json:"event_action"` // trigger or resolve
+	DedupKey   string            `json:"dedup_key"`
+	Client     string            `json:"client,omitempty"`
+	ClientURL  string            `json:"client_url,omitempty"`
+	Links      []pagerDutyLink   `json:"links,omitempty"`
+	Payload    *pagerDutyPayload `json:"payload,omitempty"` // of a trigger
+}
+
+type pagerDutyLink struct {
+	Href string `json:"href"`
+	Text string `json:"text"`
+}
+
+type pagerDutyPayload struct {
+	Summary   string         `json:"summary"`
+	Source    string         `json:"source"`
+	Severity  string         `json:"severity"`
+	Timestamp string         `json:"timestamp,omitempty"`
+	Component string         `json:"component,omitempty"`
+	Group     string         `json:"group,omitempty"`
+	Class     string         `json:"class,omitempty"`
+	Details   map[string]any `json:"custom_details,omitempty"`
+}
+
+func (o *outgoing) toPagerDuty(ctx context.Context) error {
+	if o.e.Message == nil {
+		return o.incident(ctx, o.incidentOf(o.e.Record.Command, ledger.ID(o.e.Record.Entry)))
+	}
+	var errs []error
+	for _, cmd := range report.Resolving(o.c, o.d, o.e) {
+		for _, id := range entries(cmd, o.e.Message) {
+			errs = append(errs, o.incident(ctx, o.incidentOf(cmd.Name, id)))
+		}
+	}
+	if o.forwards() {
+		errs = append(errs, o.forward(ctx))
+	}
+	return worst(errs)
+}
+
+// forwards: the alert itself is reported, and not only what its resolve ends.
+func (o *outgoing) forwards() bool {
+	for _, on := range o.d.On {
+		if on == amx.OnAlert {
+			return true
+		}
+	}
+	return false
+}
+
+// worst is a temporary error if there is one, else all of them.
+func worst(errs []error) error {
+	for _, err := range errs {
+		if t, ok := errors.AsType[*temporary](err); ok {
+			return t
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// entries are the ledger's for what has resolved.
+func entries(cmd *amx.Command, m *amx.Message) []ledger.ID {
+	switch {
+	case m.DedupKey != "":
+		return []ledger.ID{ledger.DedupID(cmd.Name, m.DedupKey)}
+	case cmd.Scope != amx.ScopeAlert && !m.Ungrouped:
+		return []ledger.ID{ledger.GroupID(cmd.Name, m.GroupLabels)}
+	}
+	var ids []ledger.ID
+	for i := range m.Alerts {
+		if a := &m.Alerts[i]; a.Status == amx.Resolved && cmd.Matches(a) {
+			ids = append(ids, ledger.AlertID(cmd.Name, a.Fingerprint))
+		}
+	}
+	return ids
+}
+
+func (o *outgoing) incidentOf(command string, entry ledger.ID) string {
+	if entry == "" { // a record of no entry: an incident of its own
+		entry = ledger.ID(o.e.Record.Run)
+	}
+	return incidentPrefix + command + "/" + string(entry)
+}
+
+const incidentPrefix = "incident/"
+
+// incident opens an incident for a run that failed, or resolves it.
+func (o *outgoing) incident(ctx context.Context, about string) error {
+	t, err := o.claim(ctx, about)
+	if t == nil || err != nil {
+		return err
+	}
+	opens := o.e.Message == nil && o.e.Kind != amx.OnSucceeded
+	if !t.changes(o.e, opens) {
+		return t.settle(ctx, o.e, nil)
+	}
+	event := pagerDutyEvent{Action: "resolve", DedupKey: dedupKey("amx/" + strings.TrimPrefix(about, incidentPrefix))}
+	if opens {
+		event.Action = "trigger"
+		o.describe(&event)
+	}
+	err = o.postPagerDuty(ctx, event)
+	if err == nil {
+		t.Open = opens
+	}
+	return t.settle(ctx, o.e, err)
+}
+
+// changes says whether an event opens or resolves an incident. The queue keeps
+// no order: an end that is older than the latest one has nothing to add, and a
+// run whose alert has resolved since needs nobody any more.
+func (t *subject) changes(e *report.Event, opens bool) bool {
+	if e.Message != nil {
+		if e.At.After(t.Resolved) {
+			t.Resolved = e.At
+		}
+		return t.Open
+	}
+	if order(e) < t.Order {
+		return false
+	}
+	return !opens && t.Open || opens && e.At.After(t.Resolved)
+}
+
+// forward sends the alert itself.
+func (o *outgoing) forward(ctx context.Context) error {
+	t, err := o.claim(ctx, o.e.Subject())
+	if t == nil || err != nil {
+		return err
+	}
+	m := o.e.Message
+	event := pagerDutyEvent{Action: "resolve", DedupKey: dedupKey(cmp.Or(m.DedupKey, "amx/alert/"+o.e.Group()))}
+	switch {
+	case len(m.Alerts.Firing()) > 0:
+		event.Action = "trigger"
+		o.describe(&event)
+	case m.TruncatedAlerts > 0:
+		// Those that max_alerts cut off may fire.
+		return t.settle(ctx, o.e, nil)
+	}
+	return t.settle(ctx, o.e, o.postPagerDuty(ctx, event))
+}
+
+func dedupKey(key string) string {
+	if len(key) > maxDedupKey {
+		return "amx/" + digest(key)
+	}
+	return key
+}
+
+// describe fills in what a person sees of a trigger.
+func (o *outgoing) describe(event *pagerDutyEvent) {
+	v := o.view
+	event.Client, event.ClientURL = "amx", o.clientURL()
+	if o.e.Message != nil {
+		event.Client = "Alertmanager"
+	}
+	event.Links = o.pagerDutyLinks()
+	event.Payload = &pagerDutyPayload{
+		Summary:   cut(o.title, maxSummary),
+		Source:    cut(cmp.Or(v.CommonLabels["instance"], v.CommonLabels["instance_id"], v.Source.ExternalURL, v.CommonLabels["alertname"], "amx"), maxDetail),
+		Severity:  severity(v.CommonLabels["severity"]),
+		Timestamp: o.e.At.UTC().Format("2006-01-02T15:04:05.000Z"),
+		Component: cut(v.CommonLabels["job"], maxDetail),
+		Group:     cut(v.Command, maxDetail),
+		Class:     cut(v.CommonLabels["alertname"], maxDetail),
+		Details:   o.details(),
+	}
+}
+
+// severities are what alerts say, and which of PagerDuty's four that is.
+var severities = map[string]string{
+	"critical": "critical", "page": "critical", "emergency": "critical", "fatal": "critical", "p1": "critical",
+	"error": "error", "major": "error", "high": "error", "p2": "error",
+	"warning": "warning", "warn": "warning", "minor": "warning", "medium": "warning", "p3": "warning",
+	"info": "info", "notice": "info", "low": "info", "none": "info", "p4": "info", "p5": "info",
+}
+
+func severity(label string) string {
+	return cmp.Or(severities[strings.ToLower(label)], "error")
+}
+
+func (o *outgoing) clientURL() string {
+	return cmp.Or(o.runURL(), webURL(o.view.CommonAnnotations["client_url"]), webURL(o.view.Source.ExternalURL))
+}
+
+func (o *outgoing) pagerDutyLinks() []pagerDutyLink {
+	var links []pagerDutyLink
+	for _, l := range o.links() {
+		links = append(links, pagerDutyLink{Href: l.url, Text: l.text})
+	}
+	return links
+}
+
+func (o *outgoing) details() map[string]any {
+	v := o.view
+	d := map[string]any{"labels": shortened(v.CommonLabels), "annotations": shortened(v.CommonAnnotations)}
+	if o.text != "" {
+		d["text"] = cut(o.text, 4*maxDetail)
+	}
+	if o.e.Message != nil {
+		d["firing"], d["resolved"] = v.Firing, v.Resolved
+	} else {
+		d["command"], d["run"], d["state"], d["reason"] = v.Command, v.Run, v.State, cut(v.Reason, maxDetail)
+	}
+	if len(v.Alerts) > 1 {
+		var alerts []any
+		for _, a := range v.Alerts[:min(len(v.Alerts), maxListed)] {
+			alerts = append(alerts, shortened(a.Labels))
+		}
+		d["alerts"] = alerts
+	}
+	if failed := v.FailedNodes(); len(failed) > 0 && o.e.Kind == amx.OnFailed {
+		var nodes []any
+		for _, n := range failed[:min(len(failed), maxListed)] {
+			nodes = append(nodes, nodeDetail(n))
+		}
+		d["failed_nodes"] = nodes
+	}
+	return d
+}
+
+func nodeDetail(n history.Node) map[string]any {
+	d := map[string]any{"node": n.Node, "status": n.Status, "output": cut(n.Output, maxDetail)}
+	if n.ExitCode != nil {
+		d["exit_code"] = *n.ExitCode
+	}
+	return d
+}
+
+func shortened(kv amx.KV) amx.KV {
+	short := amx.KV{}
+	for _, pair := range kv.SortedPairs() {
+		if len(short) == 2*maxListed {
+			break
+		}
+		short[cut(pair.Name, maxDetail)] = cut(pair.Value, maxDetail)
+	}
+	return short
+}
+
+func (o *outgoing) postPagerDuty(ctx context.Context, event pagerDutyEvent) error {
+	event.RoutingKey = string(o.e.RoutingKey)
+	if !o.d.PagerDuty.FromMessage {
+		key, err := o.s.Secrets.Get(ctx, o.d.PagerDuty.RoutingKey)
+		if err != nil {
+			return err
+		}
+		event.RoutingKey = key
+	}
+	body, err := json.Marshal(event)
+	if err != nil {
+		return fmt.Errorf("encoding the event for PagerDuty: %w", err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, cmp.Or(o.s.PagerDutyURL, pagerDutyURL), bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("the URL of PagerDuty: %w", err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	return hiding(o.s.do("PagerDuty", r), event.RoutingKey)
+}
+
+// webURL is text if it is a URL that a browser may be sent to, else "".
+func webURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || len(text) > 2000 {
+		return ""
+	}
+	return u.String()
+}

@@ -1,0 +1,291 @@
+package send
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/reporttest"
+)
+
+const pagerDutyConfig = `
+reports:
+  - name: page
+    pagerduty: {routing_key: "env:KEY"}
+    on: [failed, alert]
+commands: [{name: restart-nginx, cmd: systemctl, matchers: [alertname="HighCPU"]}]
+`
+
+func onFailed(yaml string) string { return strings.Replace(yaml, "[failed, alert]", "failed", 1) }
+
+// told is the actions and keys that PagerDuty has accepted.
+func (w *world) told() []string {
+	told := []string{}
+	for _, e := range w.pagerDuty.Events() {
+		told = append(told, e.Action+" "+e.DedupKey)
+	}
+	return told
+}
+
+func (w *world) expect(want ...string) {
+	w.t.Helper()
+	if got := w.told(); !slices.Equal(got, want) {
+		w.t.Errorf("PagerDuty was told\n%q, want\n%q\n%s", got, want, w.log.String())
+	}
+}
+
+// amp decodes a message as AMP's alert manager publishes it.
+func amp(t *testing.T, subject, body string, at time.Time) *amx.Message {
+	t.Helper()
+	m, err := amx.DecodeSNS(amx.SNS{Subject: subject, Body: body, SentAt: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+const ampYAML = `
+receiver: "default"
+status: "STATUS"
+groupLabels:
+  "alertname": "HighCPU"
+commonLabels:
+  "alertname": "HighCPU"
+commonAnnotations: {}
+externalURL: "https://aps.example/workspaces/ws-1/alertmanager"
+alerts:
+- status: "STATUS"
+  labels:
+    "alertname": "HighCPU"
+    "instance": "web-1"
+    "severity": "page"
+  annotations:
+    "summary": "web-1 is at 97 % CPU"
+  startsAt: "2026-11-28T11:10:00Z"
+  endsAt: "ENDS"
+  generatorURL: "https://aps.example/graph?g0.expr=cpu+%3E+0.9"
+`
+
+func TestAMPsYAMLThroughSNSTriggersAndResolves(t *testing.T) {
+	w := newWorld(t, pagerDutyConfig)
+	w.message(amp(t, "[FIRING:1] HighCPU", replaced(ampYAML, "STATUS", "firing", "ENDS", "0001-01-01T00:00:00Z"), noon))
+	w.deliver()
+	open := w.pagerDuty.Open()
+	if len(open) != 1 || !strings.HasPrefix(open[0], "amx/alert/") {
+		t.Fatalf("open incidents: %q\n%s", open, w.log.String())
+	}
+	e := w.pagerDuty.Events()[0]
+	if p := e.Payload; p.Summary != "HighCPU is firing" || p.Severity != "critical" || p.Source != "web-1" || p.Timestamp != "2026-11-28T12:00:00.000Z" {
+		t.Errorf("the payload is %+v", p)
+	}
+	if e.Client != "Alertmanager" || e.ClientURL != "https://aps.example/workspaces/ws-1/alertmanager" || len(e.Links) != 2 || e.Links[0].Href != "https://aps.example/graph?g0.expr=cpu+%3E+0.9" {
+		t.Errorf("client %q %q, links %+v", e.Client, e.ClientURL, e.Links)
+	}
+	var details struct {
+		Labels, Annotations map[string]string
+		Firing              int
+	}
+	if err := json.Unmarshal(e.Payload.Details, &details); err != nil || details.Labels["instance"] != "web-1" || details.Annotations["summary"] != "web-1 is at 97 % CPU" || details.Firing != 1 {
+		t.Errorf("the details are %s, %v", e.Payload.Details, err)
+	}
+	w.pass(10 * time.Minute)
+	w.message(amp(t, "[RESOLVED] HighCPU", replaced(ampYAML, "STATUS", "resolved", "ENDS", "2026-11-28T12:09:00Z"), w.time()))
+	w.deliver()
+	w.expect("trigger "+open[0], "resolve "+open[0])
+}
+
+func TestAlertsInEveryFormArePassedOn(t *testing.T) {
+	w := newWorld(t, strings.Replace(pagerDutyConfig, "[failed, alert]", "alert", 1))
+	bodies := map[string]string{
+		"the block":    "routing_key: another\ndedup_key: HighCPU/web\nseverity: critical\ndescription: CPU\ndetails: {alertname: HighCPU}\n",
+		"default text": "Alerts Firing:\nLabels:\n - alertname = HighCPU\n - instance = web-1\nAnnotations:\n - summary = x\nSource: https://p.example/graph\n",
+	}
+	for _, body := range bodies {
+		w.message(amp(t, "[FIRING:1] HighCPU", body, noon))
+	}
+	w.message(notification("firing", alert()))
+	w.deliver()
+	if open := w.pagerDuty.Open(); len(open) != 3 || open[0] != "HighCPU/web" {
+		t.Errorf("open incidents: %q\n%s", open, w.log.String())
+	}
+	for _, e := range w.pagerDuty.Events() {
+		if e.RoutingKey != reporttest.RoutingKey {
+			t.Errorf("forwarded under another key: %+v", e)
+		}
+	}
+}
+
+func TestARoutingKeyInAMessageIsUsedOnlyWhereTheConfigurationSaysSo(t *testing.T) {
+	block := "routing_key: " + reporttest.RoutingKey + "\ndedup_key: k\nseverity: info\ndetails: {alertname: HighCPU}\n"
+	from := strings.Replace(pagerDutyConfig, `"env:KEY"`, "from_message", 1)
+
+	w := newWorld(t, from)
+	w.message(amp(t, "[FIRING:1]", block, noon))
+	w.message(notification("firing", alert())) // has no key of its own
+	w.record(run(1, history.Failed))           // neither has a run
+	w.deliver()
+	w.expect("trigger k")
+	if s := w.pagerDuty.Events()[0].Payload.Severity; s != "info" {
+		t.Errorf("severity %q", s)
+	}
+
+	w = newWorld(t, strings.Replace(pagerDutyConfig, "env:KEY", "env:NONE", 1))
+	w.message(amp(t, "[FIRING:1]", block, noon))
+	for _, it := range w.items {
+		text, err := it.Encode()
+		if err != nil || strings.Contains(string(text), reporttest.RoutingKey) {
+			t.Errorf("the routing key is on the queue: %s, %v", text, err)
+		}
+	}
+}
+
+func TestARunThatFailedIsAnIncidentUntilALaterOneSucceeds(t *testing.T) {
+	w := newWorld(t, onFailed(pagerDutyConfig))
+	w.record(run(1, history.Succeeded)) // nothing is open
+	w.deliver()
+	w.pass(time.Minute)
+	w.record(run(2, history.Failed))
+	w.record(run(2, history.Failed)) // the event comes twice
+	w.deliver()
+	w.pass(time.Minute)
+	w.record(run(3, history.Succeeded))
+	w.deliver()
+	key := "amx/restart-nginx/0123456789abcdef"
+	w.expect("trigger "+key, "resolve "+key)
+	p := w.pagerDuty.Events()[0].Payload
+	if p.Summary != "restart-nginx failed on 1 of 2 nodes for HighCPU" || !strings.Contains(string(p.Details), "Address already in use") {
+		t.Errorf("the payload is %+v %s", p, p.Details)
+	}
+}
+
+func TestARunThatFailedIsResolvedWithItsAlert(t *testing.T) {
+	w := newWorld(t, onFailed(pagerDutyConfig))
+	m := notification("resolved", alert())
+	rec := run(1, history.Failed)
+	rec.Entry = string(ledger.GroupID("restart-nginx", m.GroupLabels))
+	w.record(rec)
+	w.deliver()
+	w.pass(time.Minute)
+	w.message(notification("firing", alert())) // nobody wants it
+	w.message(m)
+	w.deliver()
+	w.expect("trigger amx/restart-nginx/"+rec.Entry, "resolve amx/restart-nginx/"+rec.Entry)
+
+	// A failure that is heard of only after the resolve needs nobody.
+	late := run(2, history.Failed)
+	late.Entry = rec.Entry
+	w.pass(-30 * time.Second)
+	w.record(late)
+	w.pass(30 * time.Second)
+	w.deliver()
+	if open := w.pagerDuty.Open(); len(open) > 0 {
+		t.Errorf("open incidents: %q", open)
+	}
+}
+
+func TestARetryComesBeforeThePager(t *testing.T) {
+	w := newWorld(t, strings.Replace(onFailed(pagerDutyConfig), "cmd: systemctl", "cmd: systemctl, retries: 1", 1))
+	w.record(run(1, history.Failed))
+	w.deliver()
+	w.expect()
+	last := run(2, history.Failed)
+	last.Attempt = 2
+	w.record(last)
+	w.deliver()
+	w.expect("trigger amx/restart-nginx/0123456789abcdef")
+}
+
+func TestOneIncidentWhateverGoesWrong(t *testing.T) {
+	tests := []struct {
+		name   string
+		faults []reporttest.Fault
+	}{
+		{"down", []reporttest.Fault{{Down: true}, {Down: true}, {Down: true}}},
+		{"429", []reporttest.Fault{{Status: 429, RetryAfter: 61}, {Status: 429}}},
+		{"5xx", []reporttest.Fault{{Status: 500}, {Status: 502}}},
+		{"a lost answer", []reporttest.Fault{{LoseAnswer: true}, {LoseAnswer: true}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, onFailed(pagerDutyConfig))
+			w.pagerDuty.Add("/v2/enqueue", tt.faults...)
+			w.record(run(1, history.Failed))
+			w.deliver()
+			key := "amx/restart-nginx/0123456789abcdef"
+			if w.pagerDuty.Opened(key) != 1 || len(w.lost) > 0 {
+				t.Errorf("%d incidents, lost %q", w.pagerDuty.Opened(key), w.lost)
+			}
+			w.pass(time.Minute)
+			w.pagerDuty.Add("/v2/enqueue", tt.faults...)
+			w.record(run(2, history.Succeeded))
+			w.deliver()
+			if open := w.pagerDuty.Open(); len(open) > 0 {
+				t.Errorf("still open: %q", open)
+			}
+		})
+	}
+}
+
+func TestRetryAfterIsKept(t *testing.T) {
+	w := newWorld(t, onFailed(pagerDutyConfig))
+	w.pagerDuty.Add("/v2/enqueue", reporttest.Fault{Status: 429, RetryAfter: 90})
+	w.record(run(1, history.Failed))
+	it := w.items[0]
+	w.items = nil
+	if err := w.sender().HandleItem(t.Context(), it); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.items) != 1 || w.items[0].Due.Sub(noon) != 90*time.Second || w.items[0].Tries != 1 {
+		t.Errorf("put off as %+v", w.items)
+	}
+}
+
+func TestWhatPagerDutyRefusesIsGivenUp(t *testing.T) {
+	w := newWorld(t, onFailed(pagerDutyConfig))
+	w.secrets["env:KEY"] = "not-a-key"
+	w.record(run(1, history.Failed))
+	w.deliver()
+	if len(w.lost) != 1 || !strings.Contains(w.log.String(), "PagerDuty answers 400 Bad Request") || !strings.Contains(w.log.String(), "'routing_key' is invalid") {
+		t.Errorf("lost %q, log\n%s", w.lost, w.log.String())
+	}
+	if wrong := w.pagerDuty.Wrong(); len(wrong) != 1 {
+		t.Errorf("refused %q", wrong)
+	}
+	w.pagerDuty, _ = reporttest.NewPagerDuty() // its refusal is what this test is about
+}
+
+func TestWhatResolvesIsNotJudgedByAlertsThatWereCutOff(t *testing.T) {
+	w := newWorld(t, strings.Replace(pagerDutyConfig, "[failed, alert]", "alert", 1))
+	w.message(notification("firing", alert()))
+	w.deliver()
+	cut := notification("resolved", alert())
+	cut.TruncatedAlerts = 3
+	w.pass(time.Minute)
+	w.message(cut)
+	w.deliver()
+	if open := w.pagerDuty.Open(); len(open) != 1 {
+		t.Errorf("open incidents: %q", open)
+	}
+}
+
+func TestMatchersOfADestinationNarrowTheGroup(t *testing.T) {
+	w := newWorld(t, strings.Replace(pagerDutyConfig, "on: [failed, alert]", `on: alert
+    matchers: [severity="page"]`, 1))
+	other := alert()
+	other.Labels = amx.KV{"alertname": "HighCPU", "instance": "web-2", "severity": "info"}
+	other.Fingerprint = "other"
+	w.message(notification("firing", other))
+	if len(w.items) != 0 {
+		t.Errorf("on the queue: %+v", w.items)
+	}
+	w.message(notification("firing", alert(), other))
+	w.deliver()
+	if e := w.pagerDuty.Events(); len(e) != 1 || e[0].Payload.Summary != "HighCPU is firing" || e[0].Payload.Source != "web-1" {
+		t.Errorf("got %+v", e)
+	}
+}

@@ -1,0 +1,120 @@
+package report
+
+import (
+	"slices"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/history"
+)
+
+// Destinations returns those of the configuration that have something to do for
+// an event, in its order.
+func Destinations(c *amx.Config, e *Event) []*amx.Report {
+	var found []*amx.Report
+	for _, d := range c.Reports {
+		if wants(c, d, e) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+func wants(c *amx.Config, d *amx.Report, e *Event) bool {
+	if e.Kind == amx.OnAlert {
+		return hears(d, e) && wantsAlert(c, d, e)
+	}
+	if d.PagerDuty != nil && d.PagerDuty.FromMessage {
+		return false // a run has no routing key of its own
+	}
+	return told(c, e.Command(), d) && hears(d, e) && wantsRun(c, d, e)
+}
+
+// wantsAlert: a resolve also goes to where an incident may be open for a run that
+// failed.
+func wantsAlert(c *amx.Config, d *amx.Report, e *Event) bool {
+	if d.PagerDuty != nil && d.PagerDuty.FromMessage {
+		return e.RoutingKey != "" && slices.Contains(d.On, amx.OnAlert)
+	}
+	return slices.Contains(d.On, amx.OnAlert) || len(Resolving(c, d, e)) > 0
+}
+
+// wantsRun: on, and what follows from it. A message that was sent at the start is
+// updated at the end, and an incident for a run that failed is resolved by a
+// later one that succeeds.
+func wantsRun(c *amx.Config, d *amx.Report, e *Event) bool {
+	if e.Kind == amx.OnFailed && !final(c, e.Record) {
+		return slices.Contains(d.On, amx.OnStarted)
+	}
+	if slices.Contains(d.On, e.Kind) {
+		return true
+	}
+	ended := e.Kind == amx.OnSucceeded || e.Kind == amx.OnFailed || e.Kind == amx.OnCancelled
+	switch {
+	case d.Slack != nil && d.Slack.Token != "":
+		return ended && slices.Contains(d.On, amx.OnStarted)
+	case d.PagerDuty != nil:
+		return e.Kind == amx.OnSucceeded && slices.Contains(d.On, amx.OnFailed)
+	}
+	return false
+}
+
+// final says that no retry follows the run.
+func final(c *amx.Config, rec *history.Record) bool {
+	cmd := command(c, rec.Command)
+	return cmd == nil || max(1, rec.Attempt) > cmd.Retries
+}
+
+// Final says that no retry of the event's run follows.
+func (e *Event) Final(c *amx.Config) bool {
+	return e.Kind != amx.OnFailed || final(c, e.Record)
+}
+
+// told: a command's `report` names its destinations; all, if it has none.
+func told(c *amx.Config, name string, d *amx.Report) bool {
+	cmd := command(c, name)
+	return cmd == nil || cmd.Report == nil || slices.Contains(cmd.Report, d.Name)
+}
+
+func command(c *amx.Config, name string) *amx.Command {
+	i := slices.IndexFunc(c.Commands, func(cmd *amx.Command) bool { return cmd.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return c.Commands[i]
+}
+
+// hears: one alert satisfies all matchers. A record without alerts satisfies
+// none but those of a destination that has no matchers.
+func hears(d *amx.Report, e *Event) bool {
+	if len(d.Matchers) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(e.Alerts(), func(a history.Alert) bool {
+		return d.Matches(&amx.Alert{Labels: a.Labels, Annotations: a.Annotations})
+	})
+}
+
+// Resolving returns the commands whose incidents a notification may resolve at a
+// destination: it has `on: failed`, and all alerts of the notification on which
+// the command acts have resolved.
+func Resolving(c *amx.Config, d *amx.Report, e *Event) []*amx.Command {
+	if d.PagerDuty == nil || d.PagerDuty.FromMessage || !slices.Contains(d.On, amx.OnFailed) {
+		return nil
+	}
+	var found []*amx.Command
+	for _, cmd := range c.Commands {
+		if !told(c, cmd.Name, d) {
+			continue
+		}
+		resolved, firing := false, false
+		for i := range e.Message.Alerts {
+			if a := &e.Message.Alerts[i]; cmd.Matches(a) {
+				resolved, firing = resolved || a.Status == amx.Resolved, firing || a.Status != amx.Resolved
+			}
+		}
+		if resolved && (!firing || cmd.Scope == amx.ScopeAlert) {
+			found = append(found, cmd)
+		}
+	}
+	return found
+}
