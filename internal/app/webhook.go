@@ -62,12 +62,13 @@ type body struct {
 
 // Serve answers a request:
 //
-//	200  every action is settled: sent, cancelled, skipped or refused
+//	200  every action is settled (sent, cancelled, skipped, refused) or put off
 //	400  not an Alertmanager message
 //	401  no token, or not an accepted one
 //	405  another method than POST
 //	413  a body over 6 MiB
-//	500  an action is unsettled, and sending again is right
+//	500  an action could be neither settled nor put off, or a command with
+//	     notify_on_failure failed: sending again is right
 //
 // It never answers 429: Alertmanager does not send again after it.
 func (w *Webhook) Serve(ctx context.Context, r Request) Response {

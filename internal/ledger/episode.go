@@ -76,7 +76,7 @@ func (e *Entry) belongs(p *episode, a *amx.Alert) bool {
 	if a.StartsAt.IsZero() || p.sentStart().Equal(a.SentStart()) {
 		return true
 	}
-	// What began before the run was claimed is what the run is for.
+	// The run is for every firing that began before its claim.
 	until := p.StartsAt
 	if r := e.run(p.Run); r != nil {
 		until = later(until, r.Claimed.Add(Skew))

@@ -44,13 +44,13 @@ func (a *Actor) holder() string { return a.Process + "/" + a.Delivery }
 type step struct {
 	Actor
 	entry   *Entry
-	changed bool // by what prune may clear up after
+	changed bool // the entry: prune clears up after it
 	actions []Action
 
 	first  bool   // a delivery begins
 	looked string // the run for which SSM's list was just read
-	asked  string // the run of which SSM was just asked
-	state  *State // what it said
+	asked  string // the run whose state SSM has just answered
+	state  *State // that state
 }
 
 // Step enters what happened, in the order of the events, and answers what is to
@@ -66,14 +66,20 @@ type step struct {
 //
 // What happens when a sender dies after SendCommand: its claim stays in the
 // entry, with a lease. Whoever reads the entry before the lease ends waits a
-// moment, and puts its alerts off. Whoever reads it later takes the run over: it
-// looks for the run's token in SSM's list (Look), enters what that shows
-// (Looked), and only for a part that it does not show renews the claim and sends
-// it again under the same run ID (Prepare, Send). The run is then in doubt,
-// because SSM may have both commands: on the node, the guard makes one effect of
-// the two, and a document, which has no guard, is not sent again before the list
-// is proof. A resolve is settled only when the list, read one window after the
-// last lease, has left no doubt.
+// moment, and puts its alerts off. Whoever reads it later takes the run over, in
+// these steps:
+//
+//   - It reconciles: it reads SSM's list for the run's token (Look), and enters
+//     the commands that the list shows (Looked).
+//   - If a part is missing, it renews the claim and sends that part again, under
+//     the same run ID (Prepare, Take, Send). The same write puts the run in doubt,
+//     because SSM may have both commands.
+//   - On the node, the guard makes one effect of the two. A document has no guard:
+//     it is not sent again before the list is proof.
+//   - The list is proof if it was read one window after the last lease. A part that
+//     it does not show then was never sent.
+//
+// A resolve of the run is settled only when the list is proof, or no doubt is left.
 func (e *Entry) Step(a Actor, events ...Event) []Action {
 	s := &step{Actor: a, entry: e}
 	for _, ev := range events {
@@ -88,7 +94,7 @@ func (e *Entry) Step(a Actor, events ...Event) []Action {
 
 func (s *step) do(a Action) { s.actions = append(s.actions, a) }
 
-// proceed takes a case up again, after what was done about it.
+// proceed continues a case after its action was done.
 func (s *step) proceed(c Case) {
 	switch c.aim {
 	case toSend:
@@ -122,8 +128,7 @@ func (s *step) live(r *run) bool { return r.live(s.Now, s.Process) && r.Holder !
 // sending.
 const patience = 2 * time.Second
 
-// wait waits for another's live claim while there is patience, and else puts the
-// case off.
+// wait waits for another's live claim, up to [patience], and then puts the case off.
 func (s *step) wait(c Case) {
 	if c.patient.IsZero() {
 		c.patient = s.Now.Add(patience)
@@ -135,8 +140,8 @@ func (s *step) wait(c Case) {
 	s.do(Wait{c})
 }
 
-// putOff puts off what cannot be settled now. The entry notes when the latest
-// firing was sent that waits for each alert.
+// putOff puts off a case that cannot be settled now. For each alert the entry notes
+// when its latest waiting firing was sent.
 func (s *step) putOff(c Case, err error) { s.hold(Defer{Case: c, Err: err}) }
 
 func (s *step) hold(d Defer) {
