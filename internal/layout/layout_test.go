@@ -98,7 +98,7 @@ var places = map[string]place{
 		libraries: []string{"go.etcd.io/bbolt"},
 	},
 	"internal/history/dynamo": {
-		below:     []string{"internal/history"},
+		below:     []string{"internal/awserr", "internal/history"},
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSmithy},
 	},
 	// ssmexec speaks the ledger's terms: entry, run, claim. It has no store.
