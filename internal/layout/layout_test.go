@@ -42,6 +42,7 @@ var notOnLambda = []string{
 	module + "internal/ledger/bolt",
 	module + "internal/queue/bolt",
 	module + "internal/operate",
+	module + "internal/page",
 	module + "internal/ssmlocal",
 	"github.com/alecthomas/kong",
 	"go.etcd.io/bbolt",
@@ -121,6 +122,10 @@ var places = map[string]place{
 	"internal/operate": {
 		below:     []string{"internal/history", "internal/ledger"},
 		libraries: []string{awsCore, awsSDK + "/service/ssm"},
+	},
+	// page is linked by the command line, not by the functions that must start fast.
+	"internal/page": {
+		below: []string{"internal/amx", "internal/history", "internal/operate"},
 	},
 	"internal/runner": {
 		below:     []string{"internal/amx", "internal/history", "internal/ledger", "internal/queue", "internal/report", "internal/ssmexec"},
