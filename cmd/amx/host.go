@@ -22,6 +22,7 @@ import (
 	historybolt "github.com/amx-lambda/amx/internal/history/bolt"
 	"github.com/amx-lambda/amx/internal/ledger/bolt"
 	"github.com/amx-lambda/amx/internal/operate"
+	"github.com/amx-lambda/amx/internal/page"
 	queuebolt "github.com/amx-lambda/amx/internal/queue/bolt"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
@@ -44,7 +45,10 @@ type host struct {
 	queue    *queuebolt.Store
 	operator operate.Operator
 
+	page *page.Page
+
 	current   atomic.Pointer[amx.Config]
+	loaded    atomic.Pointer[time.Time] // when current was
 	reloading sync.Mutex
 	reload    func() (*amx.Config, error) // reads the configuration again
 }
@@ -124,6 +128,8 @@ func (h *host) use(cfg *amx.Config) {
 		h.metrics.runs.know(c.Name)
 	}
 	h.current.Store(cfg)
+	now := time.Now()
+	h.loaded.Store(&now)
 }
 
 // reloadNow reads the configuration again. One that is wrong changes nothing.

@@ -14,6 +14,7 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/app"
 	"github.com/amx-lambda/amx/internal/operate"
+	"github.com/amx-lambda/amx/internal/page"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -25,13 +26,15 @@ func newServer(h *host, accepts func(context.Context, string) (*app.Token, error
 		f.origins = http.NewCrossOriginProtection()
 	}
 	healthy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	return &http.Server{
+	h.page = h.newPage(accepts)
+	server := &http.Server{
 		Handler: logged(paths{
 			own: map[string]http.Handler{
 				"GET /_health": healthy, "GET /-/healthy": healthy, "GET /-/ready": healthy,
 				"GET /metrics":   h.metrics.handler(),
 				"POST /-/reload": http.HandlerFunc(f.reload),
 			},
+			page:   h.page,
 			api:    f.api(operate.Handler(h.operator, whoAsks, time.Now)),
 			others: http.HandlerFunc(f.notify),
 		}, h.log),
@@ -41,12 +44,15 @@ func newServer(h *host, accepts func(context.Context, string) (*app.Token, error
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
+	server.RegisterOnShutdown(h.page.Close) // an open page would hold it up
+	return server
 }
 
 // paths chooses by method and path, as they were sent: http.ServeMux would answer
 // a path such as // with a redirect.
 type paths struct {
 	own    map[string]http.Handler // :: method, space, path → handler; GET is HEAD, too
+	page   *page.Page              // what it takes
 	api    http.Handler            // all that begins with operate.Prefix
 	others http.Handler
 }
@@ -61,6 +67,8 @@ func (p paths) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ok:
 	case strings.HasPrefix(r.URL.Path, operate.Prefix):
 		handler = p.api
+	case p.page.Takes(r):
+		handler = p.page
 	default:
 		handler = p.others
 	}

@@ -92,6 +92,7 @@ func (c *serveCmd) Run(ctx context.Context, std stdio) (err error) {
 	log.InfoContext(ctx, "started", "version", version, "ledger", ledgerFile, "commands", len(cfg.Commands),
 		"address", listener.Addr().String(), "socket", socketBeside(ledgerFile))
 	fmt.Fprintf(std.err, "listening on %s://%s\n", scheme, listener.Addr())
+	printPage(std.err, h.page, scheme, listener.Addr())
 	return serve(ctx, server, listener, h, c.Drain, std.hurry)
 }
 

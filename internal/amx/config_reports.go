@@ -287,9 +287,32 @@ func readTemplates(r *reader, path string, n *yaml.Node, c *Config) {
 		if !ok {
 			continue
 		}
-		if _, err := parseTemplate(value); err != nil {
+		if _, err := parseTemplate(value, nil); err != nil {
 			r.fail(e.line, under(path, e.name), "%q: %v", value, err)
 		}
 		c.Templates[e.name] = value
 	}
+}
+
+// namedTemplates are those of a file that can be parsed: what is wrong with the
+// others is said when they are read.
+func namedTemplates(root *yaml.Node, nodes int) map[string]string {
+	quiet := reader{nodes: nodes}
+	named := map[string]string{}
+	if root.Kind != yaml.MappingNode {
+		return named
+	}
+	for _, e := range quiet.entries("", root) {
+		if e.name != "templates" {
+			continue
+		}
+		var c Config
+		readTemplates(&quiet, "", quiet.resolve(e.value), &c)
+		for name, text := range c.Templates {
+			if _, err := parseTemplate(text, nil); err == nil {
+				named[name] = text
+			}
+		}
+	}
+	return named
 }

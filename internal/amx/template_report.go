@@ -26,13 +26,13 @@ func RenderReport(templates map[string]string, now time.Time, dot any) (string, 
 	if !ok {
 		text = defaultReport
 	}
-	t, err := parseTemplate(text)
+	t, err := parseTemplate(text, nil)
 	for _, name := range slices.Sorted(maps.Keys(templates)) {
 		if err != nil {
 			break
 		}
 		var named *template.Template
-		if named, err = parseTemplate(templates[name]); err == nil {
+		if named, err = parseTemplate(templates[name], nil); err == nil {
 			_, err = t.AddParseTree(name, named.Tree)
 		}
 	}

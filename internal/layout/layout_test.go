@@ -156,7 +156,7 @@ var places = map[string]place{
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSDK + "/service/sqs", awsSDK + "/service/ssm", awsSmithy},
 	},
 	"internal/cloudtest": {
-		below:     []string{"internal/ledger", "internal/ssmexec"},
+		below:     []string{"internal/ledger", "internal/queue", "internal/ssmexec"},
 		libraries: []string{awsCore, awsSDK + "/service/ssm", awsSmithy},
 	},
 	"internal/lambdatest": {},

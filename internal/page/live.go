@@ -1,0 +1,70 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// quiet is how long a stream stays silent: a proxy that hears nothing for longer
+// may close it.
+const quiet = 15 * time.Second
+
+// events is a stream of server-sent events for one open view: `changed` when its
+// digest is another than the one that the page has, with the new one.
+func (p *Page) events(w http.ResponseWriter, r *http.Request) {
+	if _, ok := p.sessions.of(r); !ok {
+		http.Error(w, "log in first", http.StatusForbidden)
+		return
+	}
+	of, err := url.Parse(r.URL.Query().Get("of"))
+	if err != nil {
+		http.Error(w, "of: want the address of a view", http.StatusBadRequest)
+		return
+	}
+	v, run, ok := find(of.Path)
+	if !ok || v.still {
+		http.Error(w, "of: want the address of a view", http.StatusBadRequest)
+		return
+	}
+	stream := http.NewResponseController(w)
+	_ = stream.SetReadDeadline(time.Time{}) // the stream outlives the request; not every writer can
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.WriteHeader(http.StatusOK)
+	seen, spoke := r.URL.Query().Get("seen"), p.Now()
+	if !send(w, stream, "retry: 5000\n\n") {
+		return
+	}
+	ticker := time.NewTicker(p.Every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-p.closed:
+			return
+		case <-ticker.C:
+		}
+		if _, ok := p.sessions.of(r); !ok {
+			return
+		}
+		now := p.Now()
+		// An error is told by the next loading of the page.
+		model, err := v.load(p, r.Context(), request{run: run, query: of.Query(), path: of.RequestURI(), now: now})
+		text := ": still here\n\n"
+		if d := digest(model); err == nil && d != seen {
+			seen, text = d, fmt.Sprintf("event: changed\ndata: %s\n\n", d)
+		} else if now.Sub(spoke) < quiet {
+			continue
+		}
+		if spoke = now; !send(w, stream, text) {
+			return
+		}
+	}
+}
+
+func send(w http.ResponseWriter, stream *http.ResponseController, text string) bool {
+	_, err := w.Write([]byte(text))
+	return err == nil && stream.Flush() == nil
+}

@@ -1,0 +1,112 @@
+package page
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/operate"
+)
+
+// lookBack is how far back a run is looked for that still goes on: SSM delivers a
+// command for up to 30 days.
+const lookBack = 32 * 24 * time.Hour
+
+// nowModel is what goes on.
+type nowModel struct {
+	Status    operate.Status
+	Breakers  []operate.Command // those that are open
+	Limits    []operate.Command // those that say something else
+	Running   []history.Record
+	Problems  []history.Record // of the last day
+	Recent    []history.Record // the latest that are over
+	Waiting   int              // alerts
+	Commands  int              // that are configured; -1: not known
+	Since     time.Time        // of the configuration
+	PausedAll bool
+}
+
+// The lengths of the lists of the first view.
+const (
+	maxRunning  = 50
+	maxProblems = 5
+	maxRecent   = 10
+)
+
+func (p *Page) loadNow(ctx context.Context, in request) (any, error) {
+	m := nowModel{Commands: -1}
+	var err error
+	if m.Status, err = p.Operator.Status(ctx); err != nil {
+		return nil, err
+	}
+	m.PausedAll = slices.ContainsFunc(m.Status.Paused, func(one operate.Pause) bool { return one.Command == "" })
+	for _, c := range m.Status.Commands {
+		if c.Breaker != nil {
+			m.Breakers = append(m.Breakers, c)
+		} else {
+			m.Limits = append(m.Limits, c)
+		}
+	}
+	for _, w := range m.Status.Waiting {
+		m.Waiting += w.Count
+	}
+	running, err := p.Operator.Runs(ctx, history.Query{State: history.Running, Since: in.now.Add(-lookBack), Limit: maxRunning})
+	if err != nil {
+		return nil, err
+	}
+	m.Running = running.Records
+	latest, err := p.Operator.Runs(ctx, history.Query{Since: in.now.Add(-24 * time.Hour), Limit: 200})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range latest.Records {
+		if r.Over() && len(m.Recent) < maxRecent {
+			m.Recent = append(m.Recent, r)
+		}
+		if isProblem(r.State) && len(m.Problems) < maxProblems {
+			m.Problems = append(m.Problems, r)
+		}
+	}
+	c, ok, err := p.configuration(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		m.Commands, m.Since = len(c.Commands), c.Since
+	}
+	return m, nil
+}
+
+// configuration is the one in use; ok is false where none is known.
+func (p *Page) configuration(ctx context.Context) (c Configuration, ok bool, err error) {
+	if p.Config == nil {
+		return c, false, nil
+	}
+	c, err = p.Config(ctx)
+	return c, c.Config != nil, err
+}
+
+func isProblem(s history.State) bool {
+	return slices.Contains([]history.State{history.Failed, history.Refused, history.Expired, history.Unknown}, s)
+}
+
+// commandNames is the configured commands, and one more that a filter names.
+func (p *Page) commandNames(ctx context.Context, also string) ([]string, error) {
+	c, ok, err := p.configuration(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	if ok {
+		for _, one := range c.Commands {
+			names = append(names, one.Name)
+		}
+	}
+	if also != "" && !slices.Contains(names, also) {
+		names = append(names, also)
+	}
+	slices.SortFunc(names, cmp.Compare[string])
+	return names, nil
+}

@@ -1,0 +1,97 @@
+package page
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/operate"
+)
+
+// runModel is all that is known of one run.
+type runModel struct {
+	operate.Detail
+	Outputs []output
+	Sent    *Sent
+	SentWhy string           // why there is no Sent
+	Others  []history.Record // for the same alerts, the newest first
+	JSON    string
+	MayTry  bool
+}
+
+func (m runModel) title() string { return m.Command + " " + string(m.State) }
+
+// output is what a node wrote.
+type output struct {
+	Node, Stdout, Stderr string
+	Kept                 string // both together, cut, where SSM has nothing any more
+	Status               string
+	Exit                 *int
+}
+
+func (p *Page) loadRun(ctx context.Context, in request) (any, error) {
+	d, err := p.Operator.Run(ctx, in.run)
+	if err != nil {
+		return nil, err
+	}
+	m := runModel{Detail: d, Outputs: outputs(&d), MayTry: p.Explain != nil && len(d.Alerts) > 0}
+	slices.SortStableFunc(m.Nodes, func(a, b history.Node) int { return a.Order() - b.Order() })
+	if m.JSON, err = indented(d); err != nil {
+		return nil, err
+	}
+	if p.Options.Sent != nil && len(d.CommandIDs) > 0 {
+		sent, err := p.Options.Sent(ctx, d.CommandIDs[0])
+		if err != nil {
+			m.SentWhy = err.Error()
+		} else {
+			m.Sent = &sent
+		}
+	}
+	if m.Others, err = p.others(ctx, &d.Record, in.now); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// near is how long before and after a run others of its alerts are looked for.
+const near = 7 * 24 * time.Hour
+
+// maxOthers bounds the list of them.
+const maxOthers = 10
+
+// others is the runs of the same ledger entry: what it retries, what retried or
+// repeated it.
+func (p *Page) others(ctx context.Context, r *history.Record, now time.Time) (out []history.Record, err error) {
+	if r.Entry == "" || r.Claimed.IsZero() {
+		return nil, nil
+	}
+	q := history.Query{Command: r.Command, Since: r.Claimed.Add(-near), Limit: history.MaxLimit}
+	if end := r.Claimed.Add(near); end.Before(now) {
+		q.Cursor = history.After(end)
+	}
+	page, err := p.Operator.Runs(ctx, q)
+	for _, one := range page.Records {
+		if one.Entry == r.Entry && one.Run != r.Run && len(out) < maxOthers {
+			out = append(out, one)
+		}
+	}
+	return out, err
+}
+
+// outputs is what SSM still has of a node, else what the record keeps of it;
+// nodes that failed come first.
+func outputs(d *operate.Detail) (out []output) {
+	nodes := slices.SortedStableFunc(slices.Values(d.Nodes), func(a, b history.Node) int { return a.Order() - b.Order() })
+	for _, n := range nodes {
+		o := output{Node: n.Node, Status: n.Status, Exit: n.ExitCode, Kept: n.Output}
+		i := slices.IndexFunc(d.Streams, func(s operate.Stream) bool { return s.Node == n.Node })
+		if i >= 0 && d.Streams[i].Error == "" {
+			o.Stdout, o.Stderr, o.Kept = d.Streams[i].Stdout, d.Streams[i].Stderr, ""
+		}
+		if o.Stdout+o.Stderr+o.Kept != "" {
+			out = append(out, o)
+		}
+	}
+	return out
+}

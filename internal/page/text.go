@@ -1,0 +1,197 @@
+package page
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/history"
+)
+
+// plain makes visible what would not be read as it stands: control characters,
+// among them a terminal's codes, and those that change the direction of what
+// follows. It is given whole pages, so that no text gets past it; markup has none
+// of these.
+func plain(s string) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case r < 0x20:
+			return 0x2400 + r // its picture
+		case r == 0x7f:
+			return 0x2421
+		case r >= 0x80 && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e || r == 0x200f || r == 0x61c:
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
+
+// clip is text of at most n characters, for a list.
+func clip(n int, s string) string {
+	if len(s) <= n || utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
+
+// took is a duration as people say it: 0.4 s, 12 s, 1 m 5 s, 3 h 4 m, 2 d 3 h.
+func took(d time.Duration) string {
+	d = max(0, d)
+	two := func(n int64, unit string, m int64, smaller string) string {
+		if m == 0 {
+			return fmt.Sprintf("%d %s", n, unit)
+		}
+		return fmt.Sprintf("%d %s %d %s", n, unit, m, smaller)
+	}
+	s := int64(d.Round(time.Second) / time.Second)
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case s < 60:
+		return fmt.Sprintf("%d s", s)
+	case s < 3600:
+		return two(s/60, "m", s%60, "s")
+	case s < 86400:
+		return two(s/3600, "h", s%3600/60, "m")
+	}
+	return two(s/86400, "d", s%86400/3600, "h")
+}
+
+// span is a duration of a configuration: 1h30m, without zeros.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}
+
+// ago is a time as people say it at now.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	unit := func(n int64, name string) string {
+		if n != 1 {
+			name += "s"
+		}
+		if d < 0 {
+			return fmt.Sprintf("in %d %s", n, name)
+		}
+		return fmt.Sprintf("%d %s ago", n, name)
+	}
+	s := int64(d.Abs() / time.Second)
+	switch {
+	case s < 5:
+		return "just now"
+	case s < 60:
+		return unit(s, "second")
+	case s < 3600:
+		return unit(s/60, "minute")
+	case s < 2*86400:
+		return unit(s/3600, "hour")
+	}
+	return unit(s/86400, "day")
+}
+
+// pair is a label or an annotation.
+type pair struct{ Name, Value string }
+
+func pairs(kv amx.KV) []pair {
+	var out []pair
+	for _, name := range slices.Sorted(maps.Keys(kv)) {
+		out = append(out, pair{name, kv[name]})
+	}
+	return out
+}
+
+// alertName is what people call an alert.
+func alertName(a history.Alert) string {
+	return cmp.Or(a.Labels["alertname"], a.Fingerprint, "an alert")
+}
+
+// otherLabels is an alert's labels beside its name, for one line.
+func otherLabels(a history.Alert) string {
+	var out []string
+	for _, p := range pairs(a.Labels) {
+		if p.Name != "alertname" {
+			out = append(out, p.Name+"="+p.Value)
+		}
+		if len(out) == 6 {
+			break
+		}
+	}
+	return strings.Join(out, "  ")
+}
+
+// web is a URL that a browser may be sent to; empty for any other.
+func web(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return ""
+	}
+	return u.String()
+}
+
+// runPath is the path of a run's view.
+func runPath(run string) string { return "/runs/" + url.PathEscape(run) }
+
+// sentence is an error as one.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	return strings.ToUpper(string(r)) + s[n:]
+}
+
+func plural(n int, one string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, one)
+	}
+	if y, ok := strings.CutSuffix(one, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, y)
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// indented is a value as JSON that people read.
+func indented(v any) (string, error) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	return string(text), err
+}
+
+var functions = template.FuncMap{
+	"clip": clip, "took": took, "span": span, "ago": ago, "pairs": pairs, "alertName": alertName, "otherLabels": otherLabels,
+	"web": web, "runPath": runPath, "plural": plural, "json": indented, "sentence": sentence, "join": strings.Join,
+	"utc":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 UTC") },
+	"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
+	"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"since":   func(now, at time.Time) string { return took(now.Sub(at)) },
+	"isRun":   history.IsRun,
+	"row":     func(now time.Time, r history.Record) rowModel { return rowModel{now, r} },
+	"bars":    bars,
+	"length":  length, "rowReason": rowReason, "nodesText": nodesText, "moreAlerts": moreAlerts, "sourceText": sourceText, "nodeTook": nodeTook,
+	"action": newAction, "cancelKind": cancelKind, "summary": summary, "listed": listed,
+	"stripText": stripText, "tickHeight": tickHeight, "tickTop": tickTop,
+	"moment": func(now, at time.Time) momentModel { return momentModel{now, at} },
+}
+
+type rowModel struct {
+	Now time.Time
+	history.Record
+}
+
+type momentModel struct{ Now, At time.Time }
