@@ -16,16 +16,7 @@ import (
 // way that nobody asked for. Whoever builds what a key says deletes its line.
 // Those of a command have "commands." before them.
 var notYet = map[string]bool{
-	"limits":                true,
-	"commands.retry_delay":  true,
-	"commands.cooldown":     true,
-	"commands.rate_limit":   true,
-	"commands.when_limited": true,
-	"commands.breaker":      true,
-	"commands.kill_after":   true,
-	"commands.mode":         true,
-	"commands.spread_by":    true,
-	"commands.on_stop":      true,
+	"commands.on_stop": true,
 }
 
 // key is one key of a mapping of the configuration.

@@ -98,10 +98,10 @@ func (s *step) resolved(p *plan, a *amx.Alert) {
 	for _, id := range runs {
 		r := s.entry.run(id)
 		switch {
-		case r != nil && r.over() && r.StoppedBy != "":
-			s.skip(r.stoppedBefore(), id, a.Fingerprint)
-		case r == nil || r.over():
+		case r == nil || r.over() && !r.CancelAsked:
 			s.skip(SkipEnded, id, a.Fingerprint)
+		case r.over():
+			s.skip(r.stoppedBefore(), id, a.Fingerprint)
 		case s.Policy.IgnoreResolved:
 			s.skip(SkipIgnored, id, a.Fingerprint)
 		case !s.entry.allEnded(id):
