@@ -138,6 +138,9 @@ func TestEverySupportedKeyIsDocumented(t *testing.T) {
 	}
 	large := read(t, "../examples/amx-large.yaml")
 	for _, key := range supported {
+		if !strings.Contains(text, "[`"+key+"`](#") {
+			t.Errorf("configuration.md does not have %q in its table of all keys", key)
+		}
 		if !slices.Contains(headings, key) {
 			t.Errorf("configuration.md has no section %q, and amx takes the key", key)
 		}

@@ -177,7 +177,11 @@ func (e *Entry) record(id, holder string, answers []Answer) *run {
 		}
 	}
 	if r.Holder == holder {
-		r.Holder = ""
+		nothing := !slices.ContainsFunc(answers, func(a Answer) bool { return a.Verdict != Unsent && a.Verdict != Refused })
+		if nothing && !r.Earlier.IsZero() {
+			r.Lease = r.Earlier
+		}
+		r.Holder, r.Earlier = "", time.Time{}
 	}
 	return e.drop(r)
 }
@@ -212,6 +216,7 @@ func (r *run) renew(a *Actor) {
 	for _, p := range r.missing() {
 		r.Parts[p.Part].State = claimed
 	}
+	r.Earlier = r.Lease
 	r.Holder, r.Lease, r.Until = a.holder(), later(r.Lease, a.Lease), later(r.Until, a.Until)
 }
 

@@ -22,6 +22,10 @@ type run struct {
 	// ends, or ended; it stays when the holder has let go.
 	Holder string    `json:"holder,omitempty"`
 	Lease  time.Time `json:"lease"`
+	// Earlier is the lease before the holder's, if there was one. Where SSM takes
+	// nothing of what the holder sends, that was no sending lease, and the window
+	// counts from the end of the earlier one.
+	Earlier time.Time `json:"earlier,omitzero"`
 
 	// InDoubt: there may be commands of this run that nobody knows. It is then
 	// neither over, nor retried, nor repeated.

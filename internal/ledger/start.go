@@ -254,7 +254,7 @@ func (s *step) takeOver(c Case) {
 		s.wait(c)
 	case r.complete():
 		s.begun(r, c)
-	case r.needsLook() && s.looked != r.ID:
+	case r.unknown() && s.looked != r.ID:
 		s.do(Look{c, r.Claimed, r.Lease})
 	case r.needsLook() && (s.Policy.Unguarded || r.Sends != s.Policy.Sends):
 		s.putOff(c, maybeSent(c)) // nothing on the node would make one effect of two
