@@ -143,7 +143,7 @@ func (s *stack) worker() *lambdatest.Function {
 // of a dead sender comes more often.
 func (s *stack) drain(worker *lambdatest.Function) {
 	s.Helper()
-	for end := time.Now().Add(5*patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(5 * patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if len(s.sqs.Messages("work")) == 0 {
 			return
 		}
