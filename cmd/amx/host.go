@@ -24,6 +24,8 @@ import (
 	"github.com/amx-lambda/amx/internal/operate"
 	"github.com/amx-lambda/amx/internal/page"
 	queuebolt "github.com/amx-lambda/amx/internal/queue/bolt"
+	"github.com/amx-lambda/amx/internal/report"
+	"github.com/amx-lambda/amx/internal/report/send"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 	"github.com/amx-lambda/amx/internal/ssmlocal"
@@ -43,6 +45,8 @@ type host struct {
 
 	history  *historybolt.Store
 	queue    *queuebolt.Store
+	reporter *report.Reporter
+	sender   *send.Sender
 	operator operate.Operator
 
 	page *page.Page
@@ -102,6 +106,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: h.history,
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
+	h.tellPeople(env)
 	close(h.ready)
 	return h, nil
 }
