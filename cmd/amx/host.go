@@ -43,6 +43,8 @@ type host struct {
 	working sync.WaitGroup // what handles items and ends of runs
 	ready   chan struct{}  // closed when runner is there
 
+	stopping atomic.Bool // it ends what runs
+
 	history  *historybolt.Store
 	queue    *queuebolt.Store
 	reporter *report.Reporter
@@ -103,7 +105,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	_, _ = rand.Read(id[:]) // never fails
 	h.runner = &runner.Runner{
 		Config: h.current.Load, Store: store, Log: log,
-		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: h.history,
+		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: stopped{h.history, &h.stopping},
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
 	h.tellPeople(env)
@@ -199,6 +201,7 @@ func localClient(local *ssmlocal.Server) *ssm.Client {
 
 // stopCommands ends every command that still runs.
 func (h *host) stopCommands(ctx context.Context) {
+	h.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := h.ssm.Close(ctx); err != nil {

@@ -59,6 +59,9 @@ func TestStoppingNamesWhatRuns(t *testing.T) {
 			t.Errorf("the log lacks %s:\n%s", want, log)
 		}
 	}
+	startAMX(t, dir, longRun)
+	code, out, errs := amxAt(t, dir, "show", run)
+	wantOut(t, "after the stop", code, out, errs, `(?s)\nState      cancelled.*\nCancelled  by amx stopped\n`)
 }
 
 func TestACommandCutOffByAStopIsAnError(t *testing.T) {

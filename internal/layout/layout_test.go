@@ -42,6 +42,7 @@ var notOnLambda = []string{
 	module + "internal/ledger/bolt",
 	module + "internal/queue/bolt",
 	module + "internal/operate",
+	module + "internal/page",
 	module + "internal/ssmlocal",
 	"github.com/alecthomas/kong",
 	"go.etcd.io/bbolt",
@@ -98,7 +99,7 @@ var places = map[string]place{
 		libraries: []string{"go.etcd.io/bbolt"},
 	},
 	"internal/history/dynamo": {
-		below:     []string{"internal/history"},
+		below:     []string{"internal/awserr", "internal/history"},
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSmithy},
 	},
 	// ssmexec speaks the ledger's terms: entry, run, claim. It has no store.
@@ -121,6 +122,10 @@ var places = map[string]place{
 	"internal/operate": {
 		below:     []string{"internal/history", "internal/ledger"},
 		libraries: []string{awsCore, awsSDK + "/service/ssm"},
+	},
+	// page is linked by the command line, not by the functions that must start fast.
+	"internal/page": {
+		below: []string{"internal/amx", "internal/history", "internal/operate"},
 	},
 	"internal/runner": {
 		below:     []string{"internal/amx", "internal/history", "internal/ledger", "internal/queue", "internal/report", "internal/ssmexec"},

@@ -117,6 +117,7 @@ type Start struct {
 type Delivered struct {
 	Alerts amx.Alerts
 	More   bool // of a message of which other alerts were delivered before
+	Known  bool // they do not match: a resolve stops what runs of it, and leaves no trace else
 }
 
 // Check asks that the entry come to know whether a run is over. Ended: SSM said

@@ -114,6 +114,9 @@ func (s *step) proceed(c Case) {
 
 func (d Delivered) apply(s *step) {
 	s.first = !d.More
+	if d.Known {
+		d.Alerts = s.entry.known(d.Alerts)
+	}
 	s.decide(Case{Alerts: d.Alerts})
 }
 

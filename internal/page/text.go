@@ -45,7 +45,7 @@ func clip(n int, s string) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// took is a duration as people say it: 0.4 s, 12 s, 1 m 5 s, 3 h 4 m, 2 d 3 h.
+// took is a duration as people say it: 40 ms, 1.4 s, 12 s, 1 m 5 s, 3 h 4 m, 2 d 3 h.
 func took(d time.Duration) string {
 	d = max(0, d)
 	two := func(n int64, unit string, m int64, smaller string) string {
@@ -56,6 +56,8 @@ func took(d time.Duration) string {
 	}
 	s := int64(d.Round(time.Second) / time.Second)
 	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case s < 60:
@@ -181,11 +183,12 @@ var functions = template.FuncMap{
 	"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"since":   func(now, at time.Time) string { return took(now.Sub(at)) },
 	"isRun":   history.IsRun,
+	"over":    func(r history.Record) bool { return r.Over() },
 	"row":     func(now time.Time, r history.Record) rowModel { return rowModel{now, r} },
 	"bars":    bars,
 	"length":  length, "rowReason": rowReason, "nodesText": nodesText, "moreAlerts": moreAlerts, "sourceText": sourceText, "nodeTook": nodeTook,
 	"action": newAction, "cancelKind": cancelKind, "summary": summary, "listed": listed,
-	"stripText": stripText, "tickHeight": tickHeight, "tickTop": tickTop,
+	"says": says, "gateText": gateText, "stripText": stripText, "tickHeight": tickHeight, "tickTop": tickTop,
 	"moment": func(now, at time.Time) momentModel { return momentModel{now, at} },
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/operate"
 )
 
 // summary is the state of everything in one sentence.
@@ -59,10 +60,43 @@ func rowReason(r history.Record) string {
 	if r.Reason != "" && r.Reason != "firing" && (len(parts) == 0 || r.State == history.Failed) {
 		parts = append(parts, r.Reason)
 	}
-	if isProblem(r.State) && len(parts) == 0 && !strings.EqualFold(r.Status, string(r.State)) {
-		parts = append(parts, r.Status)
+	if isProblem(r.State) && len(parts) == 0 {
+		parts = append(parts, outcome(r))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// outcome is what the nodes say of a run that failed.
+func outcome(r history.Record) string {
+	for _, n := range r.Nodes {
+		if n.Order() == 0 && n.ExitCode != nil && *n.ExitCode != 0 {
+			return fmt.Sprintf("exit code %d", *n.ExitCode)
+		}
+	}
+	if says(r) {
+		return r.Status
+	}
+	return ""
+}
+
+// says tells that SSM's word for the outcome is another than the state.
+func says(r history.Record) bool {
+	same := strings.EqualFold(r.Status, string(r.State)) || r.Status == "Success" && r.State == history.Succeeded
+	return r.Status != "" && !same
+}
+
+// gateText is what holds or may hold a command back.
+func gateText(c operate.Command) string {
+	var parts []string
+	if c.Max > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d at once", c.Running, c.Max))
+	} else if c.Running > 0 {
+		parts = append(parts, plural(c.Running, "run")+verb(c.Running, " goes on", " go on"))
+	}
+	if c.Failed > 0 {
+		parts = append(parts, plural(c.Failed, "failure")+" in a row")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // nodesText is where a run ran, for a list.

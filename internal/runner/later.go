@@ -201,6 +201,9 @@ func (d *delivery) about(ctx context.Context, t *task, ev ledger.Event) Answer {
 	return d.end(ctx)
 }
 
+// configures says that the command is configured: one that is not starts nothing.
+func (d *delivery) configures(c *amx.Command) bool { return slices.Contains(d.config.Commands, c) }
+
 // commandNamed is the configured command; one that is configured no more can
 // still be stopped and asked for.
 func (d *delivery) commandNamed(name string) *amx.Command {

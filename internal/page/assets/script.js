@@ -8,6 +8,7 @@
   // took and ago say times as the server does.
   const took = (ms) => {
     const s = Math.round(Math.max(0, ms) / 1000);
+    if (ms < 1000) return `${Math.round(Math.max(0, ms))} ms`;
     if (ms < 10000) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
     if (s < 60) return `${s} s`;
     if (s < 3600) return two(Math.floor(s / 60), "m", s % 60, "s");
