@@ -36,6 +36,7 @@ var (
 	listItem = regexp.MustCompile(`^\s*([-*]|[0-9]+\.) `)
 	contents = regexp.MustCompile(`^\s*- \[[^\]]*\]\(#[^)]*\)$`)
 	sentence = regexp.MustCompile("([.!?][\"')\\]]*) +([A-Z\"(\\[`]|amx )")
+	markup   = regexp.MustCompile(`<[^<>]*>`)
 	emphasis = strings.NewReplacer("**", "", "*", "")
 )
 
@@ -53,7 +54,7 @@ func sentences(text string) []prose {
 	var open []string
 	begun := 0
 	end := func() {
-		joined := emphasis.Replace(linkText.ReplaceAllString(strings.Join(strings.Fields(strings.Join(open, " ")), " "), "$1"))
+		joined := emphasis.Replace(markup.ReplaceAllString(linkText.ReplaceAllString(strings.Join(strings.Fields(strings.Join(open, " ")), " "), "$1"), ""))
 		open = nil
 		for _, s := range strings.Split(sentence.ReplaceAllString(joined, "$1\x00$2"), "\x00") {
 			if s = strings.TrimSpace(s); s != "" {

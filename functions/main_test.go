@@ -139,10 +139,11 @@ func (s *stack) worker() *lambdatest.Function {
 }
 
 // drain has the worker handle what is on the queue until nothing is left there. For
-// the queue as much time passes as what is put off waits.
+// the queue as much time passes as what is put off waits; what waits for the lease
+// of a dead sender comes more often.
 func (s *stack) drain(worker *lambdatest.Function) {
 	s.Helper()
-	for range 100 {
+	for end := time.Now().Add(5 * patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if len(s.sqs.Messages("work")) == 0 {
 			return
 		}
@@ -151,7 +152,8 @@ func (s *stack) drain(worker *lambdatest.Function) {
 			s.Fatal(err)
 		}
 	}
-	s.Fatalf("still on the queue: %+v", s.sqs.Messages("work"))
+	left := s.sqs.Messages("work")
+	s.Fatalf("%d items are still on the queue; the first: %s", len(left), left[0].Body)
 }
 
 // workQueue is the queue as Lambda's event source polls it.
