@@ -77,6 +77,8 @@ type stack struct {
 	wire  *awstest.Wire // before ssm
 	table *awstest.Table
 	sqs   *awstest.SQS
+	queue *awstest.Wire // before sqs
+	clock *clock        // of sqs
 	vars  map[string]string
 }
 
@@ -91,12 +93,15 @@ func newStack(t *testing.T) *stack {
 		ssm: &awstest.SSM{Parameters: map[string]string{"/amx/tokens": token + "\n"}, Status: "InProgress"},
 		sqs: &awstest.SQS{Names: []string{"work", "dead"}},
 	}
+	s.clock = &clock{now: time.Now()}
+	s.sqs.Now = s.clock.Now
 	s.wire = &awstest.Wire{Next: s.ssm, Check: awstest.CheckSSM}
+	s.queue = &awstest.Wire{Next: s.sqs, Check: awstest.CheckSQS}
 	s.vars = map[string]string{
 		"AMX_CONFIG": "file:" + write(t, t.TempDir(), "amx.yaml", config), "AMX_TABLE": s.table.Name,
 		"AMX_TOKEN_PARAMETER": "/amx/tokens", "AMX_TOPIC_ARNS": topic,
 		"AMX_QUEUE_URL": awstest.QueueURL("work"), "AMX_DEAD_LETTER_URL": awstest.QueueURL("dead"),
-		"AWS_ENDPOINT_URL_SQS": (&awstest.Wire{Next: s.sqs, Check: awstest.CheckSQS}).Listen(t),
+		"AWS_ENDPOINT_URL_SQS": s.queue.Listen(t),
 		"AWS_ENDPOINT_URL_SSM": s.wire.Listen(t), "AWS_ENDPOINT_URL_DYNAMODB": s.table.Endpoint,
 	}
 	return s
@@ -131,6 +136,24 @@ func (s *stack) worker() *lambdatest.Function {
 	s.Helper()
 	_, _, bootstrap := bootstraps(s.T)
 	return s.start(bootstrap, nil)
+}
+
+// drain has the worker handle what is on the queue until nothing is left there. For
+// the queue as much time passes as what is put off waits; what waits for the lease
+// of a dead sender comes more often.
+func (s *stack) drain(worker *lambdatest.Function) {
+	s.Helper()
+	for end := time.Now().Add(5 * patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if len(s.sqs.Messages("work")) == 0 {
+			return
+		}
+		s.clock.add(2 * time.Minute)
+		if _, _, err := worker.Poll(workQueue{s.sqs}, 10, 30*time.Second); err != nil {
+			s.Fatal(err)
+		}
+	}
+	left := s.sqs.Messages("work")
+	s.Fatalf("%d items are still on the queue; the first: %s", len(left), left[0].Body)
 }
 
 // workQueue is the queue as Lambda's event source polls it.

@@ -62,8 +62,7 @@ func TestTheWorkerHandlesWhatWasPutOff(t *testing.T) {
 		}
 	}
 	s.sqs.Lost = func(m awstest.Message) bool { return m.Received == 1 } // each comes twice
-	c := &clock{now: time.Now()}
-	s.sqs.Now = c.Now
+	c := s.clock
 	s.put("restart-nginx", e, "firing")
 	poll(1)
 	c.add(time.Minute)
@@ -86,8 +85,7 @@ func TestTheWorkerHandlesWhatWasPutOff(t *testing.T) {
 // The queue delivers an item again on which a worker dies.
 func TestAnotherWorkerTakesTheItemOfADeadOne(t *testing.T) {
 	s := newStack(t)
-	c := &clock{now: time.Now()}
-	s.sqs.Now = c.Now
+	c := s.clock
 	dying := s.worker()
 	var dead atomic.Bool
 	s.table.Fault = func(awstest.Call) *awstest.Fault {

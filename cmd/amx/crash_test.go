@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
@@ -205,15 +206,21 @@ func (d *dying) ListCommands(context.Context, *ssm.ListCommandsInput, ...func(*s
 	return nil, errDead
 }
 
+// A process that dies between its claim and its send has put nothing off, or it
+// has, and the queue delivers that beside the source.
 func TestKilledBetweenClaimAndSend(t *testing.T) {
 	tests := []struct {
 		name     string
+		queue    bool
 		delivery string
-		want     []string
+		want     []string // where the queue comes after it
 		runs     int
 	}{
-		{"the next delivery sends, once", notification("amx", firing("a", 0)), []string{"run a: firing"}, 1},
-		{"its resolve finds nothing to stop", notification("amx", resolved("a", 0, 60)), []string{"skip a: resolved before it was sent"}, 0},
+		{"the next delivery sends, once", false, notification("amx", firing("a", 0)), []string{"run a: firing"}, 1},
+		{"its resolve finds nothing to stop", false, notification("amx", resolved("a", 0, 60)), []string{"skip a: resolved before it was sent"}, 0},
+		{"the next delivery sends, once, and not the queue too", true, notification("amx", firing("a", 0)), []string{"run a: firing"}, 1},
+		{"its resolve finds nothing to stop, and takes it off the queue", true, notification("amx", resolved("a", 0, 60)), []string{"skip a: resolved before it was sent"}, 0},
+		{"the queue sends, once", true, "", nil, 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -221,20 +228,58 @@ func TestKilledBetweenClaimAndSend(t *testing.T) {
 			first := newMachineIn(t, dir, longRun)
 			dead := &dying{Store: first.host.store, Client: first.host.runner.Exec.Client}
 			first.host.runner.Store, first.host.runner.Exec.Client = dead, dead
-			if a := first.post(notification("amx", firing("a", 0))); a.Status != 500 {
-				t.Fatalf("%+v", a)
+			status := 200
+			if !test.queue {
+				first.host.runner.Queue, status = nil, 500
+			}
+			if a := first.post(notification("amx", firing("a", 0))); a.Status != status || (first.waiting() == 1) != test.queue {
+				t.Fatalf("%d on the queue: %+v", first.waiting(), a)
 			}
 			first.close()
 
 			second := newMachineIn(t, dir, longRun)
-			if a := second.post(test.delivery); a.Status != 200 || !slices.Equal(told(a), test.want) {
-				t.Errorf("%+v, want %q", a, test.want)
+			for i := range 2 {
+				if test.delivery == "" {
+					break
+				}
+				a := second.post(test.delivery)
+				if a.Status != 200 || i == 0 && !slices.Equal(told(a), test.want) || i == 1 && strings.HasPrefix(told(a)[0], "run") {
+					t.Errorf("delivery %d: %+v, want %q at first, and no run again", i+1, a, test.want)
+				}
 			}
-			if a := second.post(test.delivery); a.Status != 200 || strings.HasPrefix(told(a)[0], "run") {
-				t.Errorf("again: %+v", a)
-			}
+			second.later(time.Minute, "the queue is done with", func() bool { return second.waiting() == 0 })
 			second.eventually("all have begun", func() bool { return len(second.lines("runs")) == test.runs })
 		})
+	}
+}
+
+// What is put off is on the disk before the answer.
+func TestKilledBetweenAnswerAndAct(t *testing.T) {
+	dir := t.TempDir()
+	m := &machine{t: t, dir: dir}
+	const config = `
+commands:
+  - {name: first, cmd: sh, args: [-c, 'echo first >>@DIR@/runs; until [ -e @DIR@/go ]; do sleep 0.01; done'], match_labels: {name: a}, wait: 0s}
+  - {name: second, cmd: sh, args: [-c, 'echo second >>@DIR@/runs'], match_labels: {name: b}, wait: 0s}
+limits: {max: 1}
+`
+	p := startAMX(t, dir, config)
+	p.post(notification("amx", firing("a", 0)))
+	m.eventually("the first has begun", func() bool { return len(m.lines("runs")) == 1 })
+	if a := p.post(notification("amx", firing("b", 0))); a.Status != 200 || !slices.Equal(told(a), []string{"later b: concurrency limit reached (limits: max: 1)"}) {
+		t.Fatalf("%+v", a)
+	}
+	p.kill()
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		p = startAMX(t, dir, config)
+		m.eventually("nothing waits any more", func() bool { return p.metric("amx_queue_items") == "0" })
+		p.kill()
+	}
+	if got := m.lines("runs"); !slices.Equal(got, []string{"first", "second"}) {
+		t.Errorf("%q ran", got)
 	}
 }
 

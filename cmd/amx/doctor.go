@@ -143,6 +143,7 @@ func (d *doctor) examine(ctx context.Context, c *doctorCmd) error {
 	d.checkQueues(ctx)
 	d.checkAlarms(ctx)
 	d.checkConfiguration(ctx, c.File)
+	d.checkSecrets(ctx)
 	d.checkNodes(ctx, c.Node)
 	if c.Send && d.problems == 0 {
 		d.send(ctx, c.Node)

@@ -217,6 +217,35 @@ func TestDoctorSkipsWhatAStackHasNot(t *testing.T) {
 	}
 }
 
+// What the reports refer to is there, and the worker may read it.
+func TestDoctorLooksForTheSecretsOfReports(t *testing.T) {
+	h := doctorHost(t)
+	first := string(must(os.ReadFile("../../examples/amx-first.yaml")))
+	for name, tt := range map[string]struct {
+		secret, value string
+		kind          ssmtypes.ParameterType
+		want          string
+	}{
+		"all is well":          {"ssm:/amx/amx/reports/slack", "xoxb-1", "SecureString", "ok     reports: 1 secret of 1 report in Parameter Store"},
+		"it is not there":      {"ssm:/amx/amx/reports/other", "xoxb-1", "SecureString", `wrong  report ops: there is no parameter "/amx/amx/reports/other": put its secret there, as a SecureString`},
+		"it is empty":          {"ssm:/amx/amx/reports/slack", " ", "SecureString", `wrong  report ops: the parameter "/amx/amx/reports/slack" is empty: put its secret there`},
+		"it is in the clear":   {"ssm:/amx/amx/reports/slack", "xoxb-1", "String", `wrong  report ops: "/amx/amx/reports/slack" is a String, which anybody who may read it sees in the clear: make it a SecureString`},
+		"it is somewhere else": {"ssm:/amx/amx/tokens", "", "", `wrong  report ops: the worker may not read "/amx/amx/tokens": keep the secret under /amx/amx/reports/`},
+		"it is on a disk":      {"file:/etc/amx/slack", "", "", `wrong  report ops: its secret is in file:/etc/amx/slack, which only amx serve has: keep it in Parameter Store, as ssm:/amx/amx/reports/ops`},
+	} {
+		a := healthy(t, h)
+		packed := amx.Pack([]byte("reports: [{name: ops, slack: {channel: '#alerts', token: '" + tt.secret + "'}}]\n" + first))
+		a.kept["/amx/amx/config"] = ssmtypes.Parameter{Value: &packed}
+		if tt.kind != "" {
+			a.kept["/amx/amx/reports/slack"] = ssmtypes.Parameter{Value: &tt.value, Type: tt.kind}
+		}
+		got, err := examined(t, a, doctorCmd{})
+		if !strings.Contains(got, "\n"+tt.want+"\n") || (err == nil) != strings.HasPrefix(tt.want, "ok") || strings.Count(got, "wrong  ") > 1 {
+			t.Errorf("%s: %v\n%s\nwant\n%s", name, err, got, tt.want)
+		}
+	}
+}
+
 // webhookOf serves the webhook of an amx serve.
 func webhookOf(t *testing.T, h *host) string {
 	t.Helper()

@@ -62,6 +62,12 @@ func TestEpisodes(t *testing.T) {
 			hit(notification(receiver, firing("a", 0)), "run a: firing"),
 			hit(notification(receiver, firing("a", 3600+120)), "skip a: already started for this alert"),
 		}},
+		{"a refire after a lost resolve runs once the resolve has come", longRun, 2, []delivered{
+			hit(notification(receiver, firing("a", 0)), "run a: firing"),
+			hit(notification(receiver, firing("a", 120)), "skip a: already started for this alert"),
+			hit(notification(receiver, resolved("a", 120, 180)), "cancel a: resolved: cancelled"),
+			hit(notification(receiver, firing("a", 240)), "run a: firing"),
+		}},
 		{"a resolve with a later startsAt than the firing ends it", longRun, 1, []delivered{
 			hit(notification(receiver, firing("a", 0)), "run a: firing"),
 			hit(notification(receiver, resolved("a", 30, 60)), "cancel a: resolved: cancelled"),

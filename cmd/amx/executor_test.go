@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
 )
@@ -124,7 +125,7 @@ commands:
 				t.Error("it was stopped")
 			}
 		}},
-		{"max holds for the command, under 50 requests of different groups", "commands: [{name: long, cmd: sleep, args: ['300'], max: 3, wait: 0s}]", func(t *testing.T, m *machine) {
+		{"max holds for the command, under 50 requests of different groups", "commands: [{name: long, cmd: sleep, args: ['300'], max: 3, when_limited: skip, wait: 0s}]", func(t *testing.T, m *machine) {
 			count := map[string]int{}
 			var mu sync.Mutex
 			var wg sync.WaitGroup
@@ -150,7 +151,7 @@ commands:
 				t.Errorf("skipped %s", got)
 			}
 		}},
-		{"a run that ends makes room under max, and a skipped alert is still due", "commands: [{name: turn, cmd: sh, max: 1, wait: 0s, args: [-c, 'until [ -e @DIR@/go ]; do sleep 0.01; done']}]", func(t *testing.T, m *machine) {
+		{"a run that ends makes room under max, and a skipped alert is still due", "commands: [{name: turn, cmd: sh, max: 1, when_limited: skip, wait: 0s, args: [-c, 'until [ -e @DIR@/go ]; do sleep 0.01; done']}]", func(t *testing.T, m *machine) {
 			m.post(group("1", notification("amx", firing("a", 0))))
 			if a := m.post(group("2", notification("amx", firing("a", 0)))); !slices.Equal(told(a), []string{"skip a: concurrency limit reached (max: 1)"}) {
 				t.Errorf("%+v", a)
@@ -161,6 +162,28 @@ commands:
 			m.eventually("there is room", func() bool {
 				return slices.Equal(told(m.post(group("2", notification("amx", firing("a", 0))))), []string{"run a: firing"})
 			})
+		}},
+		{"what waits for room under max runs without a new notification, unless it has resolved", "commands: [{name: turn, cmd: sh, max: 1, wait: 0s, args: [-c, 'echo $AMX_ALERT_1_LABEL_name >>@DIR@/ran; until [ -e @DIR@/go ]; do sleep 0.01; done']}]", func(t *testing.T, m *machine) {
+			m.post(group("1", notification("amx", firing("a", 0))))
+			for _, name := range []string{"b", "c"} {
+				a := m.post(group(name, notification("amx", firing(name, 0))))
+				if want := []string{"later " + name + ": concurrency limit reached (max: 1)"}; a.Status != 200 || !slices.Equal(told(a), want) {
+					t.Errorf("%+v, want %q", a, want)
+				}
+			}
+			if got := m.metric(`am_executor_skipped_total{reason="fingerover"}`); got != "2" {
+				t.Errorf("skipped %s", got)
+			}
+			m.post(group("c", notification("amx", resolved("c", 0, 60))))
+			m.later(time.Minute, "nobody has found room", func() bool { return m.waiting() > 0 && len(m.lines("ran")) == 1 })
+			if err := os.WriteFile(m.dir+"/go", nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			m.eventually("the first has ended", func() bool { return m.metric("am_executor_process_duration_seconds_count") == "1" })
+			m.later(time.Minute, "the second has run, and nothing waits any more", func() bool { return m.waiting() == 0 && len(m.lines("ran")) == 2 })
+			if got := m.lines("ran"); !slices.Equal(got, []string{"a", "b"}) {
+				t.Errorf("%q ran", got)
+			}
 		}},
 		{"max: -1 is no limit", "commands: [{name: long, cmd: sleep, args: ['300'], max: -1, wait: 0s}]", func(t *testing.T, m *machine) {
 			for i := range 4 {
@@ -213,7 +236,7 @@ commands:
 func TestFailuresAndRacingResolvesSideBySide(t *testing.T) {
 	m := newMachine(t, `
 commands:
-  - {name: fails, cmd: "false", match_labels: {name: a}}
+  - {name: fails, cmd: "false", match_labels: {name: a}, breaker: false}
   - {name: long, cmd: sleep, args: ["300"], match_labels: {name: b}}
 `)
 	const n = 300

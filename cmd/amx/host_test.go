@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -10,10 +11,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	queuebolt "github.com/amx-lambda/amx/internal/queue/bolt"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -25,7 +28,11 @@ type machine struct {
 	host    *host
 	handler http.Handler
 	log     logs
+	ahead   atomic.Int64 // how far the ledger's and the queue's clock is ahead of the commands', in nanoseconds
 }
+
+// now is the time, as the ledger and the queue have it.
+func (m *machine) now() time.Time { return time.Now().Add(time.Duration(m.ahead.Load())) }
 
 func newMachine(t *testing.T, config string) *machine {
 	t.Helper()
@@ -44,6 +51,12 @@ func newMachineIn(t *testing.T, dir, config string) *machine {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.close)
+	m.host.runner.Now = m.now
+	if m.host.queue, err = queuebolt.Open(t.Context(), m.host.store, queuebolt.Options{Now: m.now, Log: m.host.log}); err != nil {
+		t.Fatal(err)
+	}
+	m.host.runner.Queue = m.host.queue
+	m.host.tellPeople(environment()) // through that queue
 	m.handler = newServer(m.host, nil).Handler
 	return m
 }
@@ -104,6 +117,33 @@ func (m *machine) eventually(what string, is func() bool) {
 		}
 	}
 	m.t.Fatalf("not within %v: %s\n%s", patience, what, m.log.String())
+}
+
+// later lets that much time pass for the ledger and the queue, which delivers what
+// is due until what is to happen has happened.
+func (m *machine) later(d time.Duration, what string, is func() bool) {
+	m.t.Helper()
+	m.ahead.Add(int64(d))
+	ctx, stop := context.WithCancel(m.t.Context())
+	done := make(chan error)
+	go func() { done <- m.host.queue.Run(ctx, m.host.runner.HandleItem) }()
+	defer func() {
+		stop()
+		if err := <-done; err != nil {
+			m.t.Error(err)
+		}
+	}()
+	m.eventually(what, is)
+}
+
+// waiting is how many items are on the queue.
+func (m *machine) waiting() int {
+	m.t.Helper()
+	n, _, err := m.host.queue.Len()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return n
 }
 
 // at is a time of the tests: an hour ago, and so many seconds.

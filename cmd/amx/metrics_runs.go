@@ -88,24 +88,24 @@ func (h *holds) Collect(c chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		c <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
 	if h.length != nil {
 		n, err := h.length()
 		if err != nil {
-			h.log.Warn("metrics: the queue cannot be read", "error", err.Error())
+			h.log.WarnContext(ctx, "metrics: the queue cannot be read", "error", err.Error())
 		} else {
 			gauge(descQueue, float64(n))
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
 	records, err := h.ledger.Get(ctx, ledger.PauseKey)
 	if err != nil {
-		h.log.Warn("metrics: the pauses cannot be read", "error", err.Error())
+		h.log.WarnContext(ctx, "metrics: the pauses cannot be read", "error", err.Error())
 		return
 	}
 	p, err := ledger.DecodePauses(records[0].Value)
 	if err != nil {
-		h.log.Warn("metrics: the pauses cannot be read", "error", err.Error())
+		h.log.WarnContext(ctx, "metrics: the pauses cannot be read", "error", err.Error())
 		return
 	}
 	p = p.Current(h.now())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/history"
@@ -39,4 +40,20 @@ type stopper struct{ runner func() *runner.Runner }
 // Stop asks for the end of a run. What could not be asked now is an error.
 func (s stopper) Stop(ctx context.Context, r operate.StopRequest) error {
 	return s.runner().Stop(ctx, runner.StopRequest{Entry: r.Entry, Run: r.Run, Command: r.Command, Who: r.Who, Why: r.Why}).Err
+}
+
+// stopped is a history in which the runs that amx ended when it stopped say so,
+// also where only the next process finds out: that of a run of an earlier one.
+type stopped struct {
+	runner.History
+	stopping *atomic.Bool
+	started  time.Time // this process
+}
+
+func (s stopped) Put(ctx context.Context, r history.Record) error {
+	stopped := s.stopping.Load() || r.Claimed.Before(s.started)
+	if stopped && r.State == history.Cancelled && r.CancelledBy == nil && history.IsRun(r.Run) {
+		r.CancelledBy = &history.CancelledBy{Who: history.ByStop, At: r.Ended}
+	}
+	return s.History.Put(ctx, r)
 }

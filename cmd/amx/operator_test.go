@@ -169,7 +169,7 @@ func startServe(dir string, args ...string) (url string, stop func(), err error)
 func setupAWS(env *testscript.Env) error {
 	t := env.T().(testing.TB)
 	db := &awstest.DynamoDB{Table: "amx"}
-	server := httptest.NewServer(services{db})
+	server := httptest.NewServer(services{db: db})
 	env.Defer(server.Close)
 	client := awstest.DynamoDBClient(server.URL)
 	runs := sampleRuns(time.Now())
@@ -197,7 +197,10 @@ func setupAWS(env *testscript.Env) error {
 
 // services is DynamoDB, and what CloudFormation, STS, SQS and SSM answer to the
 // calls of the command line.
-type services struct{ db *awstest.DynamoDB }
+type services struct {
+	db  *awstest.DynamoDB
+	ssm http.Handler // nil: it knows no command
+}
 
 func (s services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	service, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
@@ -212,6 +215,8 @@ func (s services) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, http.StatusOK, map[string]any{"Attributes": map[string]string{
 			"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesDelayed": "3", "ApproximateNumberOfMessagesNotVisible": "0",
 		}})
+	case s.ssm != nil && service == "AmazonSSM":
+		s.ssm.ServeHTTP(w, r)
 	case operation == "GetCommandInvocation":
 		answerJSON(w, http.StatusBadRequest, map[string]string{"__type": "InvocationDoesNotExist"})
 	default:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/history"
@@ -130,8 +131,7 @@ func (c *runsCmd) watch(ctx context.Context, std stdio, o operate.Operator, q hi
 
 // changed prints what is not as it was shown, the oldest first.
 func (c *runsCmd) changed(std stdio, table *runTable, records []history.Record, shown map[string]string) error {
-	for i := len(records) - 1; i >= 0; i-- {
-		r := records[i]
+	for _, r := range slices.Backward(records) {
 		text, err := json.Marshal(r)
 		if err != nil {
 			return err

@@ -59,6 +59,12 @@ func TestStoppingNamesWhatRuns(t *testing.T) {
 			t.Errorf("the log lacks %s:\n%s", want, log)
 		}
 	}
+	startAMX(t, dir, longRun)
+	var out string
+	m.eventually("the record says who ended it", func() bool {
+		_, out, _ = amxAt(t, dir, "show", run)
+		return strings.Contains(out, "\nState      cancelled") && strings.Contains(out, "\nCancelled  by amx stopped\n")
+	})
 }
 
 func TestACommandCutOffByAStopIsAnError(t *testing.T) {

@@ -97,6 +97,7 @@ func TestValuesAreNotChanged(t *testing.T) {
 	}{
 		{"amp-unquoted.yaml", KV{"alertname": "ProbeFailed", "ticket": "see #42 in the tracker", "build": "1.10", "enabled": "yes", "owner": ""}},
 		{"hand-numbers.json", KV{"alertname": "Numbers", "shard": "7", "ratio": "1.50", "canary": "true", "zone": ""}},
+		{"hand-not-a-number.json", KV{"alertname": "NaNs", "emoji": "\U0001f600 ä"}},
 		{"single-quotes.json", KV{"alertname": "LagHigh", "ready": "True"}},
 		{"pagerduty-block.yaml", KV{"alertname": "DiskFilling", "severity": "critical", "instance": "db-7.example:9100", "note": `*see* "the runbook"`}},
 	} {

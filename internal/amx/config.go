@@ -85,9 +85,10 @@ type Command struct {
 	Mode        Mode
 	Report      []string // names of Config.Reports; nil: all of them, empty: none
 
-	line     int            // where the command begins in the file
-	lines    map[string]int // :: key → its line, of those that were given
-	compiled []matcher      // of Matchers
+	line     int               // where the command begins in the file
+	named    map[string]string // the file's templates
+	lines    map[string]int    // :: key → its line, of those that were given
+	compiled []matcher         // of Matchers
 }
 
 // Target selects nodes, in SSM's own form. The values are templates.
@@ -138,6 +139,7 @@ func parseConfig(name string, data []byte, refused map[string]bool) (*Config, er
 	r := &reader{file: name, refused: refused}
 	c := &Config{file: name, empty: true}
 	if root := r.document(data); root != nil {
+		r.named = namedTemplates(root, r.nodes)
 		lines := readKeys(r, "", root, configKeys, c)
 		c.empty = len(lines) == 0
 		switch {

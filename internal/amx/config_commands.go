@@ -153,6 +153,7 @@ func (c *Config) complete(r *reader) {
 	c.checkReports(r)
 	first := map[string]int{} // :: name → index of the command
 	for i, cmd := range c.Commands {
+		cmd.named = c.Templates
 		if len(cmd.Targets) == 0 {
 			cmd.Targets = c.Targets
 		}

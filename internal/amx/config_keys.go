@@ -16,16 +16,7 @@ import (
 // way that nobody asked for. Whoever builds what a key says deletes its line.
 // Those of a command have "commands." before them.
 var notYet = map[string]bool{
-	"limits":                true,
-	"commands.retry_delay":  true,
-	"commands.cooldown":     true,
-	"commands.rate_limit":   true,
-	"commands.when_limited": true,
-	"commands.breaker":      true,
-	"commands.kill_after":   true,
-	"commands.mode":         true,
-	"commands.spread_by":    true,
-	"commands.on_stop":      true,
+	"commands.on_stop": true,
 }
 
 // key is one key of a mapping of the configuration.
@@ -54,7 +45,7 @@ var commandKeys = []key[Command]{
 	{"document", checked(func(c *Command) *string { return &c.Document }, checkDocument)},
 	{"document_version", checked(func(c *Command) *string { return &c.DocumentVersion }, checkVersion)},
 	{"parameters", readParameters},
-	{"args", texts(func(c *Command) *[]string { return &c.Args }, checkTemplate[Data])},
+	{"args", templates(func(c *Command) *[]string { return &c.Args })},
 	{"match_labels", conditions(readMatchLabels)},
 	{"matchers", conditions(texts(func(c *Command) *[]string { return &c.Matchers }, checkMatchers))},
 	{"scope", choice(func(c *Command) *string { return (*string)(&c.Scope) }, string(ScopeNotification), string(ScopeAlert))},
@@ -77,7 +68,7 @@ var commandKeys = []key[Command]{
 	{"max", within(minInt, MaxRuns, func(c *Command) *int { return &c.Max })},
 	{"rate_limit", rates(func(c *Command) *[]Window { return &c.RateLimit })},
 	{"when_limited", choice(func(c *Command) *string { return (*string)(&c.WhenLimited) }, string(LimitedWait), string(LimitedSkip))},
-	{"spread_by", checked(func(c *Command) *string { return &c.SpreadBy }, checkTemplate[dueData])},
+	{"spread_by", checked(func(c *Command) *string { return &c.SpreadBy }, func(s string) error { return checkTemplate[dueData](s, nil) })},
 	{"breaker", readBreaker},
 	{"stop_alarm", readStopAlarm},
 	{"report", readReport},

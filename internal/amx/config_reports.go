@@ -278,18 +278,52 @@ func readPrometheus(r *reader, path string, n *yaml.Node, c *Config) {
 	}
 }
 
-// readTemplates reads named templates, which reports, args and parameters may
-// use as {{ template "NAME" . }}.
+// readTemplates reads named templates, which reports use as {{ template "NAME" . }}.
 func readTemplates(r *reader, path string, n *yaml.Node, c *Config) {
 	c.Templates = map[string]string{}
+	parsed := true
 	for _, e := range r.entries(path, n) {
 		value, ok := r.scalar(under(path, e.name), r.resolve(e.value))
 		if !ok {
 			continue
 		}
-		if _, err := parseTemplate(value); err != nil {
+		if _, err := parseTemplate(value, nil); err != nil {
 			r.fail(e.line, under(path, e.name), "%q: %v", value, err)
+			parsed = false
 		}
 		c.Templates[e.name] = value
 	}
+	if !parsed {
+		return
+	}
+	t, err := reportTemplate(c.Templates)
+	if err == nil {
+		err = checkCalls(t)
+	}
+	if err != nil {
+		r.fail(n.Line, path, "%v", err)
+	}
+}
+
+// namedTemplates are those of a file that can be parsed: what is wrong with the
+// others is said when they are read.
+func namedTemplates(root *yaml.Node, nodes int) map[string]string {
+	quiet := reader{nodes: nodes}
+	named := map[string]string{}
+	if root.Kind != yaml.MappingNode {
+		return named
+	}
+	for _, e := range quiet.entries("", root) {
+		if e.name != "templates" {
+			continue
+		}
+		var c Config
+		readTemplates(&quiet, "", quiet.resolve(e.value), &c)
+		for name, text := range c.Templates {
+			if _, err := parseTemplate(text, nil); err == nil {
+				named[name] = text
+			}
+		}
+	}
+	return named
 }

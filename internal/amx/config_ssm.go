@@ -65,7 +65,7 @@ func readParameters(r *reader, path string, n *yaml.Node, c *Command) {
 			continue
 		}
 		var list []string
-		texts(func(l *[]string) *[]string { return l }, checkTemplate[Data])(r, under(path, e.name), listed(r.resolve(e.value)), &list)
+		templates(func(l *[]string) *[]string { return l })(r, under(path, e.name), listed(r.resolve(e.value)), &list)
 		c.Parameters[e.name] = list
 	}
 }

@@ -72,7 +72,7 @@ func checkTargetValue(s string) error {
 	case everyNode:
 		return errors.New("it could mean every node: want a tag's value or an instance ID")
 	}
-	return checkTemplate[dueData](s)
+	return checkTemplate[dueData](s, nil)
 }
 
 // readTargets reads a list of targets, of a command or of the file.

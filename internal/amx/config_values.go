@@ -82,6 +82,14 @@ func texts[T any](field func(*T) *[]string, check func(string) error) read[T] {
 	}
 }
 
+// templates takes a list of templates over the notification, which may call those
+// of the file.
+func templates[T any](field func(*T) *[]string) read[T] {
+	return func(r *reader, path string, n *yaml.Node, into *T) {
+		texts(field, func(s string) error { return checkTemplate[Data](s, r.named) })(r, path, n, into)
+	}
+}
+
 // boolean takes true or false, and YAML 1.1's words for them, which am-executor
 // took as well.
 func boolean[T any](field func(*T) *bool) read[T] {

@@ -21,18 +21,13 @@ import (
 // are for people.
 func decodeBlock(root document, subject string) (*Message, error) {
 	y := yamlData{document: root}
-	var key, routingKey string
+	var key string
 	labels, details, annotations := KV{}, KV{}, KV{}
 	into := func(kv KV, name string) func(string, *yaml.Node) {
 		return func(path string, n *yaml.Node) { kv[name] = y.scalar(path, n) }
 	}
 	y.fields("", root.node, map[string]func(string, *yaml.Node){
-		"dedup_key": y.text(&key),
-		"routing_key": func(_ string, n *yaml.Node) {
-			if n.Kind == yaml.ScalarNode { // else it is none; an error would show it
-				routingKey = strings.TrimSpace(n.Value)
-			}
-		},
+		"dedup_key":   y.text(&key),
 		"severity":    into(labels, "severity"),
 		"details":     y.details(details),
 		"description": into(annotations, "description"),
@@ -64,8 +59,18 @@ func decodeBlock(root document, subject string) (*Message, error) {
 			}},
 			GroupLabels: KV{}, CommonLabels: labels, CommonAnnotations: annotations,
 		},
-		Version: webhookVersion, DedupKey: key, RoutingKey: RoutingKey(routingKey),
+		Version: webhookVersion, DedupKey: key, RoutingKey: routingKey(root),
 	}, nil
+}
+
+// routingKey is the first one of a block. One that is no text is none, as nothing
+// of it may be in an error.
+func routingKey(root document) RoutingKey {
+	n := root.get("routing_key")
+	if n == nil || n.Kind != yaml.ScalarNode {
+		return ""
+	}
+	return RoutingKey(strings.TrimSpace(n.Value))
 }
 
 // details reads those that are single values: a label cannot be a list.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -25,7 +26,7 @@ func decodeJSON(body []byte, sent time.Time) (*Message, document, error) {
 		}
 	}
 	if syntax := (*json.SyntaxError)(nil); errors.As(err, &syntax) {
-		if root, yamlErr := parseYAML(body); yamlErr == nil && root.node.Kind == yaml.MappingNode {
+		if root, yamlErr := parseYAML(yamlOfJSON(body)); yamlErr == nil && root.node.Kind == yaml.MappingNode {
 			return nil, root, nil
 		}
 		return nil, document{}, fmt.Errorf("JSON, byte %d: %w; a template has to escape what it puts between quotes, as in {{ printf \"%%q\" .Value }} and YAML", syntax.Offset, err)
@@ -155,4 +156,32 @@ func escapeJSON(body []byte) (escaped []byte, changed bool) {
 		}
 	}
 	return escaped, changed
+}
+
+// yamlOfJSON is a text that is nearly JSON as YAML has it: without tabs between its
+// values, and with characters in the place of pairs of surrogates.
+func yamlOfJSON(body []byte) []byte {
+	out := make([]byte, 0, len(body))
+	quoted := false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '"':
+			quoted = !quoted
+			out = append(out, c)
+		case c == '\t' && !quoted:
+			out = append(out, ' ')
+		case quoted && c == '\\' && i+1 < len(body):
+			var pair string
+			if i+12 <= len(body) && json.Unmarshal([]byte(`"`+string(body[i:i+12])+`"`), &pair) == nil && utf8.RuneCountInString(pair) == 1 && len(pair) == 4 {
+				out = append(out, pair...)
+				i += 11
+				continue
+			}
+			out = append(out, c, body[i+1])
+			i++
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
 }

@@ -112,9 +112,10 @@ func (y *yamlData) fail(path string, n *yaml.Node, format string, args ...any) {
 	}
 }
 
-// pairs calls f for each key of a mapping. null is a mapping without any.
+// pairs calls f for each key of a mapping. null is a mapping without any, and so is
+// an empty list or text, as some languages write an empty mapping.
 func (y *yamlData) pairs(path string, n *yaml.Node, f func(name string, value *yaml.Node)) {
-	if isNull(n) {
+	if isNull(n) || n.Kind == yaml.SequenceNode && len(n.Content) == 0 || n.Kind == yaml.ScalarNode && n.Value == "" {
 		return
 	}
 	if n.Kind != yaml.MappingNode {

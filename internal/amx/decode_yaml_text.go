@@ -113,11 +113,14 @@ func (y *yamlData) whole(path string, n *yaml.Node, value string) string {
 			return value // it is written in another way, which YAML has no comment in
 		}
 	}
+	if line != n.Line {
+		y.fail(path, n, "an unquoted value of several lines, which YAML would join: quote the value")
+	}
 	comment := strings.TrimLeft(rest, " \t")
 	if !strings.HasPrefix(comment, "#") || comment == rest {
 		return value
 	}
-	if y.flow || line != n.Line {
+	if y.flow {
 		y.fail(path, n, "a # behind an unquoted value, which YAML takes for a comment: quote the value")
 	}
 	if value == "" {

@@ -16,10 +16,24 @@ const maxRendered = 1 << 20
 
 // parseTemplate prepares one value of the configuration. A missing key of a map
 // is its zero value, the empty string, as in Alertmanager.
-func parseTemplate(text string) (*template.Template, error) {
+//
+// named are those of `templates`, by name, which it may call. What the value
+// defines itself goes before one of them.
+func parseTemplate(text string, named map[string]string) (*template.Template, error) {
 	t, err := template.New("template").Option("missingkey=zero").Funcs(functions).Parse(text)
 	if err != nil {
 		return nil, cleaned(err)
+	}
+	if !strings.Contains(text, "template") {
+		return t, nil // it calls none
+	}
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		if t.Lookup(name) != nil {
+			continue
+		}
+		if _, err := t.New(name).Parse(named[name]); err != nil {
+			return nil, cleaned(err)
+		}
 	}
 	return t, nil
 }
@@ -37,8 +51,8 @@ func render(t *template.Template, now time.Time, dot any) (string, error) {
 // value renders one value of the configuration for a run. What it prints of labels
 // and annotations has to be there. In a plain one, all that it prints has to be no
 // code to a shell.
-func value(text string, plain bool, now time.Time, dot any) (string, error) {
-	t, err := parseTemplate(text)
+func value(text string, named map[string]string, plain bool, now time.Time, dot any) (string, error) {
+	t, err := parseTemplate(text, named)
 	if err != nil {
 		return "", err
 	}
@@ -52,7 +66,7 @@ func value(text string, plain bool, now time.Time, dot any) (string, error) {
 	}
 	// The error quotes the template as it was rewritten: let it quote what was
 	// typed.
-	if t, parseErr := parseTemplate(text); parseErr == nil {
+	if t, parseErr := parseTemplate(text, named); parseErr == nil {
 		if _, typed := render(t, now, dot); typed != nil {
 			err = typed
 		}
@@ -127,7 +141,7 @@ func (c *Command) expand(key string, texts []string, d Data, plain bool) ([]stri
 	values := make([]string, len(texts))
 	for i, text := range texts {
 		var err error
-		values[i], err = value(text, plain, d.now, d)
+		values[i], err = value(text, c.named, plain, d.now, d)
 		if err != nil {
 			return nil, fmt.Errorf("rendering %s[%d] %q of command %q: %w", key, i, text, c.Name, err)
 		}
@@ -163,7 +177,7 @@ func (c *Command) ExpandTargets(d Data, due Alerts) ([]Target, error) {
 
 func eachDue(text string, d Data, due Alerts, add func(string)) error {
 	for i := range due {
-		value, err := value(text, false, d.now, newDueData(d, &due[i]))
+		value, err := value(text, nil, false, d.now, newDueData(d, &due[i]))
 		if errors.As(err, new(*MissingError)) && isOneAction(text) {
 			value, err = "", nil // nothing is left of it
 		}
@@ -195,8 +209,8 @@ const maxArgument = 128<<10 - 1
 // trial may well fail, for want of a label; only a field that nothing has is an
 // error at once, and not when the first alert fires. What the trial does not come to
 // is looked at as far as it is known there what the dot is.
-func checkTemplate[T Data | dueData](text string) error {
-	t, err := parseTemplate(text)
+func checkTemplate[T Data | dueData](text string, named map[string]string) error {
+	t, err := parseTemplate(text, named)
 	if err == nil {
 		err = checkCalls(t)
 	}

@@ -2,6 +2,7 @@ package amx
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -85,5 +86,38 @@ func TestWhatATemplatePrintsOfLabelsHasToBeThere(t *testing.T) {
 		`if it may be, say so, with {{ or .CommonLabels.tenant "default" }} or {{ with .CommonLabels.tenant }}…{{ end }}`
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// Templates of the file are for args and parameters; what they print has to be
+// there as well. Their place in the file does not matter.
+func TestNamedTemplatesOfTheFile(t *testing.T) {
+	c := parse(t, `
+commands:
+  - name: a
+    cmd: a
+    args: ['{{ template "where" . }}', '{{ define "where" }}mine{{ end }}{{ template "where" }}', '{{ template "both" . }}', plain]
+  - name: d
+    document: Acme
+    parameters: {Where: '{{ template "where" . }}'}
+templates:
+  where: 'at {{ .CommonLabels.job }}'
+  both: '{{ template "where" . }}!'
+`)
+	d := Data{CommonLabels: KV{"job": "node"}}
+	args, err := c.Commands[0].ExpandArgs(d)
+	if err != nil || strings.Join(args, "|") != "at node|mine|at node!|plain" {
+		t.Errorf("args are %q, %v", args, err)
+	}
+	parameters, err := c.Commands[1].ExpandParameters(d)
+	if err != nil || parameters["Where"][0] != "at node" {
+		t.Errorf("parameters are %v, %v", parameters, err)
+	}
+	if _, err := c.Commands[0].ExpandArgs(Data{}); !errors.As(err, new(*MissingError)) {
+		t.Errorf("without the label: %v", err)
+	}
+	const want = `amx.yaml:2: commands[0]: args[0]: "{{ template \"wher\" . }}": 1: template "wher" not defined: want its {{ define }} in the same value`
+	if _, err := ParseConfig("amx.yaml", []byte("templates: {where: x}\ncommands: [{cmd: a, args: ['{{ template \"wher\" . }}']}]")); err == nil || err.Error() != want {
+		t.Errorf("a misspelt one: %v", err)
 	}
 }

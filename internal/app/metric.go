@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// The metrics of the functions, in CloudWatch's namespace "amx". Each counts by
-// function, and by function and reason.
+// The metrics of the functions, in CloudWatch's namespace "amx". All but the last
+// two count by function, and by function and reason.
 const (
 	// messagesRefused counts SNS messages that run nothing because of what they
 	// are: "truncated", "replaced", "topic" or "unreadable".
@@ -23,6 +23,11 @@ const (
 	// itemsGivenUp counts items of the queue that go to the dead letters, by
 	// their kind.
 	itemsGivenUp = "ItemsGivenUp"
+	// runs counts what becomes of alerts by table and state of the history, and
+	// by command; runSeconds is how long the runs took that ended. All functions
+	// of a stack share its table: one may send a run, and another see its end.
+	runs       = "Runs"
+	runSeconds = "RunSeconds"
 )
 
 // Lambda filters JSON lines by LogLevel, and takes one without a level or with

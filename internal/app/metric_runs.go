@@ -7,15 +7,6 @@ import (
 	"github.com/amx-lambda/amx/internal/history"
 )
 
-// runs counts the records of the history by their state, and by state and
-// command; RunSeconds is how long the runs took that ended. They are of the
-// table, which all functions of a stack share: a run may be sent by one and seen
-// to end by another.
-const (
-	runs       = "Runs"
-	runSeconds = "RunSeconds"
-)
-
 // told counts what is new in the history. Alerts that waited have their run now.
 func (m *metrics) told(ctx context.Context, log *slog.Logger, table string, r history.Record) {
 	if m == nil || !r.Listed() {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/queue"
+	"github.com/amx-lambda/amx/internal/report"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -33,6 +34,8 @@ type Webhook struct {
 	// AllowGet takes GET with a body, as prometheus-am-executor's example
 	// sends it.
 	AllowGet bool
+	// Reporter tells people of alerts themselves; nil: nobody.
+	Reporter *report.Reporter
 	// Observe is told each answer, and what became of the message where it was
 	// one. nil: nobody is.
 	Observe func(Response, runner.Answer)
@@ -62,12 +65,13 @@ type body struct {
 
 // Serve answers a request:
 //
-//	200  every action is settled: sent, cancelled, skipped or refused
+//	200  every action is settled (sent, cancelled, skipped, refused) or put off
 //	400  not an Alertmanager message
 //	401  no token, or not an accepted one
 //	405  another method than POST
 //	413  a body over 6 MiB
-//	500  an action is unsettled, and sending again is right
+//	500  an action could be neither settled nor put off, or a command with
+//	     notify_on_failure failed: sending again is right
 //
 // It never answers 429: Alertmanager does not send again after it.
 func (w *Webhook) Serve(ctx context.Context, r Request) Response {
@@ -99,7 +103,9 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 		return refuse(http.StatusBadRequest, err.Error())
 	}
 	warnings := warn(ctx, w.Runner.Log, m, w.Truncated)
-	a := w.Runner.Handle(ctx, m, runner.Source{Source: queue.Source{Token: token.Name}, Waits: true, Within: runner.Within})
+	a := reporting(ctx, w.Reporter, m, func() runner.Answer {
+		return w.Runner.Handle(ctx, m, runner.Source{Source: queue.Source{Token: token.Name}, Waits: true, Within: runner.Within})
+	})
 	if a.Err != nil {
 		return respond(http.StatusInternalServerError, body{Error: a.Err.Error(), Results: &a.Results, Warnings: warnings}), a
 	}

@@ -1,5 +1,5 @@
-// Package cloudtest is a model of what amx cannot see into: SSM, its nodes and the
-// ledger's table. Calls are slow, fail, lose their answer or land after their
+// Package cloudtest is a model of what amx cannot see into: SSM, its nodes, the
+// ledger's table and the queue. Calls are slow, fail, lose their answer or land after their
 // caller has gone, and processes die between any two of them, as a test says. It
 // waits on timers alone, so that under testing/synctest hours pass in no time.
 package cloudtest
@@ -13,7 +13,7 @@ import (
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// A Cloud is what amx cannot see into: the table, SSM, the nodes.
+// A Cloud is what amx cannot see into: the table, the queue, SSM, the nodes.
 type Cloud struct {
 	Lag     time.Duration                                      // by how much SSM's lists lag a send
 	Lags    func(c *Command) time.Duration                     // the same for each command by itself
@@ -24,6 +24,8 @@ type Cloud struct {
 	Fails   func(node string) bool                             // the command fails there
 	Refuse  func(r *Request) error                             // what SSM will not have
 	Written func(ledger.Record)                                // sees each record that is written
+	Arrived func(*Queued)                                      // sees each item that is put on the queue
+	Ended   func(*Command)                                     // sees each command that has ended on all of its nodes
 
 	Nodes []Node // nil: each node that a command names is one, and SSM may not be asked for them
 
@@ -33,6 +35,8 @@ type Cloud struct {
 	Mu       sync.Mutex               // guards what follows; hooks are called under it
 	Records  map[string]ledger.Record // :: key → record
 	Commands []*Command               // in the order of their sends
+	Queued   []*Queued                // in the order of their puts
+	Dead     []string                 // the texts of the items that the dead-letter queue got
 	Passes   []*Pass                  // those that ran the command, in the order of their start
 	Trace    []string                 // what happened, a line each
 	guards   map[string]*Pass         // :: node and run → the pass that has it

@@ -18,7 +18,8 @@ import (
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// ServeHTTP is AWS for this process: SSM, and DynamoDB with the table "amx".
+// ServeHTTP is AWS for this process: SSM, DynamoDB with the table "amx", and SQS,
+// where a queue whose URL ends with DeadLetters takes what is given up.
 func (p *Process) ServeHTTP(out http.ResponseWriter, in *http.Request) {
 	_, operation, _ := strings.Cut(in.Header.Get("X-Amz-Target"), ".")
 	body, err := io.ReadAll(in.Body)
@@ -73,6 +74,8 @@ func (p *Process) answer(ctx context.Context, operation string, body []byte) (an
 		return called(ctx, body, func(ctx context.Context, in *batchGetInput) (any, error) { return batchGet(ctx, Table{p}, in) })
 	case "PutItem":
 		return called(ctx, body, Table{p}.putItem)
+	case "SendMessage":
+		return called(ctx, body, Queue{p}.sendMessage)
 	}
 	return nil, APIError("UnknownOperationException")
 }

@@ -129,20 +129,21 @@ func (c *Cloud) deliver(cmd *Command, inv *invocation, reach time.Duration) {
 	case <-time.After(reach):
 	case <-time.After(cmd.delivery):
 		c.Mu.Lock()
-		inv.status = "DeliveryTimedOut"
+		c.ends(cmd, inv, "DeliveryTimedOut")
 		c.Mu.Unlock()
 		return
 	case <-c.gone:
 		return
 	case <-inv.cancel:
 		c.Mu.Lock()
-		inv.status = "Cancelled"
+		c.ends(cmd, inv, "Cancelled")
 		c.Mu.Unlock()
 		return
 	}
 	c.Mu.Lock()
 	p, lasts := c.begin(cmd, inv)
 	if p == nil {
+		c.ends(cmd, inv, inv.status)
 		c.Mu.Unlock()
 		return
 	}
@@ -160,15 +161,23 @@ func (c *Cloud) deliver(cmd *Command, inv *invocation, reach time.Duration) {
 	c.Mu.Lock()
 	defer c.Mu.Unlock()
 	p.Ended = time.Now()
+	status := "Success"
 	switch {
 	case p.Killed:
-		p.Code, inv.status = 1, "Cancelled" // cut off: a second pass reports 1
+		p.Code, status = 1, "Cancelled" // cut off: a second pass reports 1
 	case p.Code != 0:
-		inv.status = "Failed"
-	default:
-		inv.status = "Success"
+		status = "Failed"
 	}
 	inv.code = p.Code
+	c.ends(cmd, inv, status)
+}
+
+// ends enters how the command ended on a node. The caller holds Mu.
+func (c *Cloud) ends(cmd *Command, inv *invocation, status string) {
+	inv.status = status
+	if c.Ended != nil && cmd.over() {
+		c.Ended(cmd)
+	}
 }
 
 // begin is the guard: one pass for each run and node. A document has none.

@@ -10,7 +10,7 @@ import (
 // A Call is one request of a process to the cloud.
 type Call struct {
 	Process string
-	Op      string // SendCommand, CancelCommand, ListCommands, ListCommandInvocations, Get, Put
+	Op      string // SendCommand, CancelCommand, ListCommands, ListCommandInvocations, Get, Put, Enqueue
 	About   string // what it is about, the same in every replay
 	Nth     int    // from 1, of the calls of this process with this op and about
 }
@@ -114,7 +114,7 @@ func (p *Process) suffer(ctx context.Context, c Call, f Fate, effect func() erro
 	if f.Hangs {
 		err := p.wait(ctx, -1)
 		// A read that comes late reads for nobody.
-		if changes := c.Op == "Put" || c.Op == "SendCommand" || c.Op == "CancelCommand"; changes && f.Lands > 0 {
+		if changes := c.Op == "Put" || c.Op == "SendCommand" || c.Op == "CancelCommand" || c.Op == "Enqueue"; changes && f.Lands > 0 {
 			go func() {
 				time.Sleep(f.Lands)
 				_ = land()

@@ -99,7 +99,7 @@ var places = map[string]place{
 		libraries: []string{"go.etcd.io/bbolt"},
 	},
 	"internal/history/dynamo": {
-		below:     []string{"internal/history"},
+		below:     []string{"internal/awserr", "internal/history"},
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSmithy},
 	},
 	// ssmexec speaks the ledger's terms: entry, run, claim. It has no store.
@@ -161,7 +161,7 @@ var places = map[string]place{
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSDK + "/service/sqs", awsSDK + "/service/ssm", awsSmithy},
 	},
 	"internal/cloudtest": {
-		below:     []string{"internal/ledger", "internal/ssmexec"},
+		below:     []string{"internal/ledger", "internal/queue", "internal/ssmexec"},
 		libraries: []string{awsCore, awsSDK + "/service/ssm", awsSmithy},
 	},
 	"internal/lambdatest": {},

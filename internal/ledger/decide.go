@@ -7,7 +7,7 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A plan is what the alerts of a case come to, run by run.
+// A plan sorts the alerts of a case by run and by what is to be done.
 type plan struct {
 	starts []Start // to be begun
 	stops  []Case
@@ -17,8 +17,8 @@ type plan struct {
 	late   []Case // to be given up
 }
 
-// decide decides on alerts: on a delivery's, or on those of which something else
-// was to be known first.
+// decide decides on alerts: those of a delivery, or those that had to wait for an
+// answer of SSM.
 //
 // Resolves go before firings. An alert that is absent proves nothing, and
 // neither does the message's own status: Alertmanager cuts messages
@@ -84,7 +84,7 @@ func (s *step) prepare(start Start) Prepare {
 func (s *step) resolved(p *plan, a *amx.Alert) {
 	s.entry.waitsNoMore(a.ID())
 	runs, goesOn := s.entry.runsEndedBy(a, s.SentAt)
-	// Runs that are long stopped are not worth a word beside one that is not.
+	// Do not report runs that were stopped before beside one that was not.
 	if len(runs) > 1 {
 		last := runs[len(runs)-1]
 		runs = slices.DeleteFunc(runs, func(id string) bool { return id != last && s.stoppedBefore(id) })
@@ -98,10 +98,10 @@ func (s *step) resolved(p *plan, a *amx.Alert) {
 	for _, id := range runs {
 		r := s.entry.run(id)
 		switch {
-		case r != nil && r.over() && r.StoppedBy != "":
-			s.skip(r.stoppedBefore(), id, a.Fingerprint)
-		case r == nil || r.over():
+		case r == nil || r.over() && !r.CancelAsked:
 			s.skip(SkipEnded, id, a.Fingerprint)
+		case r.over():
+			s.skip(r.stoppedBefore(), id, a.Fingerprint)
 		case s.Policy.IgnoreResolved:
 			s.skip(SkipIgnored, id, a.Fingerprint)
 		case !s.entry.allEnded(id):
@@ -122,8 +122,8 @@ func (s *step) stoppedBefore(id string) bool {
 	return r == nil || r.over() || r.CancelAsked && r.stopped(s.Now, s.Process)
 }
 
-// unfinished finishes a cancel that was asked before: whoever reads the entry
-// does, whatever brought them.
+// unfinished finishes a cancel that was asked before. Whoever reads the entry does
+// so, whatever brought them.
 func (s *step) unfinished(p *plan, c Case) {
 	for _, r := range s.entry.runs {
 		if !r.toStop() || s.live(r) || slices.ContainsFunc(p.stops, func(o Case) bool { return o.Run == r.ID }) {
@@ -182,9 +182,9 @@ func (s *step) again(p *plan, r *run, a *amx.Alert) {
 	}
 }
 
-// repeats says that repeat_after has passed. 95 % of it counts, because
-// Alertmanager's repeat_interval is only looked at every group_interval and
-// the two would else beat against each other.
+// repeats says that repeat_after has passed. 95 % of it is enough: Alertmanager
+// checks its repeat_interval only at every group_interval, and would often miss
+// the full time by seconds.
 func (s *step) repeats(r *run) bool {
 	d := s.Policy.RepeatAfter
 	return d > 0 && s.Now.Sub(r.Claimed) >= d/100*95
@@ -196,13 +196,13 @@ func (s *step) mustAsk(r *run) bool {
 	return r.InDoubt && len(r.commands()) == 0 || s.repeats(r) || s.Now.After(r.Until)
 }
 
-// tooOld gives up a firing that waited until it was stale. What SSM would not take
-// of its run counts as refused from now on, so that the run can end.
+// tooOld gives up a firing that waited until it was stale. Parts of its run that SSM
+// has not taken count as refused from now on, so that the run can end.
 func (s *step) tooOld(p *plan, a *amx.Alert) {
 	ep, _, against := s.entry.place(a, s.SentAt)
 	s.entry.waitsNoMore(a.ID())
 	s.changed = true
-	c := Case{Reason: SkipExpired}
+	c := Case{}
 	if ep == nil && against != "" {
 		s.skip(against, "", a.Fingerprint)
 		return

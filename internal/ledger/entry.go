@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -139,13 +140,13 @@ func (e *Entry) run(id string) *run {
 	return nil
 }
 
-// covers is the alerts of the episodes whose latest run is the one of that ID,
-// sorted.
+// covers is the alerts of the episodes whose latest run is the one of that ID, by
+// their fingerprints as they were sent, sorted.
 func (e *Entry) covers(id string) []string {
 	var fps []string
 	for _, p := range e.episodes {
 		if p.Run == id {
-			fps = append(fps, p.Alert)
+			fps = append(fps, cmp.Or(p.Shown, p.Alert))
 		}
 	}
 	slices.Sort(fps)

@@ -23,13 +23,14 @@ const (
 // An episode is one time that an alert fired, from its start to its end, as
 // far as the deliveries show it.
 type episode struct {
-	Alert    string    `json:"fp"`             // [amx.Alert.ID]
-	StartsAt time.Time `json:"start"`          // moves to the later of the firings that belong to it
-	Sent     time.Time `json:"raw,omitzero"`   // the start as the latest of them was sent, where that was bounded
-	EndsAt   time.Time `json:"end,omitzero"`   // zero while it is open
-	Seen     time.Time `json:"seen,omitzero"`  // about when a firing of it was last seen
-	Again    time.Time `json:"again,omitzero"` // it began under the start of one that had ended: when the firing that opened it was sent
-	Run      string    `json:"run"`            // its latest run
+	Alert    string    `json:"fp"`              // [amx.Alert.ID]
+	Shown    string    `json:"shown,omitempty"` // its fingerprint as it was sent, where that is another
+	StartsAt time.Time `json:"start"`           // moves to the later of the firings that belong to it
+	Sent     time.Time `json:"raw,omitzero"`    // the start as the latest of them was sent, where that was bounded
+	EndsAt   time.Time `json:"end,omitzero"`    // zero while it is open
+	Seen     time.Time `json:"seen,omitzero"`   // about when a firing of it was last seen
+	Again    time.Time `json:"again,omitzero"`  // it began under the start of one that had ended: when the firing that opened it was sent
+	Run      string    `json:"run"`             // its latest run
 }
 
 // A tombstone is what is known of an alert's resolves, whether or not a run was
@@ -76,7 +77,7 @@ func (e *Entry) belongs(p *episode, a *amx.Alert) bool {
 	if a.StartsAt.IsZero() || p.sentStart().Equal(a.SentStart()) {
 		return true
 	}
-	// What began before the run was claimed is what the run is for.
+	// The run is for every firing that began before its claim.
 	until := p.StartsAt
 	if r := e.run(p.Run); r != nil {
 		until = later(until, r.Claimed.Add(Skew))
@@ -95,6 +96,9 @@ func (e *Entry) place(a *amx.Alert, sent time.Time) (p *episode, opens episode, 
 		}
 	}
 	opens = episode{Alert: id, StartsAt: startOf(a, sent)}
+	if a.Fingerprint != id {
+		opens.Shown = a.Fingerprint
+	}
 	if raw := a.SentStart(); !raw.Equal(a.StartsAt) {
 		opens.Sent = raw
 	}
@@ -189,6 +193,16 @@ func (e *Entry) runsEndedBy(a *amx.Alert, sent time.Time) (runs []string, goesOn
 		}
 	}
 	return runs, goesOn
+}
+
+// known is those of the alerts that have an episode.
+func (e *Entry) known(alerts amx.Alerts) (known amx.Alerts) {
+	for _, a := range alerts {
+		if slices.ContainsFunc(e.episodes, func(p episode) bool { return p.Alert == a.ID() }) {
+			known = append(known, a)
+		}
+	}
+	return known
 }
 
 // allEnded says that no episode of the run is open.

@@ -21,8 +21,8 @@ type Event interface {
 // closed; an action that has an event is answered by it.
 type Action interface{ action() }
 
-// A Case is what an action is about. The event that answers the action hands it
-// back, so that the machine keeps nothing between two steps but the entry.
+// A Case is the subject of an action. The event that answers the action hands it
+// back, so that the machine keeps only the entry between two steps.
 type Case struct {
 	Run    string
 	Alerts amx.Alerts // of the delivery: put off or decided on again, if need be
@@ -30,7 +30,7 @@ type Case struct {
 
 	aim     aim
 	shown   []string  // the fingerprints that results name; nil: those of Alerts
-	because error     // why it came to this: an answer that was lost
+	because error     // the error that led here, such as a lost answer
 	refused []error   // what SSM refused of the run in this delivery
 	patient time.Time // until when another's live claim is waited for
 	retries string    // the run that is retried
@@ -86,12 +86,12 @@ func (c Case) As() string {
 	return AsNotification
 }
 
-// An aim is what a case is after.
+// An aim is the purpose of a case.
 type aim int
 
 const (
 	toDecide aim = iota // what is due for the alerts
-	toSend              // what is missing of the run is sent
+	toSend              // the missing parts of the run are sent
 	toStop              // the run ends
 	toCheck             // the entry knows whether the run is over
 	toRetry             // the run is retried, if it failed
@@ -117,6 +117,7 @@ type Start struct {
 type Delivered struct {
 	Alerts amx.Alerts
 	More   bool // of a message of which other alerts were delivered before
+	Known  bool // they do not match: a resolve stops what runs of it, and leaves no trace else
 }
 
 // Check asks that the entry come to know whether a run is over. Ended: SSM said
@@ -133,21 +134,21 @@ type Reminded struct {
 	Alerts amx.Alerts
 }
 
-// KillDue says that the time is up which a signal had to end a run.
+// KillDue says that kill_after has passed since resolved_signal was sent.
 type KillDue struct{ Run string }
 
-// DropWaiting drops the alerts of the entry that wait for a run: their items end
-// without a word. What is sent of them from now on counts again.
+// DropWaiting drops the alerts of the entry that wait for a run: their items are
+// skipped. Firings that are sent from now on count again.
 type DropWaiting struct{}
 
 // Stop asks that a run be cancelled, whatever its alerts do and whatever signal
 // it has.
 type Stop struct{ Run, Who, Why string }
 
-// Prepare is to render a run: its targets and its scripts. What cannot be
-// rendered is refused before anything is claimed: an alert alone, where it is one
-// alert's own targets. Remind: then a reminder of the run is put on the queue, due
-// when the lease has ended.
+// Prepare is to render a run: its targets and its scripts. A run that cannot be
+// rendered is refused before anything is claimed. If only one alert's own targets
+// cannot be, that alert is refused alone. Remind: a reminder of the run is then put
+// on the queue, due when the lease has ended.
 type Prepare struct {
 	Start
 	Remind bool
@@ -187,8 +188,9 @@ type Taken struct {
 // Finished says that the entry has learned that a run is over.
 type Finished struct {
 	Run
-	Slot bool // it has a slot of the gate
-	Last bool // no retry follows
+	Slot  bool // it has a slot of the gate
+	Last  bool // no retry follows
+	Again bool // it was said before, and may not have been recorded
 }
 
 // Note is to tell the history of a run: it was sent, or is to be cancelled.
@@ -231,6 +233,7 @@ type Answer struct {
 // A Verdict says what an answer proves.
 type Verdict int
 
+// The verdicts.
 const (
 	Accepted Verdict = iota
 	Unknown          // it may have been sent
@@ -238,7 +241,7 @@ const (
 	Refused          // it was not sent, and never will be
 )
 
-// Look is to read SSM's list of commands for a run, from its first claim on, to
+// Look is to reconcile a run: to read SSM's list of commands from its first claim to
 // the end of its last lease.
 type Look struct {
 	Case

@@ -9,10 +9,10 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A Gate is what one command has run lately, for its limits and its breaker; the
-// one without a command is over all commands together. It is one record, and a
-// state machine as an [Entry] is. Whoever has no limit to hold, and no row of
-// failures, never writes it.
+// A Gate is what one command has run lately, for its limits and its breaker. The
+// gate without a command covers all commands together. It is one record, and a
+// state machine as an [Entry] is. A command without limits and without failures
+// never writes it.
 type Gate struct {
 	slots   []slot
 	asked   time.Time // when those who hold it were last asked for
@@ -26,12 +26,12 @@ type encodedGate struct {
 	Breaker breaker   `json:"breaker,omitzero"`
 }
 
-// A slot is taken before the run is claimed, so that whoever finds a claim in an
-// entry and sends it finds its slot taken too. It is free when the run is over,
-// or when its lease has ended and the entry has no such run, or has of it only
-// what is still to be sent, for which a slot is taken again. A cancellation that
-// was accepted frees nothing: the end does. What is free counts on against
-// rate_limit, for as long as its windows reach, if it was sent.
+// A slot is taken before the run is claimed. Whoever takes that claim over finds
+// its slot taken too. A slot is free when the run is over. It is also free when its
+// lease has ended and the entry has no such run, or only unsent parts of it, for
+// which a slot is taken again. An accepted cancellation frees nothing: the end does.
+// The slot of a run that was sent counts against rate_limit after it is free, for
+// as long as the windows reach.
 type slot struct {
 	Run     string    `json:"run"`
 	Command string    `json:"cmd,omitempty"`
@@ -125,8 +125,8 @@ type SlotWanted struct {
 	Unknown error
 }
 
-// SlotsFree says that these runs were not sent after all, or that nothing of them
-// is left: Unsent ones do not count against rate_limit.
+// SlotsFree says that these runs are over, or were not sent after all. Unsent ones
+// do not count against rate_limit.
 type SlotsFree struct {
 	Over, Unsent []string
 	Asked        bool // those who hold the gate have just been asked for

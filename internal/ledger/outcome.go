@@ -21,14 +21,14 @@ func (s *step) know(c Case) {
 	}
 }
 
-// check is for a gate that is full: the entry is to know whether a run of it that
-// nobody is sending is over. A run that may have been sent keeps its slot.
+// check finds out whether a run is over, for a full gate or after an event of SSM. A
+// run that may have been sent keeps its slot.
 func (s *step) check(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
 	case r == nil:
-	case r.over() && c.ended: // it is told again: what it came to may not have been recorded
-		s.finished(r, c)
+	case r.over() && c.ended:
+		s.finished(r, c, true)
 	case c.ended && (r.live(s.Now, s.Process) || s.asked == r.ID || r.unknown() && s.Now.Before(r.Lease.Add(s.Window))):
 		s.putOff(c, fmt.Errorf("asking for run %s: %w", c.Run, errGoesOn))
 	case r.over() || r.live(s.Now, s.Process) || s.asked == r.ID:
@@ -44,8 +44,8 @@ func (s *step) ask(r *run, c Case) Ask {
 	return Ask{Case: c, Commands: r.asked(), Forget: s.timeIsUp(r)}
 }
 
-// timeIsUp says that nothing of the run can go on which SSM does not know any
-// more: it keeps commands for 30 days.
+// timeIsUp says that a command which SSM has forgotten cannot go on any more. SSM
+// keeps commands for 30 days.
 func (s *step) timeIsUp(r *run) bool { return s.Now.After(r.Until.Add(s.Window)) }
 
 func (ev Asked) apply(s *step) {
@@ -66,17 +66,16 @@ func (ev Asked) apply(s *step) {
 		return
 	case ev.State.Over && !r.complete():
 		r.done(r.commands()) // what was sent is over; the rest is still to be sent
-	case ev.State.Over && !(ev.aim == toStop && r.unknown()):
+	case ev.State.Over && (ev.aim != toStop || !r.unknown()):
 		s.finish(r, &ev.State, ev.Case)
 	}
 	s.asked, s.state = ev.Run, &ev.State
-	s.looked = ev.Run // a look that was needed came before
+	s.looked = ev.Run // if the list was needed, it has been read before
 	s.proceed(ev.Case)
 }
 
-// The outcome of a run that a caller waited for is entered where a later decision
-// depends on it: that costs a write, and a run that went well can be asked for
-// again.
+// Awaited enters the outcome of a run only if a later decision depends on it. That
+// costs a write, and SSM can be asked again about a run that went well.
 func (ev Awaited) apply(s *step) {
 	r := s.entry.run(ev.Run)
 	result := Settle{Verb: VerbRun, Reason: ev.Reason, Run: ev.Run, Alerts: ev.fingerprints()}
@@ -100,8 +99,8 @@ func (ev Awaited) apply(s *step) {
 	s.do(result)
 }
 
-// owners enters the commands that turned out to run in the place of the ones that
-// were asked, and says whether there are any.
+// owners enters the commands that run in the place of those that SSM was asked
+// about, as the guard reports them. It says whether there are any.
 func (s *step) owners(r *run, state *State) (found bool) {
 	for i := range r.Parts {
 		for _, c := range slices.Clone(r.Parts[i].Commands) {
@@ -118,14 +117,14 @@ func (s *step) owners(r *run, state *State) (found bool) {
 func (s *step) finish(r *run, state *State, c Case) {
 	was := r.Outcome != nil
 	if r.finish(s.outcome(state)); !was && r.over() {
-		s.finished(r, c)
+		s.finished(r, c, false)
 	}
 }
 
-func (s *step) finished(r *run, c Case) {
+func (s *step) finished(r *run, c Case, again bool) {
 	c.Reason = ""
 	last := !r.Outcome.Failed || r.Attempt > s.Policy.Retries || r.CancelAsked || s.entry.allEnded(r.ID)
-	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: last})
+	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: last, Again: again})
 }
 
 func (s *step) outcome(state *State) outcome {

@@ -7,8 +7,8 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// The state of what is left of a part: of its nodes without those for which a
-// command is known, and without those that SSM will not have.
+// The state of what is left of a part. Nodes with a known command are not left,
+// and neither are nodes that SSM refused.
 type state string
 
 const (
@@ -90,8 +90,8 @@ type Portion struct {
 	Nodes []string // nil: all of the part's
 }
 
-// missing is what is wanted of a run and not known to be sent. What was to be
-// cancelled before it was sent is not wanted any more.
+// missing answers the portions of a run that still have to be sent. A part that was
+// to be cancelled before it was sent is not among them.
 func (r *run) missing() []Portion {
 	var all []Portion
 	for i, p := range r.Parts {
@@ -108,8 +108,8 @@ func (r *run) missing() []Portion {
 // complete says that a command is known for every part, but for what SSM refused.
 func (r *run) complete() bool { return len(r.missing()) == 0 }
 
-// needsLook says that what is missing may have been sent all the same, so that
-// SSM's list is to be read before anything is sent for it.
+// needsLook says that a missing part may have been sent all the same. SSM's list
+// has to be read before the part is sent again.
 func (r *run) needsLook() bool {
 	return slices.ContainsFunc(r.missing(), func(p Portion) bool { return r.Parts[p.Part].State != unsent })
 }
@@ -135,9 +135,9 @@ func (r *run) merge(i int, id string, nodes []string) {
 	}
 }
 
-// record enters what SSM answered to the sends of a claim, and lets go of the
-// claim. Where nothing of the run can have been sent it leaves the entry; the
-// answer is then nil, as it is where the run had left the entry before.
+// record enters SSM's answers to the sends of a claim, and lets go of the claim. A
+// run of which nothing can have been sent leaves the entry. record answers nil if
+// the run has left the entry, now or before.
 func (e *Entry) record(id, holder string, answers []Answer) *run {
 	r := e.run(id)
 	if r == nil {
@@ -177,15 +177,19 @@ func (e *Entry) record(id, holder string, answers []Answer) *run {
 		}
 	}
 	if r.Holder == holder {
-		r.Holder = ""
+		nothing := !slices.ContainsFunc(answers, func(a Answer) bool { return a.Verdict != Unsent && a.Verdict != Refused })
+		if nothing && !r.Earlier.IsZero() {
+			r.Lease = r.Earlier
+		}
+		r.Holder, r.Earlier = "", time.Time{}
 	}
 	return e.drop(r)
 }
 
-// looked enters what a look, begun at that time, showed: the commands of each
-// part. A look that was begun one window after the last sending lease ended is
-// proof; the window is by how much SSM's list may lag a send. The answer is nil
-// where the run turns out never to have been sent.
+// looked reconciles a run with SSM's list, whose reading began at that time: it
+// adds the commands found of each part. A list is proof if its reading began one
+// window after the last sending lease ended, because SSM's list may lag a send by
+// that much. looked answers nil if the run was certainly never sent.
 func (e *Entry) looked(r *run, found map[int][]Command, begun time.Time, a *Actor) *run {
 	for i, commands := range found {
 		for _, c := range commands {
@@ -205,13 +209,14 @@ func (e *Entry) looked(r *run, found map[int][]Command, begun time.Time, a *Acto
 	return e.drop(r)
 }
 
-// renew claims a run whose sender is gone, so that what is missing of it can be
-// sent. What may have been sent before puts the run in doubt, in the same write.
+// renew claims a run whose sender is gone, so that its missing parts can be sent. If
+// one of them may have been sent before, the same write puts the run in doubt.
 func (r *run) renew(a *Actor) {
 	r.InDoubt = r.InDoubt || r.needsLook()
 	for _, p := range r.missing() {
 		r.Parts[p.Part].State = claimed
 	}
+	r.Earlier = r.Lease
 	r.Holder, r.Lease, r.Until = a.holder(), later(r.Lease, a.Lease), later(r.Until, a.Until)
 }
 

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// prune forgets what no delivery can ask for any more, so that an alert that
-// flaps, or a group whose labels change, does not fill its entry. It keeps:
+// prune forgets what no delivery can ask for any more. An alert that flaps, or a
+// group whose labels change, would fill its entry otherwise. It keeps:
 //
-//   - an episode that any condition of forgettable does not clear
+//   - an episode that is not forgettable
 //   - a resolve for as long as a firing can be late after it
 //   - a run that a kept episode has, and the run before it for as long as
 //     a retry may turn out never to have been sent

@@ -8,8 +8,8 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A Reason says in words why an alert got its run, or did not, or why a run
-// was left alone. It is what the answer and the log show.
+// A Reason says in words why an alert got its run or did not, or why a run was
+// left alone. Answers and the log show it; docs/contract.md lists every one.
 type Reason string
 
 // The reasons for which nothing is done.
@@ -28,7 +28,6 @@ const (
 	SkipIgnored      Reason = "resolved: ignore_resolved is set"
 	SkipWasCancelled Reason = "resolved before it was sent"
 	SkipSuperseded   Reason = "a later notification of this alert waits"
-	SkipExpired      Reason = "given up: it waited for 6 hours"
 	RefuseChanged    Reason = "not sent: the command's configuration has changed since the run was claimed"
 )
 
@@ -39,6 +38,7 @@ const (
 	RunRepeat    Reason = "still firing after repeat_after"
 	RunTakenOver Reason = "taken over: its sender is gone"
 	CancelEnded  Reason = "resolved"
+	CancelKilled Reason = "resolved: still running after its signal and kill_after"
 )
 
 // LimitedCooldown is the reason for which a run is not begun within the command's

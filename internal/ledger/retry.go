@@ -7,8 +7,8 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A reminder asks about its run as often as it looks: soon for a short run, and
-// every two minutes at the least.
+// How often a reminder asks SSM about its run: after a quarter of the run's age,
+// within these bounds.
 const (
 	soonest = 5 * time.Second
 	seldom  = 2 * time.Minute
@@ -60,7 +60,7 @@ func (e *Entry) openOf(run string, alerts amx.Alerts) (open amx.Alerts) {
 
 func (ev KillDue) apply(s *step) { s.kill(ev.About()) }
 
-// kill cancels what a signal did not end.
+// kill cancels the commands that resolved_signal has not ended.
 func (s *step) kill(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
@@ -77,7 +77,7 @@ func (s *step) kill(c Case) {
 		if len(left) == 0 {
 			left = bare(r.commands())
 		}
-		c.Reason = "resolved, and its signal did not end it"
+		c.Reason = CancelKilled
 		s.do(Cancel{Case: c, Commands: left})
 	}
 }

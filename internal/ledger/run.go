@@ -22,6 +22,10 @@ type run struct {
 	// ends, or ended; it stays when the holder has let go.
 	Holder string    `json:"holder,omitempty"`
 	Lease  time.Time `json:"lease"`
+	// Earlier is the lease before the holder's, if there was one. Where SSM takes
+	// nothing of what the holder sends, that was no sending lease, and the window
+	// counts from the end of the earlier one.
+	Earlier time.Time `json:"earlier,omitzero"`
 
 	// InDoubt: there may be commands of this run that nobody knows. It is then
 	// neither over, nor retried, nor repeated.
@@ -82,7 +86,7 @@ func (r *run) sendingEnded(process string) time.Time {
 // unknown says that SSM may have commands of the run that the entry does not.
 func (r *run) unknown() bool { return r.InDoubt || r.needsLook() }
 
-// toStop says that the run was to be cancelled, and may go on all the same.
+// toStop says that a cancel was asked for the run, and that it may still go on.
 func (r *run) toStop() bool {
 	return r.CancelAsked && !r.over() && (r.unknown() || len(r.uncancelled()) > 0)
 }
@@ -166,7 +170,7 @@ func (r *run) finish(o outcome) {
 	r.done(r.commands())
 }
 
-// giveUp enters that what was not sent never will be.
+// giveUp enters that the unsent parts will never be sent.
 func (r *run) giveUp() {
 	for _, p := range r.missing() {
 		if r.Parts[p.Part].State == unsent {
@@ -175,7 +179,7 @@ func (r *run) giveUp() {
 	}
 }
 
-// stoppedBefore is what a resolve says that finds its run stopped.
+// stoppedBefore is the reason of a resolve whose run was stopped before.
 func (r *run) stoppedBefore() Reason {
 	if r.StoppedBy == "" {
 		return SkipStopped
@@ -183,9 +187,8 @@ func (r *run) stoppedBefore() Reason {
 	return Reason(fmt.Sprintf("resolved: its run was cancelled before by %s: %s", r.StoppedBy, r.StoppedWhy))
 }
 
-// drop takes a run of which nothing was sent out of the entry: no attempt is
-// used, and its episodes are again what they were before it. It answers nil
-// where it did.
+// drop takes a run that was never sent out of the entry: no attempt is used, and its
+// episodes are as they were before it. It answers nil if it has done so, else r.
 func (e *Entry) drop(r *run) *run {
 	if r.unknown() || len(r.commands()) > 0 {
 		return r

@@ -26,12 +26,12 @@ func errSending(c Case) error {
 	return fmt.Errorf("run %s is being sent by another delivery", c.Run)
 }
 
-// Narrow answers where a run goes whose targets were rendered. A retry goes to
-// the nodes on which the run before it did not succeed, and nowhere else: where
-// nodes are named, also to those for which SSM lists no invocation, because
-// max_errors ended the command before it reached them, or because they were
-// refused. Only the run before can tell which nodes a tag selects. ok is false
-// where every node that the retry would target has succeeded.
+// Narrow answers the targets of a run from its rendered ones. A retry goes only to
+// nodes on which the run before it did not succeed. If targets name their nodes,
+// these include nodes without an invocation: max_errors ended the command before
+// it reached them, or SSM refused them. Which nodes a tag selects, only the run
+// before can tell. ok is false if every node that the retry would target has
+// succeeded.
 func (s *Start) Narrow(targets []amx.Target) (narrowed []amx.Target, ok bool) {
 	if s.prev == nil {
 		return targets, true
@@ -100,8 +100,8 @@ func (s *step) refuse(c Case, why Reason) {
 	s.do(Settle{Verb: VerbRefuse, Reason: why, Alerts: c.fingerprints(), Of: c})
 }
 
-// limited is for a run that a limit or a pause holds back: it waits, or, as the
-// command says, is skipped; final: it is refused. A retry always waits.
+// limited handles a run that a limit or a pause holds back. It waits; with
+// when_limited: skip it is skipped, and final refuses it. A retry always waits.
 func (s *step) limited(c Case, why Reason, final bool) {
 	switch {
 	case c.Reason == RunRetry || !final && !s.Policy.Skips:
@@ -137,16 +137,16 @@ func (ev Taken) apply(s *step) {
 	}
 }
 
-// release gives the slot up that a run does not need. One that is taken over
-// keeps it: somebody else may send it.
+// release gives up the slot of a run that is not sent now. A run that is taken
+// over keeps its slot: another delivery may send it.
 func (s *step) release(ev Taken) {
 	if ev.Slot && !ev.TakenOver {
 		s.do(Release{[]string{ev.Run}})
 	}
 }
 
-// stillDue decides on the alerts of a start once more. Where another decision
-// comes of it, that one stands.
+// stillDue decides on the alerts of a start once more. If the decision has
+// changed, the new one stands.
 func (s *step) stillDue(start *Start) bool {
 	if start.Reason == RunRetry {
 		start.Alerts = s.entry.openOf(start.Prev, start.Alerts)
@@ -241,7 +241,8 @@ func (s *step) view(r *run, c Case) Run {
 	return v
 }
 
-// takeOver sends what is missing of a run whose sender is gone, after a look.
+// takeOver sends what is missing of a run whose sender is gone, after it was
+// reconciled with SSM's list.
 func (s *step) takeOver(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
@@ -253,7 +254,7 @@ func (s *step) takeOver(c Case) {
 		s.wait(c)
 	case r.complete():
 		s.begun(r, c)
-	case r.needsLook() && s.looked != r.ID:
+	case r.unknown() && s.looked != r.ID:
 		s.do(Look{c, r.Claimed, r.Lease})
 	case r.needsLook() && (s.Policy.Unguarded || r.Sends != s.Policy.Sends):
 		s.putOff(c, maybeSent(c)) // nothing on the node would make one effect of two
@@ -280,7 +281,7 @@ func maybeSent(c Case) error {
 }
 
 // ready answers a run that is prepared to be taken over, if that still stands:
-// nobody has renewed it, recorded it, or asked for its end since the look.
+// nobody has renewed it, recorded it, or asked for its end since the list was read.
 func (s *step) ready(ev Prepared) *run {
 	r := s.entry.run(ev.Run)
 	if r == nil || r.CancelAsked || s.live(r) || r.complete() || r.Lease.After(ev.lease) {
@@ -318,7 +319,7 @@ func (s *step) sendOwn(r *run, ev Prepared) {
 	}
 }
 
-// What SSM answered is entered, and what can be settled is.
+// Sent enters SSM's answers, and settles what they decide.
 func (ev Sent) apply(s *step) {
 	r := s.entry.record(ev.Run, s.holder(), ev.Answers)
 	var failed []error
@@ -409,8 +410,8 @@ func partly(r *run, c Case) string {
 	return ""
 }
 
-// What SSM's list shows is entered. It counts as proof only if nobody renewed the
-// claim meanwhile: the list may end before the sends of that claim.
+// Looked enters what SSM's list shows. The list is proof only if nobody renewed
+// the claim meanwhile: it may end before the sends of that claim.
 func (ev Looked) apply(s *step) {
 	r := s.entry.run(ev.Run)
 	if r != nil {

@@ -44,13 +44,13 @@ func (a *Actor) holder() string { return a.Process + "/" + a.Delivery }
 type step struct {
 	Actor
 	entry   *Entry
-	changed bool // by what prune may clear up after
+	changed bool // the entry: prune clears up after it
 	actions []Action
 
 	first  bool   // a delivery begins
 	looked string // the run for which SSM's list was just read
-	asked  string // the run of which SSM was just asked
-	state  *State // what it said
+	asked  string // the run whose state SSM has just answered
+	state  *State // that state
 }
 
 // Step enters what happened, in the order of the events, and answers what is to
@@ -59,21 +59,33 @@ type step struct {
 // The way of a run, where nothing goes wrong, and what each step writes:
 //
 //	Delivered   nothing, or the episodes that a resolve ended   -> Prepare
-//	Prepared    the claim, if the command has no limit          -> Send
-//	Taken       the claim, once a slot is taken                 -> Send
-//	Sent        the command IDs                                 -> Await
+//	Prepared    nothing                                         -> Take
+//	Taken       the claim, once the gate has a place for it     -> Send
+//	Sent        the command IDs                                 -> Await, Note
 //	Awaited     the outcome, where a later decision needs it    -> Settle
 //
 // What happens when a sender dies after SendCommand: its claim stays in the
 // entry, with a lease. Whoever reads the entry before the lease ends waits a
-// moment, and puts its alerts off. Whoever reads it later takes the run over: it
-// looks for the run's token in SSM's list (Look), enters what that shows
-// (Looked), and only for a part that it does not show renews the claim and sends
-// it again under the same run ID (Prepare, Send). The run is then in doubt,
-// because SSM may have both commands: on the node, the guard makes one effect of
-// the two, and a document, which has no guard, is not sent again before the list
-// is proof. A resolve is settled only when the list, read one window after the
-// last lease, has left no doubt.
+// moment, and puts its alerts off. Whoever reads it later takes the run over, in
+// these steps:
+//
+//   - It reconciles: it reads SSM's list for the run's token (Look), and enters
+//     the commands that the list shows (Looked).
+//   - If a part is still missing, it renews the claim and sends that part again,
+//     under the same run ID (Prepare, Take, Send). The write that renews the claim
+//     also puts the run in doubt, because SSM may have a command that the list
+//     does not show yet. If somebody else renewed the claim since the list was
+//     read, the list is read again first.
+//   - On the node, the guard makes one effect of two commands. A document has no
+//     guard: it is not sent again before the list is proof.
+//   - The list is proof if its reading began at least one window after the end of
+//     the last lease under which something was sent. A part that it does not show
+//     then was never sent, and the run is in doubt no more. A run of which nothing
+//     was sent leaves the entry: its alerts are due again.
+//
+// A resolve sends nothing. It reconciles too, cancels what is known, and is settled
+// only when nobody is sending the run, it is not in doubt, and each of its commands
+// is over or has accepted its cancellation; until then it is put off.
 func (e *Entry) Step(a Actor, events ...Event) []Action {
 	s := &step{Actor: a, entry: e}
 	for _, ev := range events {
@@ -88,7 +100,7 @@ func (e *Entry) Step(a Actor, events ...Event) []Action {
 
 func (s *step) do(a Action) { s.actions = append(s.actions, a) }
 
-// proceed takes a case up again, after what was done about it.
+// proceed goes on with a case when its action is done.
 func (s *step) proceed(c Case) {
 	switch c.aim {
 	case toSend:
@@ -108,6 +120,9 @@ func (s *step) proceed(c Case) {
 
 func (d Delivered) apply(s *step) {
 	s.first = !d.More
+	if d.Known {
+		d.Alerts = s.entry.known(d.Alerts)
+	}
 	s.decide(Case{Alerts: d.Alerts})
 }
 
@@ -122,8 +137,7 @@ func (s *step) live(r *run) bool { return r.live(s.Now, s.Process) && r.Holder !
 // sending.
 const patience = 2 * time.Second
 
-// wait waits for another's live claim while there is patience, and else puts the
-// case off.
+// wait waits for another's live claim, up to [patience], and then puts the case off.
 func (s *step) wait(c Case) {
 	if c.patient.IsZero() {
 		c.patient = s.Now.Add(patience)
@@ -135,8 +149,8 @@ func (s *step) wait(c Case) {
 	s.do(Wait{c})
 }
 
-// putOff puts off what cannot be settled now. The entry notes when the latest
-// firing was sent that waits for each alert.
+// putOff puts off a case that cannot be settled now. For each alert the entry notes
+// when its latest waiting firing was sent.
 func (s *step) putOff(c Case, err error) { s.hold(Defer{Case: c, Err: err}) }
 
 func (s *step) hold(d Defer) {

@@ -9,10 +9,10 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// stop ends a run of which every episode has ended. It is settled only when, in
-// one read of the entry after its last look, nobody is sending the run, nothing
-// of it can be unknown, and every command of it is over or its cancellation was
-// accepted.
+// stop ends a run whose episodes have all ended. It is settled only when one read of
+// the entry, after the last reading of SSM's list, shows three things: nobody is
+// sending the run, it is not in doubt, and every command of it is over or its
+// cancellation was accepted.
 func (s *step) stop(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
@@ -66,7 +66,7 @@ func (ev Cancelled) apply(s *step) {
 		if r := s.entry.run(ev.Run); r != nil {
 			r.done(ev.settles)
 		}
-		s.looked = ev.Run // a look has shown all that it could
+		s.looked = ev.Run // the list has been read before
 		ev.acted = true
 		s.stop(ev.Case)
 	}
@@ -131,8 +131,8 @@ func signalled(r *run, state *State) []amx.Target {
 	return []amx.Target{{Key: amx.KeyInstanceIDs, Values: slices.Compact(nodes)}}
 }
 
-// SSM sends nothing to a node that it has lost; there the run's commands are
-// cancelled, for when it comes back.
+// Signalled: SSM sends nothing to a node that it has lost. The run's commands are
+// cancelled there, for when the node comes back.
 func (ev Signalled) apply(s *step) {
 	r := s.entry.run(ev.Run)
 	if r == nil {
@@ -186,8 +186,8 @@ func lostCommands(r *run, ev Signalled) (commands []Command, left []string) {
 	return commands, left
 }
 
-// A run that is stopped is reported: as SSM has it by now, where the caller
-// waited to hear it.
+// Confirmed reports a run that was stopped, with the state that SSM shows by now if
+// the caller waited for it.
 func (ev Confirmed) apply(s *step) {
 	r := s.entry.run(ev.Run)
 	if r == nil {

@@ -95,8 +95,7 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	return answer
 }
 
-// tellEndings tells the gates of runs that were found to be over while one was
-// held.
+// tellEndings tells the gates of ended runs that were found while a gate was locked.
 func (d *delivery) tellEndings() {
 	d.mu.Lock()
 	endings := d.endings
@@ -204,7 +203,7 @@ func (t *task) tellGate(ctx context.Context, g *gate, ev ledger.GateEvent) ledge
 	defer t.Runner.gates.lock(g.Key)()
 	action, err := t.stepGate(ctx, g, ev)
 	if err != nil {
-		t.Log.WarnContext(ctx, "the gate is not told", "command", t.command.Name, "error", err.Error())
+		t.Log.WarnContext(ctx, "a gate is not updated: the slot is free when its lease has ended", "command", t.command.Name, "error", err.Error())
 	}
 	return action
 }

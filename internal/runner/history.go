@@ -9,8 +9,8 @@ import (
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
-// A History keeps the records of what ran. It stands in nobody's way: what it
-// fails to keep is a line in the log, and is told again.
+// A History keeps the records of runs. Its failures stop nothing: they are lines in
+// the log, and the record is written again with the next change of the run.
 type History interface {
 	Put(context.Context, history.Record) error
 }
@@ -59,7 +59,9 @@ func (t *task) finished(ctx context.Context, f ledger.Finished) {
 	if state != nil {
 		out.Nodes = nodesOf(state)
 	}
-	t.logEnd(ctx, &out)
+	if !f.Again {
+		t.logEnd(ctx, &out)
+	}
 	t.enter(ctx, out)
 }
 

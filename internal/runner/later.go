@@ -47,21 +47,14 @@ func (t *task) deferred(ctx context.Context, a ledger.Defer) {
 		t.giveUp(ctx, a.Case)
 		return
 	}
-	if err := t.enqueue(ctx, it); err != nil {
-		if large := new(queue.TooLargeError); errors.As(err, &large) && len(large.Alerts) > 0 {
-			t.settle(Result{Command: t.command.Name, Action: string(ledger.VerbRefuse), Reason: err.Error(), Alerts: fingerprints(large.Alerts)})
-			return
-		}
-		if !errors.Is(err, errNoQueue) {
-			a.Err = errors.Join(a.Err, err)
-		}
-		t.unsettled(t.command.Name, a.Err)
+	some := deferral{t, a, it}
+	if it.Kind != queue.Notification || it.Message == nil {
+		t.settleBy(ctx, it, some)
 		return
 	}
-	t.settle(Result{
-		Command: t.command.Name, Action: string(ledger.VerbLater), Reason: a.Err.Error(), RunID: a.Run, Alerts: a.Shown(), held: a.Held,
-	})
-	t.enterWaiting(ctx, a)
+	t.delivery.mu.Lock()
+	defer t.delivery.mu.Unlock()
+	t.deferrals = append(t.deferrals, some)
 }
 
 func (d *delivery) enqueue(ctx context.Context, it queue.Item) error {
@@ -200,6 +193,9 @@ func (d *delivery) about(ctx context.Context, t *task, ev ledger.Event) Answer {
 	t.rounds(d.acts, func() { t.feed(d.acts, ev) })
 	return d.end(ctx)
 }
+
+// configures says that the command is configured: one that is not starts nothing.
+func (d *delivery) configures(c *amx.Command) bool { return slices.Contains(d.config.Commands, c) }
 
 // commandNamed is the configured command; one that is configured no more can
 // still be stopped and asked for.

@@ -8,14 +8,14 @@ import (
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
-// A look is one that waits for the delivery's reading of SSM's list.
+// A look is a run that waits for the delivery's reading of SSM's list.
 type look struct {
 	task *task
 	ledger.Look
 }
 
-// look has SSM's list read for a run. The looks of a delivery wait for each other:
-// one reading serves them all. A gate's check looks at once.
+// look has SSM's list read for a run. One reading serves all runs that the delivery
+// reconciles, so they wait for each other. A gate's check has the list read at once.
 func (t *task) look(ctx context.Context, a ledger.Look) ledger.Event {
 	if !t.checking {
 		t.delivery.mu.Lock()
@@ -28,8 +28,8 @@ func (t *task) look(ctx context.Context, a ledger.Look) ledger.Event {
 	return t.seen(ctx, a, begun, found, err)
 }
 
-// rounds acts, and then looks for all that has to be looked for, until nothing
-// is.
+// rounds acts, and then reads SSM's list for the runs that have to be reconciled,
+// until there are none.
 func (d *delivery) rounds(ctx context.Context, act func()) {
 	for act(); ; {
 		d.mu.Lock()
@@ -83,7 +83,7 @@ func (t *task) ask(ctx context.Context, a ledger.Ask) ledger.Event {
 	return answer
 }
 
-// keep keeps what SSM said of a run last, for who tells people of it.
+// keep keeps SSM's last answer about a run, for the history.
 func (t *task) keep(run string, state *ssmexec.State) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

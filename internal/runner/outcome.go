@@ -15,14 +15,13 @@ const (
 	// settleCancel is how long a cancellation's caller waits to hear that the
 	// command is gone, and not only asked to go.
 	settleCancel = time.Second
-	// defaultWait is how long a caller waits for the end of a command that does
-	// not say.
+	// defaultWait is how long a caller waits for the end of a command without `wait`.
 	defaultWait = 5 * time.Second
-	// showOutput is of how many nodes an answer shows what they wrote.
+	// showOutput is for how many nodes an answer shows the output.
 	showOutput = 10
 )
 
-// outcome waits for what became of a run, once all else is done.
+// outcome waits for the end of a run, when everything else is done.
 func (t *task) outcome(ctx context.Context, action ledger.Action) ledger.Event {
 	if !t.acted.Load() {
 		t.delivery.mu.Lock()
@@ -67,8 +66,8 @@ func (t *task) await(ctx context.Context, a ledger.Await) ledger.Event {
 	}
 	state, err := t.Exec.Await(polls, asked(a.Commands))
 	if err != nil {
-		// The run is sent and recorded; only its outcome is not known.
-		t.Log.WarnContext(ctx, "the outcome is not known", "command", t.command.Name, "run_id", a.Run, "error", err.Error())
+		// The run is sent and recorded; only its outcome is unknown.
+		t.Log.WarnContext(ctx, "the outcome is unknown", "command", t.command.Name, "run_id", a.Run, "error", err.Error())
 		return seen
 	}
 	known := stateOf(state)

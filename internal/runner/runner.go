@@ -1,6 +1,6 @@
 // Package runner is the loop around the ledger: it reads an entry, steps it,
-// writes it, does the actions that come of it, and feeds what they came to into
-// the next step, until nothing is left to be done. Every rule is the ledger's; it
+// writes it, does the actions, and feeds their results into the next step, until
+// no action is left. Every rule is the ledger's; it
 // reads no field of an entry. task.go has the loop; each kind of action has a
 // file.
 package runner
@@ -99,14 +99,15 @@ type delivery struct {
 	acts, waits context.Context // in which it acts, and waits for outcomes
 	cancel      context.CancelFunc
 
-	mu       sync.Mutex
-	results  []Result
-	errs     []error
-	failures []error
-	lost     []error // what was given up
-	looks    []look
-	endings  []func()                // of runs that were found to be over while a gate was held
-	last     []func(context.Context) // what waits for the end of runs
+	mu        sync.Mutex
+	results   []Result
+	errs      []error
+	failures  []error
+	lost      []error // what was given up
+	looks     []look
+	deferrals []deferral
+	endings   []func()                // of runs that were found to be over while a gate was held
+	last      []func(context.Context) // what waits for the end of runs
 }
 
 func (r *Runner) delivery(ctx context.Context, src Source) (*delivery, error) {
@@ -175,9 +176,11 @@ func (d *delivery) handle(ctx context.Context, tasks []*task) Answer {
 
 // end waits for the outcomes that the caller waits for, and answers.
 func (d *delivery) end(ctx context.Context) Answer {
+	d.putOff(d.acts)
 	d.sentBy = time.Now()
 	d.acted.Store(true)
 	parallel(d.last, func(wait func(context.Context)) { wait(d.waits) })
+	d.putOff(d.waits)
 	return d.answer(ctx)
 }
 
@@ -198,9 +201,10 @@ func (d *delivery) act(ctx context.Context, tasks []*task) {
 	go func() {
 		defer close(stopped)
 		d.rounds(ctx, func() {
-			parallel(stops, func(t *task) { t.feed(ctx, ledger.Delivered{Alerts: t.alerts.Resolved()}) })
+			parallel(stops, func(t *task) { t.feed(ctx, ledger.Delivered{Alerts: t.alerts.Resolved(), Known: t.quiet}) })
 		})
 	}()
+	defer d.putOffEarly(ctx)()
 	half := time.NewTimer(d.claims.Sub(d.now()) / 2)
 	defer half.Stop()
 	select {

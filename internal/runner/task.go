@@ -47,7 +47,7 @@ func (d *delivery) tasks() []*task {
 	for _, c := range commands {
 		known := map[ledger.ID]*task{}
 		for _, a := range d.message.Alerts {
-			matches := c.Matches(&a)
+			matches := d.configures(c) && c.Matches(&a)
 			if !matches && (a.Status != amx.Resolved || d.item == nil && d.message.DedupKey == "") {
 				continue
 			}

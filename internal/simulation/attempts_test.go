@@ -27,27 +27,36 @@ func (s *schedule) bring(name string, n news, delay time.Duration, sns bool) {
 	}
 }
 
-// attempt is one invocation: of a function in a process of its own, or a request
-// to amx serve.
+// attempt is the delivery of a message to a function, or a request to amx serve.
 func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
+	a := &attempt{name: name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
+	src, limit := runner.Source{Waits: true, Within: runner.Within}, webhookTimeout
+	if sns {
+		src, limit = runner.Source{}, timeout
+	}
+	s.invoke(a, limit, func(ctx context.Context, run *runner.Runner) runner.Answer { return run.Handle(ctx, m, src) })
+	return a.acknowledged
+}
+
+// webhookTimeout is that of the webhook's function.
+const webhookTimeout = 9 * time.Second
+
+// invoke is one invocation, of a function in a process of its own, or of amx serve.
+func (s *schedule) invoke(a *attempt, limit time.Duration, handle func(context.Context, *runner.Runner) runner.Answer) {
 	if s.shape.serve {
 		p := s.serving()
-		a := &attempt{name: name, process: p.Name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
-		a.answer = p.Handle(context.Background(), m, runner.Source{Waits: true})
+		a.process = p.Name
+		a.answer = handle(context.Background(), p.Runner)
 		a.ended, a.acknowledged = time.Now(), a.answer.Err == nil && !p.Dead()
 		s.note(a, p.Process)
-		return a.acknowledged
+		return
 	}
-	p := s.cloud.Process(name, s.fate)
+	p := s.cloud.Process(a.name, s.fate)
+	a.process = p.Name
 	defer p.Kill()
 	run := s.newRunner(p)
-	skew := between(s.draw("skew", name), -500*time.Millisecond, 500*time.Millisecond)
+	skew := between(s.draw("skew", a.name), -500*time.Millisecond, 500*time.Millisecond)
 	run.Now = func() time.Time { return time.Now().Add(skew) }
-	a := &attempt{name: name, process: p.Name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
-	limit := 30 * time.Second
-	if sns {
-		limit = timeout
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	go func() {
@@ -57,19 +66,18 @@ func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
 		case <-ctx.Done():
 		}
 	}()
-	a.answer = run.Handle(ctx, m, runner.Source{Waits: !sns})
+	a.answer = handle(ctx, run)
 	a.ended = time.Now()
 	switch {
 	case p.Dead():
 	case ctx.Err() != nil:
-		s.violation("%s was not answered before its deadline", name)
+		s.violation("%s was not answered before its deadline", a.name)
 	case p.Open() > 0:
-		s.violation("%s was answered while %d of its calls were under way", name, p.Open())
+		s.violation("%s was answered while %d of its calls were under way", a.name, p.Open())
 	default:
 		a.acknowledged = a.answer.Err == nil
 	}
 	s.note(a, p)
-	return a.acknowledged
 }
 
 func (s *schedule) newRunner(p *cloudtest.Process) *runner.Runner {

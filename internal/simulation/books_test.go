@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -16,10 +17,11 @@ type books struct {
 	before  map[string]string            // :: run → the run that it retries
 	claimed map[string]time.Time         // :: run → when it was claimed
 	refused map[string]bool              // :: run → SSM refused a part of it
+	names   map[string]string            // :: fingerprint of an alert's labels → the one that its message gives it
 }
 
 func keepBooks(c *cloudtest.Cloud) *books {
-	b := &books{map[string][]cloudtest.Alert{}, map[string]string{}, map[string]time.Time{}, map[string]bool{}}
+	b := &books{map[string][]cloudtest.Alert{}, map[string]string{}, map[string]time.Time{}, map[string]bool{}, map[string]string{}}
 	c.Written = b.enter
 	return b
 }
@@ -42,7 +44,9 @@ func (b *books) enter(r ledger.Record) {
 		b.covers[run.ID], b.before[run.ID], b.claimed[run.ID] = []cloudtest.Alert{}, run.Prev, run.Claimed
 		for _, p := range e.Episodes {
 			if p.Run == run.ID {
-				b.covers[run.ID] = append(b.covers[run.ID], cloudtest.Alert{Fingerprint: p.Fingerprint(), Start: strconv.FormatInt(p.StartsAt.Unix(), 10)})
+				// The entry tells alerts apart by both.
+				labels, _, _ := strings.Cut(p.Fingerprint(), "-")
+				b.covers[run.ID] = append(b.covers[run.ID], cloudtest.Alert{Fingerprint: cmp.Or(b.names[labels], p.Fingerprint()), Start: strconv.FormatInt(p.StartsAt.Unix(), 10)})
 			}
 		}
 	}

@@ -13,8 +13,10 @@ func TestCounterexample06TheHighestAttemptIsTheLatest(t *testing.T) {
 	in(t, strings.Replace(retried, "wait: 0s", "wait: 5s", 1), func(w *world) {
 		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return time.Second, 1 }
 		a := w.sandbox("A", nil)
-		w.expect(a, message(w.fires("a", 0)), "run a: firing c0; 500")
-		w.expect(a, message(w.fires("a", 0)), "run a: failed before, tried again c1; 500")
+		w.expect(a, message(w.fires("a", 0)), "run a: firing c0")
+		w.expect(a, message(w.fires("a", 0)), "skip a: failed, retry pending")
+		w.works(w.sandbox("W", nil), 5*time.Minute)
+		w.ended(w.sandbox("E", nil), "c1")
 		w.expect(a, message(w.fires("a", 0)), "skip a: failed, retries used up")
 		w.ran(2)
 	})
@@ -45,7 +47,7 @@ func TestCounterexample07WhatGoesOnWhileTheLedgerIsDown(t *testing.T) {
 				w.expect(w.sandbox("A", nil), f, "run a: firing c0")
 				w.until(10 * time.Minute)
 				c := w.sandbox("C", down)
-				w.expect(c, r, "500")
+				w.expect(c, r, "later a: reading the ledger")
 				time.Sleep(time.Second)
 				if n := c.counts["CancelCommand"]; n > 0 {
 					t.Errorf("%d cancellations", n)
@@ -65,7 +67,7 @@ func TestCounterexample08ALookDoesNotBeginADocumentsWindowAnew(t *testing.T) {
 		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		for at := time.Minute; at < timeout+window; at += 10 * time.Second {
 			w.until(at)
-			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "500")
+			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "later a: the run may not have been sent: in doubt")
 		}
 		w.until(timeout + 3*time.Second + window)
 		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "run a: firing c0")
@@ -80,11 +82,11 @@ func TestCounterexample08ADocumentsWindowCountsFromItsLastSend(t *testing.T) {
 	in(t, strings.Replace(chunked(), "cmd: /bin/fix", "document: Fix", 1), func(w *world) {
 		w.cloud.Lag = 119 * time.Second
 		both := message(w.fires("a", 0), w.fires("b", 0))
-		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": {Err: cloudtest.APIError("AccessDeniedException")}}), both, "run a b: firing c0; 500")
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": {Err: cloudtest.APIError("AccessDeniedException")}}), both, "later a b: SendCommand: AccessDeniedException; run a b: firing c0")
 		w.until(2*time.Minute + 30*time.Second)
-		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), both, "500")
+		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), both, "later a b: the run may not have been sent: SendCommand: context deadline exceeded, in doubt")
 		w.until(3*time.Minute + 10*time.Second)
-		w.expect(w.sandbox("C", nil), both, "500")
+		w.expect(w.sandbox("C", nil), both, "later a b: the run may not have been sent: in doubt")
 		w.until(6 * time.Minute)
 		w.expect(w.sandbox("D", nil), both, "run a b: taken over: its sender is gone c0 c1")
 		w.ran(51)
@@ -131,7 +133,7 @@ func holders(w *world) (claimed []string) {
 // What became of a send that hangs is recorded.
 func TestCounterexample10ASendThatHangsIsRecorded(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Hangs: true}}), message(w.fires("a", 0)), "500")
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Hangs: true}}), message(w.fires("a", 0)), "later a: the run may not have been sent: SendCommand: context deadline exceeded, no time left for a claim")
 		if h := holders(w); len(h) > 0 {
 			t.Errorf("still claimed: %v", h)
 		}
@@ -205,7 +207,7 @@ func TestWhatSSMStillListsIsNotForgotten(t *testing.T) {
 		w.cloud.Shows = func(*cloudtest.Command) time.Duration { return 72 * time.Hour }
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.until(24 * time.Hour)
-		w.expect(w.sandbox("B", nil), message(w.fires("b", 24*time.Hour)), "skip b: concurrency limit reached (max: 1)")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", 24*time.Hour)), "later b: concurrency limit reached (max: 1)")
 	})
 }
 
@@ -220,7 +222,7 @@ func TestATwinThatIsNeverDeliveredDoesNotFailTheRun(t *testing.T) {
 			return time.Second
 		}
 		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}).deliver(w.T, message(w.fires("a", 0)))
-		w.until(20 * time.Minute)
+		w.works(w.sandbox("W", nil), 20*time.Minute)
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
 		w.ran(1)
 		w.cloud.Mu.Lock()
@@ -245,7 +247,7 @@ func TestNoClaimIsMadeAfterTheGateTookTheTimeAndItsSlotIsFree(t *testing.T) {
 		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return time.Minute, 0 }
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.until(10 * time.Minute)
-		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"ListCommandInvocations 1": {Takes: timeout - time.Second}}), message(w.fires("b", 9*time.Minute)), "500")
+		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"ListCommandInvocations 1": {Takes: timeout - time.Second}}), message(w.fires("b", 9*time.Minute)), "later b: asking whether the run still counts against a limit: asking for the run: ListCommandInvocations \"c0\": context deadline exceeded")
 		if n := len(w.books.claimed); n != 1 {
 			t.Errorf("%d runs were claimed", n)
 		}
@@ -258,18 +260,18 @@ func TestNoClaimIsRenewedAfterALookTookTheTime(t *testing.T) {
 	in(t, one, func(w *world) {
 		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(time.Minute)
-		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"ListCommands 1": {Takes: timeout - time.Second}}), message(w.fires("a", 0)), "500")
+		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"ListCommands 1": {Takes: timeout - time.Second}}), message(w.fires("a", 0)), "later a: the run may not have been sent: no time left for a claim")
 		w.until(timeout + 3*time.Second + window)
 		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, time.Minute)), "skip a: resolved before it was sent")
 	})
 }
 
-// Who adopts a run says which nodes of it SSM refused before.
-func TestARefusedNodeIsToldByWhoAdoptsTheRun(t *testing.T) {
+// Who takes a run over says which nodes of it SSM does not have.
+func TestANodeThatIsUnavailableIsToldByWhoTakesTheRunOver(t *testing.T) {
 	in(t, group, func(w *world) {
 		w.loses("c", always)
 		all := message(w.fires("a", 0), w.fires("b", 0), w.fires("c", 0))
-		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 4": lostAnswer, "ListCommands 1": lostAnswer}), all, "500")
-		w.expect(w.sandbox("B", nil), all, "refuse a b c: part of the run: SSM refused before: node i-00000063; run a b c: taken over: its sender is gone c0 c1")
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 4": lostAnswer, "ListCommands 1": lostAnswer}), all, "later a b c: the run may not have been sent: SendCommand: context deadline exceeded, node i-00000063: SendCommand: InvalidInstanceId, ListCommands: context deadline exceeded")
+		w.expect(w.sandbox("B", nil), all, "later a b c: node i-00000063: SendCommand: InvalidInstanceId; run a b c: taken over: its sender is gone c0 c1")
 	})
 }

@@ -27,7 +27,7 @@ func TestCounterexample01ALookComesBeforeAResend(t *testing.T) {
 // c0 runs, and nobody knows it; c1, which was sent beside it, was cancelled in the
 // console before it began. The slot is not free, before the look that finds c0 and after it.
 func TestCounterexample01ASlotIsNotFreeWhileAnUnknownCommandRuns(t *testing.T) {
-	full := "skip x: concurrency limit reached (max: 1)"
+	full := "later x: concurrency limit reached (max: 1)"
 	in(t, one+"    max: 1\n", func(w *world) {
 		w.cloud.Lag, w.cloud.Lasts = 100*time.Second, forHours
 		w.cloud.Reach = func(c *cloudtest.Command) time.Duration {
@@ -56,13 +56,13 @@ func TestCounterexample02ALookProvesByItsBegin(t *testing.T) {
 	late := func(w *world) {
 		w.cloud.Lag, w.cloud.Lasts = 119*time.Second, forHours
 		// It is given up at 0:54, and lands at 0:55: it is listed at 2:54.
-		w.expect(w.sandbox("F", map[string]cloudtest.Fate{"SendCommand 1": {Hangs: true, Lands: time.Second}}), message(w.fires("a", 0)), "500")
+		w.expect(w.sandbox("F", map[string]cloudtest.Fate{"SendCommand 1": {Hangs: true, Lands: time.Second}}), message(w.fires("a", 0)), "later a: the run may not have been sent: SendCommand: context deadline exceeded, no time left for a claim")
 		w.until(2*time.Minute + 30*time.Second)
 	}
 	t.Run("to a resolve", func(t *testing.T) {
 		in(t, one, func(w *world) {
 			late(w)
-			w.expect(w.sandbox("R", slow), message(w.resolves("a", 0, 2*time.Minute)), "500")
+			w.expect(w.sandbox("R", slow), message(w.resolves("a", 0, 2*time.Minute)), "later a: cancelling the run: in doubt")
 		})
 	})
 	t.Run("to a firing", func(t *testing.T) {
@@ -83,8 +83,8 @@ func TestCounterexample03NothingIsSentOnceACancelIsAsked(t *testing.T) {
 		answered := make(chan string)
 		go func() { answered <- says(f.deliver(w.T, message(w.fires("a", 0)))) }()
 		w.until(2 * time.Second)
-		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, time.Second)), "500")
-		if got := <-answered; got != "500" {
+		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, time.Second)), "later a: cancelling the run: in doubt")
+		if got := <-answered; got != "later a: cancelling the run: in doubt" {
 			t.Errorf("the firing was answered %s", got)
 		}
 		w.sent(1)
@@ -98,7 +98,7 @@ func TestCounterexample03ACancellationThatErrsIsNotAccepted(t *testing.T) {
 		w.expect(w.sandbox("F", nil), message(w.fires("a", 0)), "run a: firing c0")
 		w.until(time.Minute)
 		end := message(w.resolves("a", 0, 30*time.Second))
-		w.expect(w.sandbox("R", map[string]cloudtest.Fate{"CancelCommand": {Err: cloudtest.APIError("ThrottlingException")}}), end, "500")
+		w.expect(w.sandbox("R", map[string]cloudtest.Fate{"CancelCommand": {Err: cloudtest.APIError("ThrottlingException")}}), end, "later a: cancelling the run: CancelCommand \"c0\": ThrottlingException")
 		w.expect(w.sandbox("R2", nil), end, "cancel a: resolved: cancelled c0")
 		time.Sleep(time.Second)
 		w.nothingRuns()
@@ -114,7 +114,7 @@ func TestCounterexample04ASlotIsTakenBeforeItsClaim(t *testing.T) {
 		answered := make(chan string)
 		go func() { answered <- says(a.deliver(w.T, message(w.fires("a", 0)))) }()
 		w.until(time.Second)
-		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "skip b: concurrency limit reached (max: 1)")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "later b: concurrency limit reached (max: 1)")
 		if got := <-answered; got != "run a: firing c0" {
 			t.Errorf("A was answered %s", got)
 		}
@@ -135,7 +135,7 @@ func TestCounterexample04AClaimThatMetItselfKeepsItsSlot(t *testing.T) {
 			t.Errorf("A was answered %s", got)
 		}
 		w.until(2 * time.Minute)
-		w.expect(w.sandbox("X", nil), message(w.fires("x", time.Minute)), "skip x: concurrency limit reached (max: 1)")
+		w.expect(w.sandbox("X", nil), message(w.fires("x", time.Minute)), "later x: concurrency limit reached (max: 1)")
 		w.ran(1)
 	})
 }
@@ -147,7 +147,7 @@ func TestCounterexample04AFullGateLetsItsHolderGoOn(t *testing.T) {
 		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(2 * time.Minute)
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 0), w.fires("b", time.Minute)),
-			"run a: taken over: its sender is gone c0; skip b: concurrency limit reached (max: 1)")
+			"run a: taken over: its sender is gone c0; later b: concurrency limit reached (max: 1)")
 	})
 }
 
@@ -161,10 +161,10 @@ func TestCounterexample04AnAcceptedCancellationFreesNoSlot(t *testing.T) {
 		w.until(time.Minute)
 		w.expect(w.sandbox("R", nil), message(w.resolves("a", 0, 30*time.Second)), "cancel a: resolved: cancel requested c0")
 		w.until(3 * time.Minute)
-		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "skip b: concurrency limit reached (max: 1)")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "later b: concurrency limit reached (max: 1)")
 		w.until(20 * time.Minute)
 		w.sandbox("R2", nil).deliver(w.T, message(w.resolves("a", 18*time.Minute, 19*time.Minute))) // writes the entry
-		w.expect(w.sandbox("C", nil), message(w.fires("b", time.Minute)), "skip b: concurrency limit reached (max: 1)")
+		w.expect(w.sandbox("C", nil), message(w.fires("b", time.Minute)), "later b: concurrency limit reached (max: 1)")
 		w.until(2 * time.Hour)
 		w.expect(w.sandbox("D", nil), message(w.fires("b", time.Minute)), "run b: firing c1")
 	})

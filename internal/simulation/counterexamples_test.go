@@ -56,7 +56,7 @@ func TestCounterexample01AResendHidesTheFirstCommand(t *testing.T) {
 		}
 		b := w.sandbox("B", nil)
 		w.until(30 * time.Second)
-		w.expect(b, message(w.resolves("a", 0, 20*time.Second)), "500")
+		w.expect(b, message(w.resolves("a", 0, 20*time.Second)), "later a: cancelling the run: CancelCommand \"c1\": InvalidCommandId")
 		w.until(4 * time.Minute)
 		w.expect(b, message(w.resolves("a", 0, 20*time.Second)), "cancel a: resolved: cancelled c1 c0")
 		w.until(5 * time.Minute)
@@ -80,11 +80,10 @@ func TestCounterexample01ARetryDoesNotRunBesideTheFirstCommand(t *testing.T) {
 		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer})
 		w.expect(a, message(w.fires("a", 0)), "run a: firing c1")
 		w.until(10 * time.Second)
-		w.expect(a, message(w.fires("a", 0)), "skip a: already running for this alert")
+		w.expect(a, message(w.fires("a", 0)), "skip a: already started for this alert")
+		w.works(w.sandbox("W", nil), window+50*time.Second)
 		w.ran(1)
-		w.until(4 * time.Minute)
-		w.expect(a, message(w.fires("a", 0)), "run a: failed before, tried again c2")
-		w.until(5 * time.Minute)
+		w.works(w.sandbox("W2", nil), 10*time.Minute)
 		w.ran(2)
 	})
 }
@@ -102,12 +101,12 @@ func TestCounterexample01ARefusalAfterALostAnswerIsNoProof(t *testing.T) {
 			return nil
 		}
 		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer})
-		w.expect(a, message(w.fires("a", 0)), "500")
+		w.expect(a, message(w.fires("a", 0)), "later a: in doubt, SendCommand: InvalidDocument")
 		if w.runs() != 1 {
 			w.Error("the run has left the ledger while its first command runs")
 		}
 		w.until(time.Minute)
-		w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
+		w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "later a: cancelling the run: in doubt")
 		w.until(4 * time.Minute)
 		w.expect(w.sandbox("C", nil), message(w.resolves("a", 0, 30*time.Second)), "cancel a: resolved: cancelled c0")
 		w.until(5 * time.Minute)
@@ -125,7 +124,7 @@ func TestCounterexample02NeverSentNeedsAWindow(t *testing.T) {
 			a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "after"}})
 			a.deliver(w.T, message(w.fires("a", 0)))
 			w.until(time.Minute)
-			w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
+			w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "later a: cancelling the run: in doubt")
 			w.until(timeout + 3*time.Second + window)
 			w.expect(w.sandbox("C", nil), message(w.resolves("a", 0, 30*time.Second)), "cancel a: resolved: cancelled c0")
 			w.until(4 * time.Minute)
@@ -137,9 +136,9 @@ func TestCounterexample02NeverSentNeedsAWindow(t *testing.T) {
 			a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}})
 			a.deliver(w.T, message(w.fires("a", 0)))
 			w.until(time.Minute)
-			w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
+			w.expect(w.sandbox("B", nil), message(w.resolves("a", 0, 30*time.Second)), "later a: cancelling the run: in doubt")
 			w.until(timeout + time.Second + window)
-			w.expect(w.sandbox("B2", nil), message(w.resolves("a", 0, 30*time.Second)), "500")
+			w.expect(w.sandbox("B2", nil), message(w.resolves("a", 0, 30*time.Second)), "later a: cancelling the run: in doubt")
 			w.until(timeout + 3*time.Second + window)
 			w.expect(w.sandbox("C", nil), message(w.resolves("a", 0, 30*time.Second)), "skip a: resolved before it was sent")
 			w.ran(0)
@@ -165,7 +164,7 @@ func TestCounterexample03TwoResolvesSideBySide(t *testing.T) {
 		w.expect(b, message(w.resolves("a", 0, 30*time.Second)), "cancel a: resolved: cancelled c0")
 		time.Sleep(time.Second)
 		w.nothingRuns()
-		if got := <-answered; got != "500" {
+		if got := <-answered; got != `later a: cancelling the run: CancelCommand "c0": context deadline exceeded` {
 			w.Errorf("A, whose cancellation was not answered, says %q", got)
 		}
 	})
@@ -180,7 +179,7 @@ func TestCounterexample03TheClaimIsStillBeingSent(t *testing.T) {
 		firing, answer string
 	}{
 		{"for a moment", time.Second, "cancel a b: resolved: cancelled c0 c1", "cancel a b: resolved: cancelled c0 c1"},
-		{"for longer", 5 * time.Second, "cancel a b: resolved: cancelled c0 c1", "500"},
+		{"for longer", 5 * time.Second, "cancel a b: resolved: cancelled c0 c1", "later a b: cancelling the run: being sent"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in(t, chunked(), func(w *world) {
@@ -207,9 +206,9 @@ func TestCounterexample04AdoptionKeepsItsSlot(t *testing.T) {
 		w.cloud.Lasts = forHours
 		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(2 * time.Minute) // the lease has ended, the window has not
-		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "skip b: concurrency limit reached (max: 1)")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "later b: concurrency limit reached (max: 1)")
 		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "run a: taken over: its sender is gone c0")
-		w.expect(w.sandbox("B2", nil), message(w.fires("b", time.Minute)), "skip b: concurrency limit reached (max: 1)")
+		w.expect(w.sandbox("B2", nil), message(w.fires("b", time.Minute)), "later b: concurrency limit reached (max: 1)")
 		w.ran(1)
 	})
 }
@@ -222,7 +221,7 @@ func TestCounterexample04AClaimThatWasNeverSentGivesUpItsSlot(t *testing.T) {
 		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
 		w.until(timeout + 3*time.Second + window)
 		w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "run b: firing c0")
-		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "skip a: concurrency limit reached (max: 1)")
+		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "later a: concurrency limit reached (max: 1)")
 		w.ran(1)
 	})
 }
@@ -233,11 +232,11 @@ func TestCounterexample04AClaimWhoseAnswerWasLostKeepsItsSlot(t *testing.T) {
 	in(t, one+"    max: 1\n", func(w *world) {
 		w.cloud.Lasts = forHours
 		a := w.sandbox("A", map[string]cloudtest.Fate{"Put 2": lostAnswer, "Get 2": {Err: context.DeadlineExceeded}})
-		w.expect(a, message(w.fires("a", 0)), "500")
-		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "skip b: concurrency limit reached (max: 1)")
+		w.expect(a, message(w.fires("a", 0)), "later a: writing the ledger, the table: context deadline exceeded")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "later b: concurrency limit reached (max: 1)")
 		w.until(time.Minute)
 		w.expect(w.sandbox("C", nil), message(w.fires("a", 0)), "run a: taken over: its sender is gone c0")
-		w.expect(w.sandbox("D", nil), message(w.fires("b", 0)), "skip b: concurrency limit reached (max: 1)")
+		w.expect(w.sandbox("D", nil), message(w.fires("b", 0)), "later b: concurrency limit reached (max: 1)")
 		w.ran(1)
 	})
 }
@@ -297,9 +296,14 @@ func TestCounterexample06ARefusedRetryIsARetryWhenItComesAgain(t *testing.T) {
 		w.cloud.Fails = func(node string) bool { return node == nodeOf("b") }
 		a := w.sandbox("A", nil)
 		both := message(w.fires("a", 0), w.fires("b", 0))
-		w.expect(a, both, "run a b: firing c0; 500")
-		w.expect(a, both, "refuse a b: SendCommand: api error InvalidDocument: said the model")
-		w.expect(a, both, "run a b: failed before, tried again c1; 500")
+		w.expect(a, both, "run a b: firing c0")
+		w.until(2 * time.Minute)
+		reminder := w.cloud.Waiting()[0].Item
+		for i, want := range []string{"refuse a b: SendCommand: api error InvalidDocument: said the model", "run a b: failed before, tried again c1"} {
+			if got := says(w.sandbox(fmt.Sprint("W", i+1), nil).handle(w.T, reminder)); got != want {
+				w.Errorf("the reminder came to %s, not %s", got, want)
+			}
+		}
 		w.cloud.Mu.Lock()
 		defer w.cloud.Mu.Unlock()
 		if nodes := w.cloud.Commands[1].Nodes; len(nodes) != 1 || nodes[0] != nodeOf("b") {
@@ -317,7 +321,7 @@ func TestCounterexample07NothingIsCancelledWhileTheLedgerIsDown(t *testing.T) {
 		w.until(10 * time.Minute)
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 9*time.Minute)), "run a: firing c1")
 		late := message(w.resolves("a", 0, 8*time.Minute))
-		w.expect(w.sandbox("C", map[string]cloudtest.Fate{"Get": {Err: context.DeadlineExceeded}}), late, "500")
+		w.expect(w.sandbox("C", map[string]cloudtest.Fate{"Get": {Err: context.DeadlineExceeded}}), late, "later a: reading the ledger")
 		w.expect(w.sandbox("D", nil), late, "cancel a: resolved: cancelled c0")
 		if ids := w.cloud.Running(); len(ids) != 1 || ids[0] != "c1" {
 			t.Errorf("the nodes run %v", ids)

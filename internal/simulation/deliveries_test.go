@@ -15,10 +15,17 @@ func TestTwoRunsOfOneEntryKeepEachOthersCommands(t *testing.T) {
 	in(t, strings.Replace(group, "wait: 0s", "wait: 5s\n    retries: 1", 1), func(w *world) {
 		w.cloud.Lag = 100 * time.Second
 		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return time.Second, 1 }
-		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0; 500")
-		b := w.sandbox("B", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer, "SendCommand 2": {Answers: 1500 * time.Microsecond}})
-		b.deliver(w.T, message(w.fires("a", 0), w.fires("b", 5*time.Second)))
-		w.sent(4)
+		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0")
+		w.until(2 * time.Minute)
+		reminder := w.cloud.Waiting()[0].Item
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.sandbox("B", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer, "SendCommand 2": {Answers: 1500 * time.Microsecond}}).deliver(w.T, message(w.fires("b", time.Minute)))
+		}()
+		w.sandbox("W", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}).handle(w.T, reminder)
+		<-done
+		w.sent(5)
 		known := map[string]bool{}
 		for _, r := range w.cloud.Records {
 			e, err := cloudtest.ReadEntry(r)
@@ -31,7 +38,7 @@ func TestTwoRunsOfOneEntryKeepEachOthersCommands(t *testing.T) {
 				}
 			}
 		}
-		for _, id := range []string{"c1", "c2", "c3"} {
+		for _, id := range []string{"c3", "c4"} {
 			if !known[id] {
 				t.Errorf("the ledger has %v, and not %s", known, id)
 			}
@@ -43,7 +50,7 @@ func TestTwoRunsOfOneEntryKeepEachOthersCommands(t *testing.T) {
 // next delivery need not look for it, nor wait a window.
 func TestAnAttemptGivenUpIsRecordedAtOnce(t *testing.T) {
 	in(t, one, func(w *world) {
-		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Err: cloudtest.APIError("ThrottlingException")}}), message(w.fires("a", 0)), "500")
+		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Err: cloudtest.APIError("ThrottlingException")}}), message(w.fires("a", 0)), "later a: SendCommand: ThrottlingException")
 		if n := w.runs(); n != 0 {
 			t.Errorf("the ledger has %d runs", n)
 		}
@@ -72,7 +79,7 @@ func TestAPartOfARunIsRefused(t *testing.T) {
 func TestAPartOfARunIsSentLater(t *testing.T) {
 	in(t, chunked(), func(w *world) {
 		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": {Err: cloudtest.APIError("AccessDeniedException")}})
-		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "run a b: firing c0; 500")
+		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "later a b: SendCommand: AccessDeniedException; run a b: firing c0")
 		w.expect(w.sandbox("B", nil), message(w.fires("a", 0), w.fires("b", 0)), "run a b: taken over: its sender is gone c0 c1")
 		time.Sleep(time.Second)
 		w.ran(51)
@@ -100,7 +107,8 @@ func TestARetryReachesNodesThatWereRefused(t *testing.T) {
 		}
 		a := w.sandbox("A", nil)
 		a.deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
-		w.expect(a, message(w.fires("a", 0), w.fires("b", 0)), "run a b: failed before, tried again c1")
+		w.until(2 * time.Minute)
+		w.work(w.sandbox("W", nil), "run a b: failed before, tried again c1")
 		if nodes := w.cloud.Commands[1].Nodes; len(nodes) != 2 {
 			t.Errorf("the retry went to %d nodes, not to the one that failed and the one that was refused", len(nodes))
 		}

@@ -13,7 +13,10 @@ import (
 // sends the firing again every minute is told so once a look proves that the first
 // was not accepted, and what else the gate keeps out runs.
 func TestARefusalAfterAnUnknownSendIsSettled(t *testing.T) {
-	for _, code := range []string{"InvalidDocument", "InvalidInstanceId"} {
+	for code, want := range map[string][2]string{
+		"InvalidDocument":   {"SendCommand: InvalidDocument", "refuse a: SendCommand: api error InvalidDocument: said the model"},
+		"InvalidInstanceId": {"node i-00000061: SendCommand: InvalidInstanceId", "later a: node i-00000061: SendCommand: InvalidInstanceId"},
+	} {
 		t.Run(code, func(t *testing.T) {
 			in(t, one+"    max: 1\n", func(w *world) {
 				first := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Err: cloudtest.APIError("InternalServerError")}})
@@ -23,12 +26,12 @@ func TestARefusalAfterAnUnknownSendIsSettled(t *testing.T) {
 					}
 					return nil
 				}
-				w.expect(first, message(w.fires("a", 0)), "500")
+				w.expect(first, message(w.fires("a", 0)), "later a: in doubt, "+want[0])
 				for i := 1; ; i++ {
 					w.until(time.Duration(i) * time.Minute)
 					a := w.sandbox(fmt.Sprint("A", i), nil).deliver(w.T, message(w.fires("a", 0)))
-					if a.Err == nil {
-						if !strings.HasPrefix(says(a), "refuse a: ") {
+					if a.Err == nil && !strings.Contains(says(a), "in doubt") {
+						if says(a) != want[1] {
 							w.Errorf("it answers %s", says(a))
 						}
 						break
@@ -49,7 +52,7 @@ func TestARefusalAfterAnUnknownSendIsSettled(t *testing.T) {
 				}
 				return nil
 			}
-			w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "500")
+			w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer}), message(w.fires("a", 0)), "later a: in doubt, SendCommand: InvalidDocument")
 			w.until(time.Minute)
 			w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
 			w.ran(1)
@@ -107,7 +110,7 @@ func TestWhatIsKnownIsCancelledWithoutALook(t *testing.T) {
 		w.cloud.Lag, w.cloud.Lasts = 100*time.Second, forHours
 		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Err: cloudtest.APIError("InternalServerError")}}), message(w.fires("a", 0)), "run a: firing c0")
 		w.until(10 * time.Minute)
-		w.expect(w.sandbox("R", map[string]cloudtest.Fate{"ListCommands": {Err: cloudtest.APIError("ThrottlingException")}}), message(w.resolves("a", 0, 9*time.Minute)), "500")
+		w.expect(w.sandbox("R", map[string]cloudtest.Fate{"ListCommands": {Err: cloudtest.APIError("ThrottlingException")}}), message(w.resolves("a", 0, 9*time.Minute)), "later a: cancelling the run: ListCommands: ThrottlingException")
 		time.Sleep(time.Second)
 		w.nothingRuns()
 		w.expect(w.sandbox("S", nil), message(w.resolves("a", 0, 9*time.Minute)), "cancel a: resolved: cancelled c0")
@@ -151,5 +154,23 @@ func TestASignalGoesToANodeWhereAnotherCommandRuns(t *testing.T) {
 			w.Error(a.Err)
 		}
 		w.nothingRuns()
+	})
+}
+
+// An alert whose message gives it another fingerprint than its labels have is shown
+// by the one that was sent, also where only the ledger knows it.
+func TestAResultShowsTheFingerprintThatWasSent(t *testing.T) {
+	in(t, one, func(w *world) {
+		w.cloud.Lag = 100 * time.Second
+		fires, resolves := w.fires("a", 0), w.resolves("a", 0, time.Second)
+		fires.Identity, resolves.Identity = "of-labels-and-a", "of-labels-and-a"
+		f := w.sandbox("F", map[string]cloudtest.Fate{"SendCommand 1": lostAnswer, "ListCommands 1": {Answers: 5 * time.Second}})
+		answered := make(chan string)
+		go func() { answered <- says(f.deliver(w.T, message(fires))) }()
+		w.until(2 * time.Second)
+		w.sandbox("R", nil).deliver(w.T, message(resolves))
+		if got := <-answered; got != "later a: cancelling the run: in doubt" {
+			t.Errorf("the firing was answered %s", got)
+		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/lambdatest"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/runner"
 )
 
 // The built functions live faster than on AWS: their time is real.
@@ -28,10 +29,10 @@ const (
 	quickTimeout = 4 * time.Second
 )
 
-// TestTheBuiltFunctionsUnderEveryFault has two webhook functions and two SNS
-// functions on one table. All of them are told of every episode, and each call of
-// theirs may fail, be slow, lose its answer, or be the moment at which the
-// process is killed.
+// TestTheBuiltFunctionsUnderEveryFault has two webhook functions, two SNS functions
+// and the worker on one table and one queue. The first four are told of every
+// episode, and each call of all of them may fail, be slow, lose its answer, or be
+// the moment at which the process is killed.
 func TestTheBuiltFunctionsUnderEveryFault(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes real time")
@@ -72,6 +73,7 @@ type quick struct {
 	front     *httptest.Server
 	file      string // the configuration
 	functions []*quickFunction
+	worker    *quickFunction
 	killed    atomic.Int64
 	calls     atomic.Int64
 
@@ -150,6 +152,7 @@ func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 			at = e.end + between(r, 1500*time.Millisecond, 3*time.Second)
 		}
 		s.alerts = append(s.alerts, h)
+		s.books.names[amx.Fingerprint(h.fires(s.origin, h.episodes[0]).Labels)] = h.name
 	}
 	return q
 }
@@ -159,7 +162,7 @@ func newQuick(t *testing.T, sh shape, episodes, together int) *quick {
 func bootstraps(t *testing.T) map[string]string {
 	t.Helper()
 	paths, dir := map[string]string{}, t.TempDir()
-	for _, kind := range []string{"webhook", "sns"} {
+	for _, kind := range []string{"webhook", "sns", "worker"} {
 		paths[kind] = lambdatest.Build(t, filepath.Join("..", ".."), "./functions/"+kind, filepath.Join(dir, kind))
 	}
 	return paths
@@ -181,6 +184,8 @@ func (q *quick) prepare(built map[string]string) {
 			q.functions = append(q.functions, &quickFunction{free: make(chan struct{}, concurrency), name: fmt.Sprint(kind, i+1), bootstrap: built[kind], sns: kind == "sns"})
 		}
 	}
+	q.worker = &quickFunction{free: make(chan struct{}, concurrency), name: "worker", bootstrap: built["worker"]}
+	q.cloud.Arrived, q.cloud.Ended = q.arrived, q.commandEnded
 }
 
 const quickTopic = "arn:aws:sns:eu-central-1:123456789012:alerts"
@@ -199,9 +204,9 @@ func (q *quick) process(f *quickFunction) *quickProcess {
 	p := &quickProcess{Process: q.cloud.Process(name, q.fate)}
 	q.alive[name] = p
 	p.Function = lambdatest.Start(
-		logger{q.T, q.cloud}, f.bootstrap, "AMX_CONFIG=file:"+q.file, "AMX_TABLE=amx", "AMX_QUEUE_URL=https://sqs/1/work", "AMX_AUTH=iam",
+		logger{q.T, q.cloud}, f.bootstrap, "AMX_CONFIG=file:"+q.file, "AMX_TABLE=amx", "AMX_QUEUE_URL=https://sqs/1/work", "AMX_DEAD_LETTER_URL=https://sqs/1"+cloudtest.DeadLetters, "AMX_AUTH=iam",
 		"AMX_TOPIC_ARNS="+quickTopic, "AMX_LIST_LAG="+quickWindow.String(),
-		"AWS_ENDPOINT_URL_SSM="+q.front.URL+"/"+name, "AWS_ENDPOINT_URL_DYNAMODB="+q.front.URL+"/"+name,
+		"AWS_ENDPOINT_URL_SSM="+q.front.URL+"/"+name, "AWS_ENDPOINT_URL_DYNAMODB="+q.front.URL+"/"+name, "AWS_ENDPOINT_URL_SQS="+q.front.URL+"/"+name,
 	)
 	return p
 }
@@ -273,6 +278,8 @@ func (q *quick) play() {
 	all.Wait()
 	time.Sleep(quickWindow + quickTimeout + 2*time.Second)
 	q.calm = true
+	q.drain()
+	q.nothingIsLost()
 	for _, h := range q.alerts {
 		last := h.episodes[len(h.episodes)-1]
 		for _, f := range q.functions {
@@ -282,7 +289,10 @@ func (q *quick) play() {
 		}
 		all.Wait()
 	}
+	q.drain()
 	time.Sleep(time.Second)
+	q.stoppedInTheEnd()
+	q.queueEnds()
 }
 
 func (q *quick) bring(f *quickFunction, name string, n news, delay time.Duration) {
@@ -299,14 +309,25 @@ func (q *quick) bring(f *quickFunction, name string, n news, delay time.Duration
 
 // invoke hands a message to a function, and answers whether it acknowledged it.
 func (q *quick) invoke(f *quickFunction, name string, m *amx.Message) bool {
-	f.free <- struct{}{}
-	defer func() { <-f.free }()
-	p := q.process(f)
-	a := &attempt{name: name, process: p.Name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now(), silent: f.sns}
 	event := urlEvent(m)
 	if f.sns {
 		event = snsEvent(name, m)
 	}
+	return q.handle(f, event, &attempt{name: name, sent: m.SentAt, alerts: m.Alerts, silent: f.sns}, func(body []byte) runner.Answer {
+		if f.sns {
+			return runner.Answer{}
+		}
+		return webhookAnswer(body)
+	})
+}
+
+// handle is one invocation of a function, of whose answer read makes what is known
+// of it.
+func (q *quick) handle(f *quickFunction, event []byte, a *attempt, read func([]byte) runner.Answer) bool {
+	f.free <- struct{}{}
+	defer func() { <-f.free }()
+	p := q.process(f)
+	a.process, a.begun = p.Name, time.Now()
 	answer := p.Invoke(event, quickTimeout)
 	a.ended = time.Now()
 	switch {
@@ -318,8 +339,8 @@ func (q *quick) invoke(f *quickFunction, name string, m *amx.Message) bool {
 		p.Process.Kill()
 	case answer.Err != nil:
 		a.answer.Err = answer.Err
-	case !f.sns:
-		a.answer = webhookAnswer(answer.Body)
+	default:
+		a.answer = read(answer.Body)
 	}
 	a.acknowledged = !p.Dead() && answer.Err == nil && a.answer.Err == nil
 	q.note(a, p.Process)
@@ -334,7 +355,7 @@ func (q *quick) invoke(f *quickFunction, name string, m *amx.Message) bool {
 // report prints what there was.
 func (q *quick) report(episodes int) {
 	begun, acknowledged, cancelled := 0, 0, 0
-	for _, f := range q.functions {
+	for _, f := range append(q.functions, q.worker) {
 		begun += f.begun
 	}
 	for _, a := range q.attempts {
@@ -361,9 +382,9 @@ func (q *quick) report(episodes int) {
 	for _, f := range slices.Sorted(maps.Keys(fates)) {
 		became += fmt.Sprintf(", %d %s", fates[f], f)
 	}
-	q.Logf("%d episodes of %d alerts%s: %d invocations, %d acknowledged, %d killed; %d processes; %d calls; faults:%s; %d runs, %d commands, %d cancelled, %d passes on nodes; %d violations",
+	q.Logf("%d episodes of %d alerts%s: %d invocations, %d acknowledged, %d killed; %d processes; %d calls; faults:%s; %d runs, %d commands, %d cancelled, %d passes on nodes; %d items of the queue; %d violations",
 		episodes, len(q.alerts), became, len(q.attempts), acknowledged, q.killed.Load(), begun, q.calls.Load(), faults,
-		len(q.runs()), len(q.cloud.Commands), cancelled, len(q.cloud.Passes), len(q.violations))
+		len(q.runs()), len(q.cloud.Commands), cancelled, len(q.cloud.Passes), len(q.cloud.Queued), len(q.violations))
 }
 
 // became is what became of an episode.

@@ -25,7 +25,7 @@ func (q *quick) serve(out http.ResponseWriter, in *http.Request) {
 	if p == nil || err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	if operation != "BatchGetItem" && operation != "PutItem" {
+	if operation != "BatchGetItem" && operation != "PutItem" && operation != "SendMessage" {
 		if err := awstest.CheckSSM(operation, body); err != nil {
 			q.violation("%s %s: %v", operation, body, err)
 		}

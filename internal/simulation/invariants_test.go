@@ -108,9 +108,10 @@ func (s *schedule) onePassEach() {
 	}
 }
 
-// firstResolve is the first time that a resolve of the episode was delivered,
-// and the first time that one was acknowledged; zero: never.
-func (s *schedule) resolved(fingerprint string, start time.Time) (begun, acknowledged time.Time) {
+// resolved is the first time that a resolve of the episode was delivered, and the
+// first time that one was settled; zero: never. One that was put off counts as
+// later says.
+func (s *schedule) resolved(fingerprint string, start time.Time, later bool) (begun, settled time.Time) {
 	for _, a := range s.attempts {
 		for _, r := range a.alerts {
 			if r.Status != amx.Resolved || r.Fingerprint != fingerprint || r.EndsAt.Before(start) {
@@ -119,12 +120,19 @@ func (s *schedule) resolved(fingerprint string, start time.Time) (begun, acknowl
 			if begun.IsZero() || a.begun.Before(begun) {
 				begun = a.begun
 			}
-			if a.acknowledged && (acknowledged.IsZero() || a.ended.Before(acknowledged)) {
-				acknowledged = a.ended
+			if a.acknowledged && (later || !a.putsOff(fingerprint)) && (settled.IsZero() || a.ended.Before(settled)) {
+				settled = a.ended
 			}
 		}
 	}
-	return begun, acknowledged
+	return begun, settled
+}
+
+// putsOff says that the answer left something of the alert for later.
+func (a *attempt) putsOff(fingerprint string) bool {
+	return slices.ContainsFunc(a.answer.Results, func(r runner.Result) bool {
+		return (r.Action == runner.ActionLater || r.Reason == string(ledger.SkipSuperseded)) && slices.Contains(r.Alerts, fingerprint)
+	})
 }
 
 // serves is the latest start that a firing can have and still be the run's: one
@@ -149,7 +157,7 @@ func (s *schedule) nothingAfterItsResolve() {
 	for _, r := range s.runs() {
 		var stopped time.Time
 		for _, a := range r.alerts {
-			_, acknowledged := s.resolved(a.Fingerprint, s.serves(r, a))
+			_, acknowledged := s.resolved(a.Fingerprint, s.serves(r, a), false)
 			if acknowledged.IsZero() {
 				stopped = time.Time{}
 				break
@@ -177,19 +185,27 @@ func (s *schedule) everyAcknowledgedFiringRan() {
 	for _, h := range s.alerts {
 		for _, e := range h.episodes {
 			start := s.origin.Add(e.start + h.skew)
-			first := s.acknowledgedFiring(h.name, start)
-			resolved, _ := s.resolved(h.name, start)
-			if first.IsZero() || !resolved.After(first.Add(s.soon)) {
+			first, putOff := s.acknowledgedFiring(h.name, start)
+			resolved, _ := s.resolved(h.name, start, true)
+			soon := s.soon
+			if putOff {
+				soon = settles + 5*time.Minute // what was put off meets faults too
+			}
+			if first.IsZero() || !resolved.After(first.Add(soon)) {
 				continue // it may have been resolved before it reached its nodes
 			}
-			s.ranFor(h.name, start, first, resolved)
+			if putOff && s.shape.max > 0 {
+				continue // and what it was put off for may have become the limit
+			}
+			s.ranFor(h.name, start, first.Add(soon-s.soon+time.Second), resolved)
 		}
 	}
 }
 
 // acknowledgedFiring is when a firing was first acknowledged as run, by its
-// delivery or by one before; zero: never, or SSM refused a part of it.
-func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (first time.Time) {
+// delivery or by one before; zero: never, or SSM refused a part of it. It may be
+// put off until then.
+func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (first time.Time, putOff bool) {
 	for _, a := range s.attempts {
 		if !slices.ContainsFunc(a.alerts, func(f amx.Alert) bool {
 			return f.Status == amx.Firing && f.Fingerprint == fingerprint && f.StartsAt.Equal(start)
@@ -197,7 +213,7 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 			continue
 		}
 		if a.answer.Err != nil && strings.Contains(a.answer.Err.Error(), refusal) {
-			return time.Time{}
+			return time.Time{}, false
 		}
 		told, full := false, false
 		for _, r := range a.answer.Results {
@@ -206,7 +222,10 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 			}
 			// Of the nodes of a run, some may be refused.
 			if r.Action == runner.ActionRefuse && (!strings.Contains(r.Reason, "node i-") || strings.Contains(r.Reason, nodeOf(fingerprint)) || strings.Contains(r.Reason, refusal)) {
-				return time.Time{}
+				return time.Time{}, false
+			}
+			if r.Action == runner.ActionLater && strings.Contains(r.Reason, refusal) {
+				return time.Time{}, false
 			}
 			told, full = true, full || ledger.Reason(r.Reason).Limited()
 		}
@@ -215,10 +234,10 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 		case !told:
 			s.violation("%s acknowledged %s and does not say what became of it", a.name, fingerprint)
 		case first.IsZero() || a.ended.Before(first):
-			first = a.ended
+			first, putOff = a.ended, a.putsOff(fingerprint)
 		}
 	}
-	return first
+	return first, putOff
 }
 
 func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time.Time) {
@@ -226,7 +245,7 @@ func (s *schedule) ranFor(fingerprint string, start, acknowledged, resolved time
 	var serving int
 	for _, r := range s.runs() {
 		for _, a := range r.alerts {
-			if a.Fingerprint != fingerprint || start.After(s.serves(r, a)) || r.claimed.After(acknowledged.Add(time.Second)) {
+			if a.Fingerprint != fingerprint || start.After(s.serves(r, a)) || r.claimed.After(acknowledged) {
 				continue
 			}
 			serving++

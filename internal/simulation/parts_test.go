@@ -48,8 +48,8 @@ func TestThePartsOfAChunkAreSentEachByItself(t *testing.T) {
 		fates map[string]cloudtest.Fate // the fourth send is that to b
 		first string
 	}{
-		{"one is throttled to the end", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("AccessDeniedException")}}, "refuse a b c: part of the run: node i-00000063: SendCommand: api error InvalidInstanceId: said the model; run a b c: firing c0; 500"},
-		{"the answer of one is lost", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("InternalServerError")}, "ListCommands 1": {Err: cloudtest.APIError("InternalServerError")}}, "500"},
+		{"one is throttled to the end", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("AccessDeniedException")}}, "later a b c: SendCommand: AccessDeniedException, node i-00000063: SendCommand: InvalidInstanceId; run a b c: firing c0"},
+		{"the answer of one is lost", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("InternalServerError")}, "ListCommands 1": {Err: cloudtest.APIError("InternalServerError")}}, "later a b c: the run may not have been sent: SendCommand: InternalServerError, node i-00000063: SendCommand: InvalidInstanceId, ListCommands: InternalServerError"},
 		{"the process dies between two", map[string]cloudtest.Fate{"SendCommand 3": {Dies: "before"}}, "500"},
 		{"the process dies before it records them", map[string]cloudtest.Fate{"Put 2": {Dies: "before"}}, "500"},
 	} {
@@ -65,7 +65,7 @@ func TestThePartsOfAChunkAreSentEachByItself(t *testing.T) {
 					}
 				}
 				w.ranOn("a b")
-				w.expect(w.sandbox("C", nil), all, "skip a b c: already started for this alert")
+				w.expect(w.sandbox("C", nil), all, "later a b c: node i-00000063: SendCommand: InvalidInstanceId; run a b c: taken over: its sender is gone c0 c1")
 			})
 		})
 	}
@@ -91,6 +91,7 @@ func TestARetryLeavesOutWhatHasResolved(t *testing.T) {
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.until(2 * time.Minute)
 		w.sandbox("B", nil).deliver(w.T, message(w.fires("a", 0), w.resolves("b", 0, time.Minute)))
+		w.works(w.sandbox("W", nil), 5*time.Minute)
 		w.ranOn("a a b")
 	})
 }
@@ -103,6 +104,7 @@ func TestRetriesOfTwoMessagesDoNotMeetOnANode(t *testing.T) {
 		w.until(2 * time.Minute)
 		w.sandbox("B", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.sandbox("C", nil).deliver(w.T, message(w.fires("b", 0)))
+		w.works(w.sandbox("W", nil), 5*time.Minute)
 		w.ranOn("a a b b")
 	})
 }
@@ -113,8 +115,9 @@ func TestAnAlertWhoseNodeSucceededIsNotTriedAgain(t *testing.T) {
 		w.cloud.Fails = func(node string) bool { return node == nodeOf("b") }
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0), w.fires("b", 0)))
 		w.until(2 * time.Minute)
-		w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: already started for this alert")
-		w.ranOn("a b")
+		w.expect(w.sandbox("B", nil), message(w.fires("a", 0)), "skip a: failed, retry pending")
+		w.works(w.sandbox("W", nil), 5*time.Minute)
+		w.ranOn("a b b")
 	})
 }
 
@@ -125,8 +128,10 @@ func TestWhatSucceededInAnyAttemptIsNotTriedAgain(t *testing.T) {
 		both := message(w.fires("a", 0), w.fires("b", 0))
 		w.sandbox("A", nil).deliver(w.T, both)
 		w.sandbox("B", nil).deliver(w.T, both)
-		w.expect(w.sandbox("C", nil), message(w.fires("b", 0)), "skip b: already started for this alert")
-		w.sandbox("D", nil).deliver(w.T, both)
+		w.expect(w.sandbox("C", nil), message(w.fires("b", 0)), "skip b: failed, retry pending")
+		w.works(w.sandbox("W", nil), 10*time.Minute)
+		w.ended(w.sandbox("E", nil), "c2")
+		w.expect(w.sandbox("D", nil), both, "skip a b: failed, retries used up")
 		w.ranOn("a a a b")
 	})
 }
@@ -165,13 +170,13 @@ func TestARunThatWasNeverWholeGivesUpItsSlot(t *testing.T) {
 				first := message(w.fires("a", 0), w.fires("b", 0))
 				w.sandbox("A", map[string]cloudtest.Fate{"SendCommand of chunk 1": tt.fate}).deliver(w.T, first)
 				w.until(5 * time.Minute) // what was sent still runs
-				w.expect(w.sandbox("X", nil), other(w, 5*time.Minute), "skip x y: concurrency limit reached (max: 1)")
+				w.expect(w.sandbox("X", nil), other(w, 5*time.Minute), "later x y: concurrency limit reached (max: 1)")
 				w.until(time.Hour)
 				if got := says(w.sandbox("Y", nil).deliver(w.T, other(w, time.Hour))); !strings.HasPrefix(got, "run x y: firing c") {
 					w.Errorf("the other group was answered %s", got)
 				}
 				// The part takes a slot again, and is not lost.
-				w.expect(w.sandbox("B", nil), first, "skip a b: concurrency limit reached (max: 1)")
+				w.expect(w.sandbox("B", nil), first, "later a b: concurrency limit reached (max: 1)")
 				w.until(4 * time.Hour)
 				if got := says(w.sandbox("C", nil).deliver(w.T, first)); !strings.HasPrefix(got, "run a b: taken over: its sender is gone c") {
 					w.Errorf("the part that was left was answered %s", got)
@@ -194,7 +199,7 @@ func TestAPartThatIsSentLateIsNotForgotten(t *testing.T) {
 		w.expect(w.sandbox("B", nil), both, "run a b: taken over: its sender is gone c0 c1")
 		time.Sleep(10 * time.Second)
 		end := message(w.resolves("a", 0, 2*time.Hour), w.resolves("b", 0, 2*time.Hour))
-		w.expect(w.sandbox("R", map[string]cloudtest.Fate{"CancelCommand": {Err: cloudtest.APIError("ThrottlingException")}}), end, "500")
+		w.expect(w.sandbox("R", map[string]cloudtest.Fate{"CancelCommand": {Err: cloudtest.APIError("ThrottlingException")}}), end, "later a b: cancelling the run: CancelCommand \"c0\": ThrottlingException, CancelCommand \"c1\": ThrottlingException")
 		time.Sleep(10 * time.Minute)
 		w.sandbox("R2", nil).deliver(w.T, end)
 		time.Sleep(time.Second)
@@ -304,7 +309,7 @@ func TestWhatSSMHasForgottenIsOver(t *testing.T) {
 			w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 			w.until(time.Minute)
 			forget(w)
-			w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "skip b: concurrency limit reached (max: 1)")
+			w.expect(w.sandbox("B", nil), message(w.fires("b", time.Minute)), "later b: concurrency limit reached (max: 1)")
 		})
 	})
 }
@@ -312,14 +317,14 @@ func TestWhatSSMHasForgottenIsOver(t *testing.T) {
 // The ledger cannot be read, or not be written: a resolve is not settled, and
 // stops its run when it is delivered again.
 func TestAResolveIsNotSettledWhileTheLedgerIsDown(t *testing.T) {
-	for _, op := range []string{"Get", "Put"} {
+	for op, why := range map[string]string{"Get": "reading the ledger", "Put": "writing the ledger"} {
 		t.Run(op, func(t *testing.T) {
 			in(t, one, func(w *world) {
 				w.cloud.Lasts = forHours
 				w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 				w.until(time.Minute)
 				resolve := message(w.resolves("a", 0, 30*time.Second))
-				w.expect(w.sandbox("R", map[string]cloudtest.Fate{op: {Err: cloudtest.APIError("InternalServerError")}}), resolve, "500")
+				w.expect(w.sandbox("R", map[string]cloudtest.Fate{op: {Err: cloudtest.APIError("InternalServerError")}}), resolve, "later a: "+why+": the table: InternalServerError")
 				w.expect(w.sandbox("R2", nil), resolve, "cancel a: resolved: cancelled c0")
 				w.nothingRuns()
 			})
@@ -354,7 +359,7 @@ func TestAFullGateIsAskedOnce(t *testing.T) {
 // taken all the same, and if there is none the answer is an error, so that the
 // source sends again before its repeat_interval.
 func TestWhoHoldsAFullGateIsNotKnown(t *testing.T) {
-	for name, f := range map[string]cloudtest.Fate{"SSM fails": {Err: cloudtest.APIError("InternalServerError")}, "SSM hangs": {Hangs: true}} {
+	for name, f := range map[string]cloudtest.Fate{"InternalServerError": {Err: cloudtest.APIError("InternalServerError")}, "context deadline exceeded": {Hangs: true}} {
 		t.Run(name, func(t *testing.T) {
 			in(t, one+"    max: 2\n", func(w *world) {
 				w.cloud.Lasts = func(_ *cloudtest.Command, node string) (time.Duration, int) {
@@ -367,12 +372,13 @@ func TestWhoHoldsAFullGateIsNotKnown(t *testing.T) {
 				w.sandbox("B", nil).deliver(w.T, message(w.fires("b", 0)))
 				w.until(time.Minute)
 				w.expect(w.sandbox("C", map[string]cloudtest.Fate{"ListCommandInvocations c0": f}), message(w.fires("c", time.Minute)), "run c: firing c2")
+				w.until(2 * time.Minute)
 				d := w.sandbox("D", map[string]cloudtest.Fate{"ListCommandInvocations c0": f})
-				w.expect(d, message(w.fires("d", time.Minute), w.fires("e", time.Minute)), "500")
+				w.expect(d, message(w.fires("d", time.Minute), w.fires("e", time.Minute)), `later d e: asking whether the run still counts against a limit: asking for the run: ListCommandInvocations "c0": `+name)
 				if n := d.counts["ListCommandInvocations"]; n != 2 {
 					w.Errorf("asked %d times", n)
 				}
-				w.expect(w.sandbox("E", nil), message(w.fires("d", time.Minute)), "skip d: concurrency limit reached (max: 2)")
+				w.expect(w.sandbox("E", nil), message(w.fires("d", time.Minute)), "later d: concurrency limit reached (max: 2)")
 			})
 		})
 	}
@@ -385,7 +391,7 @@ func TestSendsDoNotWaitForCancellations(t *testing.T) {
 		w.sandbox("A", nil).deliver(w.T, message(w.fires("a", 0)))
 		w.until(time.Minute)
 		w.expect(w.sandbox("B", map[string]cloudtest.Fate{"CancelCommand": {Hangs: true}}), message(w.resolves("a", 0, 30*time.Second), w.fires("b", 40*time.Second)),
-			"run b: firing c1; 500")
+			"later a: cancelling the run: CancelCommand \"c0\": context deadline exceeded; run b: firing c1")
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -37,6 +38,7 @@ type schedule struct {
 	attempts   []*attempt
 	faults     map[string]int
 	violations []string
+	closed     bool // nothing is delivered any more
 }
 
 // A shape is what a schedule is about.
@@ -82,7 +84,8 @@ type attempt struct {
 	begun, ended time.Time
 	answer       runner.Answer
 	acknowledged bool
-	silent       bool // what became of it is in the log alone
+	silent       bool        // what became of it is in the log alone
+	item         *queue.Item // the worker's: it is no delivery of the source
 }
 
 // draw is chance for one purpose, the same in every replay whoever asks first.
@@ -100,6 +103,7 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 func newSchedule(seed uint64, b bug) *schedule {
 	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, soon: 2 * time.Minute}
 	s.books = keepBooks(s.cloud)
+	s.cloud.Arrived, s.cloud.Ended = s.arrived, s.commandEnded
 	r := s.draw("shape")
 	s.shape = shape{perAlert: r.IntN(2) == 0, ignore: r.IntN(12) == 0, term: r.IntN(8) == 0, chunked: r.IntN(10) == 0, calm: r.IntN(10) == 0}
 	if r.IntN(3) == 0 {
@@ -311,17 +315,38 @@ func (s *schedule) play() {
 		}
 	}
 	all.Wait()
-	// The faults are over, and so is every window. What has resolved resolves
-	// once more, and this time has to be acknowledged.
+	// The faults are over, and so is every window. What was put off is done soon,
+	// whatever became of it before. Then what has resolved resolves once more, and
+	// this time has to be acknowledged.
 	time.Sleep(2*window + 2*timeout)
 	s.calm = true
+	time.Sleep(settles)
+	s.nothingIsLost()
 	for _, h := range s.alerts {
 		last := h.episodes[len(h.episodes)-1]
-		s.attempt("last "+h.name, s.message(h.group, 0, h.resolves(s.origin, last)), false)
+		for sender := range 1 + btoi(s.shape.pair) {
+			m := s.seenBy(sender, news{alerts: amx.Alerts{h.resolves(s.origin, last)}})
+			s.attempt(fmt.Sprint("last ", h.name, sender), s.message(h.group, 0, m.alerts...), false)
+		}
 	}
+	time.Sleep(settles)
+	s.stoppedInTheEnd()
 	time.Sleep(4 * time.Hour)
 	s.fireAgain()
+	s.queueEnds()
 }
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// settles is how long what was put off takes at the most once there are no faults:
+// the time until it is delivered again, a lease, the window, and the delay of an
+// item.
+const settles = visibility + timeout + window + 5*time.Minute
 
 // fireAgain: once all is over each alert fires once more, and resolves. It runs at
 // once, so that nothing has kept its slot, and its entry is small again.

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/cloudtest"
+	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
@@ -44,6 +46,7 @@ type sandbox struct {
 	fates  map[string]cloudtest.Fate // :: "SendCommand 1" (its first), "CancelCommand c0" (about it) → what becomes of it
 	counts map[string]int
 	lock   sync.Mutex
+	log    *decisions
 }
 
 // in plays a test in a world of its own, under fake time.
@@ -84,15 +87,80 @@ func (w *world) sandbox(name string, fates map[string]cloudtest.Fate) *sandbox {
 		return f
 	})
 	b.Runner = newRunner(b.Process, w.config)
+	b.log = &decisions{}
 	return b
+}
+
+// work delivers to the sandbox each item of the queue that is due, in the order of
+// their puts, and compares what became of them.
+func (w *world) work(b *sandbox, want string) {
+	w.Helper()
+	var words []string
+	for _, q := range w.cloud.Waiting() {
+		if time.Now().Before(q.Due) {
+			continue
+		}
+		answer := b.handle(w.T, q.Item)
+		if answer.Err == nil {
+			w.cloud.Settled(q, false)
+		}
+		if said := says(answer); said != "" {
+			words = append(words, said)
+		}
+	}
+	if got := strings.Join(words, "; "); got != want {
+		w.Errorf("%s at %v worked\n %s\nnot\n %s", b.Name, time.Since(w.origin), got, want)
+	}
+}
+
+// works works off what is due every second, until the queue is empty or the time
+// has come.
+func (w *world) works(b *sandbox, until time.Duration) {
+	w.Helper()
+	for w.at(until).After(time.Now()) && len(w.cloud.Waiting()) > 0 {
+		for _, q := range w.cloud.Waiting() {
+			if !time.Now().Before(q.Due) && b.handle(w.T, q.Item).Err == nil {
+				w.cloud.Settled(q, false)
+			}
+		}
+		time.Sleep(time.Second)
+	}
+	w.until(until)
+}
+
+// ended is SSM's event that a command has ended, which may come at any time.
+func (w *world) ended(b *sandbox, id string) {
+	w.Helper()
+	w.cloud.Mu.Lock()
+	token := w.cloud.Find(id).Token
+	w.cloud.Mu.Unlock()
+	ctx, cancel := context.WithTimeout(w.Context(), timeout)
+	defer cancel()
+	if err := b.Ended(ctx, string(token.Entry), token.Run, token.Command); err != nil {
+		w.Errorf("%s at %v: the end of %s: %v", b.Name, time.Since(w.origin), id, err)
+	}
+}
+
+// handle is an invocation of the worker for one item.
+func (b *sandbox) handle(t *testing.T, it queue.Item) runner.Answer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	b.log.forget()
+	err := b.HandleItem(b.log.of(ctx), it)
+	if n := b.Open(); n > 0 && !b.Dead() {
+		t.Errorf("%s was done with an item while %d of its calls were under way", b.Name, n)
+	}
+	return runner.Answer{Results: b.log.results(), Err: err}
 }
 
 func newRunner(p *cloudtest.Process, c *amx.Config) *runner.Runner {
 	return &runner.Runner{
 		Config: func() *amx.Config { return c },
 		Store:  p.Table(),
+		Queue:  p.Queue(),
 		Exec:   &ssmexec.Executor{Client: p.SSM()},
-		Log:    slog.New(slog.DiscardHandler),
+		Log:    slog.New(toDecisions{}),
 		Window: window,
 		Random: &counter{name: p.Name},
 	}
@@ -149,6 +217,10 @@ func (b *sandbox) deliverWithin(t *testing.T, m *amx.Message, timeout time.Durat
 func says(a runner.Answer) string {
 	var words []string
 	for _, r := range a.Results {
+		if r.Action == runner.ActionLater {
+			words = append(words, fmt.Sprintf("later %s: %s", strings.Join(r.Alerts, " "), compact(r.Reason)))
+			continue
+		}
 		words = append(words, strings.TrimSpace(fmt.Sprintf("%s %s: %s %s", r.Action, strings.Join(r.Alerts, " "), r.Reason, strings.Join(r.CommandIDs, " "))))
 	}
 	if a.Err != nil {
@@ -156,6 +228,17 @@ func says(a runner.Answer) string {
 	}
 	return strings.Join(words, "; ")
 }
+
+// compact is why something was put off, without what the test knows anyway.
+func compact(reason string) string { return shorter.Replace(ofRun.ReplaceAllString(reason, "the run")) }
+
+var (
+	ofRun   = regexp.MustCompile(`run [0-9A-Z]{26}`)
+	shorter = strings.NewReplacer(
+		"\n", ", ", "it may have been sent, and SSM does not list it yet", "in doubt", "api error ", "", ": said the model", "",
+		": the table: context deadline exceeded", "", "it is being sent by another delivery", "being sent", "is being sent by another delivery", "being sent",
+	)
+)
 
 func (w *world) at(d time.Duration) time.Time { return w.origin.Add(d) }
 

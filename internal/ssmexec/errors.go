@@ -11,7 +11,7 @@ import (
 type Verdict int
 
 const (
-	// Unknown: the command may have been accepted. Only a look tells.
+	// Unknown: the command may have been accepted. Only SSM's list tells.
 	Unknown Verdict = iota
 	// Refused: nothing was sent, and the same would be refused again.
 	Refused
@@ -54,7 +54,7 @@ var verdicts = map[string]Verdict{
 	"TooManyRequestsException": Throttled,
 }
 
-// errNotSent is that there was no time to send anything.
+// errNotSent says that there was no time to send anything.
 type errNotSent struct{ error }
 
 // Judge says what an error of SendCommand proves. What it does not know is

@@ -12,8 +12,8 @@ import (
 	"github.com/amx-lambda/amx/internal/awserr"
 )
 
-// margin is how long before a run's first claim, and after the end of its last
-// lease, a look still looks: SSM's clock and ours may differ.
+// margin widens the time that is read of SSM's list, before a run's first claim and
+// after the end of its last lease: SSM's clock and ours may differ.
 const margin = 2 * time.Minute
 
 // A Found is a command that carries a token of amx.
@@ -23,10 +23,10 @@ type Found struct {
 	Nodes     []string // that it names
 }
 
-// List reads SSM's list of commands for those that carry a token of amx: what was
-// sent from the first claim of a run, with a margin, to the end of its last lease.
-// A run may be looked for days later. The list may lag a send, and its order is not
-// promised: every page is read.
+// List reads SSM's list for commands that carry a token of amx and were sent between
+// the first claim of a run and the end of its last lease, with a margin. A run may
+// be reconciled days later. The list may lag a send, and its order is not promised,
+// so every page is read.
 func (x *Executor) List(ctx context.Context, claimed, lease time.Time) ([]Found, error) {
 	var found []Found
 	in := &ssm.ListCommandsInput{

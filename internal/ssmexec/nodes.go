@@ -35,7 +35,7 @@ const (
 	nodesPartly = 5 * time.Minute
 )
 
-// ErrNodes is that SSM could not be asked for its nodes; later it may.
+// ErrNodes says that SSM did not answer which nodes it has; trying later may help.
 var ErrNodes = errors.New("the managed nodes are not known")
 
 // nodes is the managed nodes as SSM listed them last.

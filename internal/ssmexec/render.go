@@ -46,7 +46,7 @@ type Job struct {
 	Targets []amx.Target // rendered
 }
 
-// Render answers the requests of a run, one for each chunk, and notes on what
+// Render answers the requests of a run, one for each part, and notes on what
 // the variables leave out, for the log. An error refuses the run: nothing of it
 // can be sent, now or later.
 func Render(j Job) (inputs []*ssm.SendCommandInput, notes []string, err error) {
@@ -166,7 +166,7 @@ func documentParameters(j Job) (func(Token) map[string][]string, error) {
 	return func(Token) map[string][]string { return parameters }, err
 }
 
-// input is the request of one chunk.
+// input is the request of one part.
 func input(c *amx.Command, comment string, targets []amx.Target, parameters map[string][]string) *ssm.SendCommandInput {
 	in := &ssm.SendCommandInput{
 		DocumentName:   aws.String(cmp.Or(c.Document, scriptDocument(c))),

@@ -80,7 +80,7 @@ type Signal struct {
 	Targets []amx.Target // as they were recorded, never rendered again
 }
 
-// Signal sends the commands that signal a run's process, one for each chunk. A
+// Signal sends the commands that signal a run's process, one for each part. A
 // node that has not begun the run will not begin it, and a node that was
 // signalled is not signalled again, so that this may be called again after an
 // error. It answers the nodes that SSM would not send to.

@@ -35,7 +35,7 @@ func (t Token) String() string {
 }
 
 // signal is the comment of the command that signals the run's process. It does
-// not parse as a token, so that a look does not take it for the run.
+// not parse as a token, so that it does not pass for the run in SSM's list.
 func (t Token) signal(name string) string {
 	s := fmt.Sprintf("amx-signal %s %s %s %s", t.Entry, t.Run, name, t.Command)
 	return s[:min(len(s), maxComment)]

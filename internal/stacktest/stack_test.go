@@ -229,6 +229,9 @@ func TestAlarms(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"DeadLetterAlarm: AWS/SQS/ApproximateNumberOfMessagesVisible DeadLetterQueue",
+		"ExpiredAlarm: amx/Runs Table",
+		"FailedRunsAlarm: amx/Runs Table",
+		"RefusedAlarm: amx/Runs Table",
 		"SNSConfigAlarm: amx/ConfigErrors SNSFunction",
 		"SNSErrorsAlarm: AWS/Lambda/Errors SNSFunction",
 		"SNSThrottlesAlarm: AWS/Lambda/Throttles SNSFunction",

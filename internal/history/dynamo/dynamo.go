@@ -20,12 +20,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/history"
 )
 
@@ -187,7 +189,7 @@ func (s *Store) put(ctx context.Context, key string, item, was map[string]types.
 		return conflict.Item, errConflict
 	}
 	if err != nil {
-		return nil, fmt.Errorf("PutItem: %w", err)
+		return nil, s.failed("PutItem", err)
 	}
 	return nil, nil
 }
@@ -236,7 +238,7 @@ func (s *Store) readAll(ctx context.Context, keys ...string) (map[string]map[str
 	for pause := 25 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		out, err := s.Client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]types.KeysAndAttributes{s.Table: in}})
 		if err != nil {
-			return nil, fmt.Errorf("BatchGetItem: %w", err)
+			return nil, s.failed("BatchGetItem", err)
 		}
 		for _, item := range out.Responses[s.Table] {
 			if key, ok := item[attrKey].(*types.AttributeValueMemberS); ok {
@@ -250,6 +252,19 @@ func (s *Store) readAll(ctx context.Context, keys ...string) (map[string]map[str
 		if err := sleep(ctx, pause/2+rand.N(pause)); err != nil {
 			return nil, fmt.Errorf("BatchGetItem: %d keys left unprocessed: %w", len(in.Keys), err)
 		}
+	}
+}
+
+// failed says which call failed, without what the SDK wraps around DynamoDB's
+// answer, and what to do where the answer alone does not tell.
+func (s *Store) failed(call string, err error) error {
+	switch plain := awserr.Plain(err); {
+	case awserr.Code(err) == "ResourceNotFoundException":
+		return fmt.Errorf("%s: table %q does not exist in this account and region: %w", call, s.Table, plain)
+	case strings.Contains(awserr.Message(err), "does not have the specified index"):
+		return fmt.Errorf("%s: table %q has no index %s: deploy this release's template.yaml: %w", call, s.Table, Index, plain)
+	default:
+		return fmt.Errorf("%s: %w", call, plain)
 	}
 }
 

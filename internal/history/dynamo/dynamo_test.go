@@ -3,6 +3,7 @@ package dynamo
 import (
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,5 +105,21 @@ func BenchmarkList(b *testing.B) {
 			b.Fatal(len(page.Records), err)
 		}
 		table.Operations()
+	}
+}
+
+func TestWhatIsMissingIsNamed(t *testing.T) {
+	for _, tt := range []struct{ name, fault, want string }{
+		{"the table", "ResourceNotFoundException", `listing the history: Query: table "amx" does not exist in this account and region: `},
+		{"a right", "AccessDeniedException", "listing the history: Query: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, table := fill(t, 1)
+			table.Fault = func(awstest.Call) *awstest.Fault { return &awstest.Fault{Error: tt.fault} }
+			_, err := s.List(t.Context(), history.Query{})
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "https response error") || !strings.Contains(err.Error(), tt.fault) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
 	}
 }

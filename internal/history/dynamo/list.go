@@ -81,7 +81,7 @@ func (s *Reader) List(ctx context.Context, q history.Query) (page history.Page, 
 func (s *Reader) query(ctx context.Context, q *history.Query, day time.Time, cursor, least string, page *history.Page) (last string, more bool, err error) {
 	out, err := s.Querier.Query(ctx, s.input(q, day, cursor))
 	if err != nil {
-		return "", false, fmt.Errorf("Query: %w", err)
+		return "", false, s.failed("Query", err)
 	}
 	for _, item := range out.Items {
 		r, err := decodeRecord(item)

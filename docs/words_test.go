@@ -1,0 +1,112 @@
+package docs
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// hard is the constructions that readers had to read twice, and words for which
+// the documents have another. Each is matched with one sentence.
+var hard = []struct {
+	construction *regexp.Regexp
+	instead      string
+}{
+	{regexp.MustCompile(`^(Of|What) [^?]*$`), "begin with who acts"},
+	{regexp.MustCompile(`\b(is|was|are) that\b`), "say it without the frame: the subject, then what it does"},
+	{regexp.MustCompile(`\b(who|which) is told\b`), "name who tells whom"},
+	{regexp.MustCompile(`\bmay yet\b`), "can still"},
+	{regexp.MustCompile(`\bfor want of\b`), "without"},
+	{regexp.MustCompile(`\bsays? nothing (of|about)\b`), "does not name, has no effect on"},
+	{regexp.MustCompile(`\bwould else\b`), "otherwise it would"},
+	{regexp.MustCompile(`\b[Ii]t (is|was) [^.:;,]{1,40} that\b`), "begin with the subject"},
+	{regexp.MustCompile(`\bnot without\b`), "with"},
+	{regexp.MustCompile(`\bas many \w+ as may be\b`), "name the limit"},
+	{regexp.MustCompile(`\b(chunks?|unsure)\b`), "part, in doubt"},
+	{regexp.MustCompile(`\b(thereof|therein|whereof|wherein|thereby|hereby|hitherto|lest)\b`), "everyday words"},
+}
+
+// longest is how many words a sentence may have. Most have fewer than 25.
+const longest = 35
+
+var (
+	codeSpan = regexp.MustCompile("`[^`]*`")
+	linkText = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
+	listItem = regexp.MustCompile(`^\s*([-*]|[0-9]+\.) `)
+	contents = regexp.MustCompile(`^\s*- \[[^\]]*\]\(#[^)]*\)$`)
+	sentence = regexp.MustCompile("([.!?][\"')\\]]*) +([A-Z\"(\\[`]|amx )")
+	markup   = regexp.MustCompile(`<[^<>]*>`)
+	emphasis = strings.NewReplacer("**", "", "*", "")
+)
+
+// prose is a sentence of a document, or a cell of a table.
+type prose struct {
+	line int
+	text string
+}
+
+// sentences takes a document apart: without blocks, headings and its table of
+// contents, with `code` for each piece of code.
+func sentences(text string) []prose {
+	text = fenced.ReplaceAllStringFunc(text, func(b string) string { return strings.Repeat("\n", strings.Count(b, "\n")) })
+	var found []prose
+	var open []string
+	begun := 0
+	end := func() {
+		joined := emphasis.Replace(markup.ReplaceAllString(linkText.ReplaceAllString(strings.Join(strings.Fields(strings.Join(open, " ")), " "), "$1"), ""))
+		open = nil
+		for _, s := range strings.Split(sentence.ReplaceAllString(joined, "$1\x00$2"), "\x00") {
+			if s = strings.TrimSpace(s); s != "" {
+				found = append(found, prose{begun, s})
+			}
+		}
+	}
+	for i, line := range strings.Split(codeSpan.ReplaceAllString(text, "`code`"), "\n") {
+		switch {
+		case strings.HasPrefix(line, "|"):
+			end()
+			for _, cell := range strings.Split(strings.Trim(line, "|"), "|") {
+				begun, open = i+1, []string{cell}
+				end()
+			}
+			continue
+		case strings.TrimSpace(line) == "", strings.HasPrefix(line, "#"), contents.MatchString(line):
+			end()
+			continue
+		case listItem.MatchString(line):
+			end()
+			line = listItem.ReplaceAllString(line, "")
+		}
+		if len(open) == 0 {
+			begun = i + 1
+		}
+		open = append(open, line)
+	}
+	end()
+	return found
+}
+
+func TestSentences(t *testing.T) {
+	got := sentences("# What it is\n\nOne. Two `a. B`\nmore (see [here](x.md)). Three!\n- [What](#what)\n- four\n  and\n\n```sh\nWhat\n```\n\n| **five** | Six. Seven |\n")
+	want := "[{3 One.} {3 Two `code` more (see here).} {3 Three!} {6 four and} {13 five} {13 Six.} {13 Seven}]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// The documents are read at night, by people in a hurry.
+func TestTheDocumentsReadOnce(t *testing.T) {
+	for _, file := range documents(t) {
+		for _, s := range sentences(read(t, file)) {
+			for _, h := range hard {
+				if found := h.construction.FindString(s.text); found != "" {
+					t.Errorf("%s:%d: %q (%s): %.400s", file, s.line, found, h.instead, s.text)
+				}
+			}
+			if n := len(strings.Fields(s.text)); n > longest {
+				t.Errorf("%s:%d: %d words, over %d: %.400s", file, s.line, n, longest, s.text)
+			}
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/queue"
+)
+
+// A deferral is what one entry puts off. Those of a delivery wait for each other:
+// one item takes all alerts of a command that are put off for the same reason, so
+// that a thousand alerts cost one call, and not what time is left.
+type deferral struct {
+	task *task
+	ledger.Defer
+	item queue.Item
+}
+
+// putOff puts on the queue what the delivery has put off so far.
+func (d *delivery) putOff(ctx context.Context) {
+	d.mu.Lock()
+	left := d.deferrals
+	d.deferrals = nil
+	d.mu.Unlock()
+	var together [][]deferral
+	for _, x := range left {
+		i := slices.IndexFunc(together, func(g []deferral) bool { return g[0].joins(x) })
+		if i < 0 {
+			together = append(together, []deferral{x})
+			continue
+		}
+		together[i] = append(together[i], x)
+	}
+	parallel(together, func(all []deferral) {
+		it := all[0].item
+		if len(all) > 1 {
+			var alerts amx.Alerts
+			for _, x := range all {
+				alerts = append(alerts, x.Alerts...)
+			}
+			slices.SortStableFunc(alerts, func(a, b amx.Alert) int { return a.StartsAt.Compare(b.StartsAt) })
+			it.Message = d.narrowed(alerts)
+		}
+		d.settleBy(ctx, it, all...)
+	})
+}
+
+// putOffEarly puts off what has found no time for a claim, as soon as the time for
+// claims is over: what is being sent may take all that is left. stop waits for it.
+func (d *delivery) putOffEarly(ctx context.Context) (stop func()) {
+	acted, done := make(chan struct{}), make(chan struct{})
+	over := time.NewTimer(d.claims.Sub(d.now()) + claimTime/4)
+	go func() {
+		defer close(done)
+		defer over.Stop()
+		select {
+		case <-over.C:
+			d.putOff(ctx)
+		case <-acted:
+		}
+	}()
+	return func() {
+		close(acted)
+		<-done
+	}
+}
+
+func (x deferral) joins(o deferral) bool {
+	return x.item.Command == o.item.Command && x.item.Reason == o.item.Reason && x.item.Held == o.item.Held
+}
+
+// settleBy puts an item on the queue, and settles those that it is of.
+func (d *delivery) settleBy(ctx context.Context, it queue.Item, of ...deferral) {
+	err := d.enqueue(ctx, it)
+	large := new(queue.TooLargeError)
+	if errors.As(err, &large) && len(large.Alerts) > 0 { // the others are on the queue
+		d.settle(Result{Command: it.Command, Action: ActionRefuse, Reason: err.Error(), Alerts: fingerprints(large.Alerts)})
+		err = nil
+	}
+	parallel(of, func(x deferral) {
+		switch {
+		case err != nil && !errors.Is(err, errNoQueue):
+			x.task.unsettled(it.Command, errors.Join(x.Err, err))
+		case err != nil:
+			x.task.unsettled(it.Command, x.Err)
+		case len(large.Alerts) == 0 || !allIn(x.Alerts, large.Alerts):
+			d.settle(Result{Command: it.Command, Action: ActionLater, Reason: it.Reason, RunID: x.Run, Alerts: x.Shown(), held: x.Held})
+			x.task.enterWaiting(ctx, x.Defer)
+		}
+	})
+}
+
+func allIn(some, all amx.Alerts) bool {
+	return !slices.ContainsFunc(some, func(a amx.Alert) bool {
+		return !slices.ContainsFunc(all, func(o amx.Alert) bool { return o.ID() == a.ID() })
+	})
+}

@@ -1,0 +1,160 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/cloudtest"
+	"github.com/amx-lambda/amx/internal/queue"
+	"github.com/amx-lambda/amx/internal/runner"
+)
+
+// visibility is how long an item is another's after its delivery: then it is
+// delivered again.
+const visibility = 2 * time.Minute
+
+// arrived has an item delivered: when it is due or late, and now and then twice.
+func (s *schedule) arrived(q *cloudtest.Queued) {
+	if s.closed {
+		return
+	}
+	r := s.draw("item", q.ID)
+	late := between(r, time.Millisecond, time.Second)
+	if r.IntN(4) == 0 {
+		late = between(r, time.Second, time.Minute)
+	}
+	twice := !s.shape.serve && !s.calm && r.IntN(8) == 0
+	again := late + between(r, time.Millisecond, time.Minute)
+	go func() {
+		time.Sleep(time.Until(q.Due) + late)
+		for i := 0; !s.closed && !s.worked(q, fmt.Sprintf("%s/%d", q.ID, i)); i++ {
+			if s.shape.serve {
+				time.Sleep(time.Second)
+			} else {
+				time.Sleep(visibility)
+			}
+		}
+	}()
+	if twice {
+		go func() {
+			time.Sleep(time.Until(q.Due) + again)
+			s.worked(q, q.ID+" again")
+		}()
+	}
+}
+
+// worked is one delivery of an item to the worker, and says whether it is done
+// with.
+func (s *schedule) worked(q *cloudtest.Queued, name string) bool {
+	s.cloud.Delivered(q)
+	a := &attempt{name: name, begun: time.Now(), sent: q.SentAt, item: &q.Item}
+	if q.Kind == queue.Notification {
+		a.alerts = q.Message.Alerts
+	}
+	var err error
+	s.invoke(a, timeout, func(ctx context.Context, run *runner.Runner) runner.Answer {
+		log := &decisions{}
+		err = run.HandleItem(log.of(ctx), q.Item)
+		if errors.Is(err, queue.ErrGivenUp) {
+			return runner.Answer{Results: log.results()}
+		}
+		return runner.Answer{Results: log.results(), Err: err}
+	})
+	if a.acknowledged {
+		s.cloud.Settled(q, err != nil)
+	}
+	return a.acknowledged
+}
+
+// commandEnded has SSM tell of the end of a command: once, twice, or never; at once
+// or late. Lambda tries an event three times.
+func (s *schedule) commandEnded(c *cloudtest.Command) {
+	r := s.draw("event", c.ID)
+	if s.closed || c.Signal != "" || r.IntN(6) == 0 {
+		return
+	}
+	times := 1
+	if r.IntN(6) == 0 {
+		times = 2
+	}
+	for n := range times {
+		late := between(r, time.Millisecond, 2*time.Second)
+		if r.IntN(6) == 0 {
+			late = between(r, time.Second, time.Minute)
+		}
+		go func() {
+			time.Sleep(late)
+			for i := range 3 {
+				a := &attempt{name: fmt.Sprintf("%s ended.%d/%d", c.ID, n, i), begun: time.Now()}
+				s.invoke(a, timeout, func(ctx context.Context, run *runner.Runner) runner.Answer {
+					return runner.Answer{Err: run.Ended(ctx, string(c.Token.Entry), c.Token.Run, c.Token.Command)}
+				})
+				if a.acknowledged {
+					return
+				}
+				time.Sleep(time.Duration(i+1) * time.Minute)
+			}
+		}()
+	}
+}
+
+// nothingIsLost: the source has done its part for a resolve that was acknowledged.
+// Once there are no faults its run is over soon, without another word.
+func (s *schedule) nothingIsLost() {
+	if s.shape.ignore {
+		return
+	}
+	for _, r := range s.runs() {
+		if at := s.lastResolve(r); at.IsZero() {
+			continue
+		}
+		for _, p := range r.passes {
+			if p.Running() {
+				s.violation("%s runs on %s at %v, and every resolve of its alerts was acknowledged by %v", p.Command.ID, p.Node, s.since(time.Now()), s.since(s.lastResolve(r)))
+			}
+		}
+	}
+}
+
+// lastResolve is when the last of a run's alerts had a resolve of it acknowledged;
+// zero: not all had.
+func (s *schedule) lastResolve(r *run) (last time.Time) {
+	for _, a := range r.alerts {
+		_, acknowledged := s.resolved(a.Fingerprint, s.serves(r, a), true)
+		if acknowledged.IsZero() {
+			return acknowledged
+		}
+		if acknowledged.After(last) {
+			last = acknowledged
+		}
+	}
+	return last
+}
+
+// stoppedInTheEnd: every alert has resolved in the world, and the source said so.
+func (s *schedule) stoppedInTheEnd() {
+	for _, r := range s.runs() {
+		for _, p := range r.passes {
+			if p.Running() && !s.shape.ignore {
+				s.violation("%s runs on %s at %v, and everything has resolved", p.Command.ID, p.Node, s.since(time.Now()))
+			}
+		}
+	}
+}
+
+// queueEnds: every item of the queue is done with in the end.
+func (s *schedule) queueEnds() {
+	s.cloud.Mu.Lock()
+	s.closed = true
+	s.cloud.Mu.Unlock()
+	for _, q := range s.cloud.Waiting() {
+		s.violation("%s, put at %v by %s, is on the queue for ever: %s, due at %v, after %d tries: %s", q.ID, s.since(q.Put), q.By, q.Subject(), s.since(q.Due), q.Tries, q.Reason)
+	}
+	for _, q := range s.cloud.Queued {
+		if q.GivenUp {
+			s.violation("%s, put at %v by %s, was given up: %s: %s", q.ID, s.since(q.Put), q.By, q.Subject(), q.Reason)
+		}
+	}
+}
