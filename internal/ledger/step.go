@@ -64,8 +64,7 @@ type step struct {
 //	Sent        the command IDs                                 -> Await
 //	Awaited     the outcome, where a later decision needs it    -> Settle
 //
-// What happens when a sender dies after SendCommand: its claim stays in the
-// entry, with a lease. Whoever reads the entry before the lease ends waits a
+// If a sender dies after SendCommand, its claim stays in the entry, with a lease. Whoever reads the entry before the lease ends waits a
 // moment, and puts its alerts off. Whoever reads it later takes the run over, in
 // these steps:
 //
