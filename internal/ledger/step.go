@@ -59,14 +59,14 @@ type step struct {
 // The way of a run, where nothing goes wrong, and what each step writes:
 //
 //	Delivered   nothing, or the episodes that a resolve ended   -> Prepare
-//	Prepared    the claim, if the command has no limit          -> Send
-//	Taken       the claim, once a slot is taken                 -> Send
+//	Prepared    nothing, if the alerts are still due            -> Take
+//	Taken       the claim, once no limit or pause holds it back -> Send
 //	Sent        the command IDs                                 -> Await
 //	Awaited     the outcome, where a later decision needs it    -> Settle
 //
-// If a sender dies after SendCommand, its claim stays in the entry, with a lease. Whoever reads the entry before the lease ends waits a
-// moment, and puts its alerts off. Whoever reads it later takes the run over, in
-// these steps:
+// If a sender dies after SendCommand, its claim stays in the entry, with a lease.
+// Whoever reads the entry before the lease ends waits a moment, and puts its alerts
+// off. Whoever reads it later takes the run over, in these steps:
 //
 //   - It reconciles: it reads SSM's list for the run's token (Look), and enters
 //     the commands that the list shows (Looked).
