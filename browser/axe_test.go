@@ -55,6 +55,7 @@ func TestAxeFindsNothing(t *testing.T) {
 func TestTheKeyboardReachesEverything(t *testing.T) {
 	a := serve(t, config)
 	a.sends(disk(1))
+	a.sends(nginx(1))
 	b := a.browse().at("/")
 	seen := map[string]bool{}
 	for range 40 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -62,6 +63,13 @@ func (m *metrics) goingOn() []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// commands is the IDs of the commands that run now.
+func (m *metrics) commands() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.running))
 }
 
 // goesOn says whether a command that is still goes on.

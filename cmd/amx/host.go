@@ -105,7 +105,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	_, _ = rand.Read(id[:]) // never fails
 	h.runner = &runner.Runner{
 		Config: h.current.Load, Store: store, Log: log,
-		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: stopped{h.history, &h.stopping},
+		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: stopped{h.history, &h.stopping, time.Now()},
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
 	h.tellPeople(env)
@@ -202,10 +202,14 @@ func localClient(local *ssmlocal.Server) *ssm.Client {
 // stopCommands ends every command that still runs.
 func (h *host) stopCommands(ctx context.Context) {
 	h.stopping.Store(true)
+	running := h.metrics.commands()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := h.ssm.Close(ctx); err != nil {
 		h.log.ErrorContext(ctx, "ending the commands", "error", err.Error())
+	}
+	for _, id := range running {
+		h.told(id) // the process may be gone before it is told otherwise
 	}
 }
 
