@@ -30,7 +30,7 @@ var hard = []struct {
 }
 
 // longest is how many words a sentence may have. Most have fewer than 25.
-const longest = 35
+const longest = 30
 
 var (
 	codeSpan = regexp.MustCompile("`[^`]*`")
