@@ -29,11 +29,12 @@ var hard = []struct {
 	{regexp.MustCompile(`\b(thereof|therein|whereof|wherein|thereby|hereby|hitherto|lest)\b`), "everyday words"},
 }
 
-// longest is how many words a sentence may have. Most have fewer than 25.
+// longest is how many words a sentence may have. Most should have fewer than 25.
 const longest = 30
 
 var (
-	codeSpan = regexp.MustCompile("`[^`]*`")
+	indented = regexp.MustCompile("(?ms)^ *```.*?^ *```$") // or not
+	codeSpan = regexp.MustCompile("`[^`\n]*`")
 	linkText = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
 	listItem = regexp.MustCompile(`^\s*([-*]|[0-9]+\.) `)
 	contents = regexp.MustCompile(`^\s*- \[[^\]]*\]\(#[^)]*\)$`)
@@ -51,7 +52,7 @@ type prose struct {
 // sentences takes a document apart: without blocks, headings and its table of
 // contents, with `code` for each piece of code.
 func sentences(text string) []prose {
-	text = fenced.ReplaceAllStringFunc(text, func(b string) string { return strings.Repeat("\n", strings.Count(b, "\n")) })
+	text = indented.ReplaceAllStringFunc(text, func(b string) string { return strings.Repeat("\n", strings.Count(b, "\n")) })
 	var found []prose
 	var open []string
 	begun := 0
