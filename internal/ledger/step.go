@@ -64,10 +64,9 @@ type step struct {
 //	Sent        the command IDs                                 -> Await, Note
 //	Awaited     the outcome, where a later decision needs it    -> Settle
 //
-// What happens when a sender dies after SendCommand: its claim stays in the
-// entry, with a lease. Whoever reads the entry before the lease ends waits a
-// moment, and puts its alerts off. Whoever reads it later takes the run over, in
-// these steps:
+// If a sender dies after SendCommand, its claim stays in the entry, with a lease.
+// Whoever reads the entry before the lease ends waits a moment, and puts its alerts
+// off. Whoever reads it later takes the run over, in these steps:
 //
 //   - It reconciles: it reads SSM's list for the run's token (Look), and enters
 //     the commands that the list shows (Looked).
