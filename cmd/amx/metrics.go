@@ -32,7 +32,6 @@ type metrics struct {
 	requests  *prometheus.CounterVec // by code
 	results   *prometheus.CounterVec // by command, action
 	skips     *prometheus.CounterVec // by command, reason
-	putOff    *prometheus.CounterVec // by command, reason
 	items     *prometheus.CounterVec // by outcome
 	unsettled prometheus.Counter
 	truncated prometheus.Counter
@@ -65,7 +64,6 @@ func newMetrics() *metrics {
 		requests:  counter("amx_http_requests_total", "Requests to the webhook, by status code.", "code"),
 		results:   counter("amx_results_total", "What became of notifications, by command and action: run, cancel, skip, refuse.", "command", "action"),
 		skips:     counter("amx_skips_total", "Skips, by command and reason.", "command", "reason"),
-		putOff:    counter("amx_put_off_total", "What was answered later, by command and reason: limit, pause, other.", "command", "reason"),
 		items:     counter("amx_queue_deliveries_total", "Deliveries of what was put off: done with (done), to be delivered again (again), given up (given_up).", "outcome"),
 		unsettled: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_unsettled_total", Help: "Notifications answered with an error, for Alertmanager to send again."}),
 		truncated: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_truncated_alerts_total", Help: "Alerts that Alertmanager cut off notifications (max_alerts): no command runs for them."}),
@@ -119,9 +117,6 @@ func (m *metrics) observe(cfg *amx.Config, cut bool, r app.Response, a runner.An
 		m.results.WithLabelValues(r.Command, r.Action).Inc()
 		if r.Action == runner.ActionSkip {
 			m.skips.WithLabelValues(r.Command, r.Reason).Inc()
-		}
-		if r.Action == runner.ActionLater {
-			m.putOff.WithLabelValues(r.Command, ledger.Reason(r.Reason).Holds()).Inc()
 		}
 		if ledger.Reason(r.Reason).Limited() {
 			m.skipped.WithLabelValues("fingerover").Inc()

@@ -17,7 +17,7 @@ type runMetrics struct {
 	total    *prometheus.CounterVec   // by command, status
 	duration *prometheus.HistogramVec // by command
 	success  *prometheus.GaugeVec     // by command
-	putOff   *prometheus.CounterVec   // by command
+	putOff   *prometheus.CounterVec   // by command, reason
 }
 
 func newRunMetrics(r prometheus.Registerer) runMetrics {
@@ -34,8 +34,8 @@ func newRunMetrics(r prometheus.Registerer) runMetrics {
 		}, []string{"command"}),
 	}
 	m.putOff = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "amx_put_off_total", Help: "How often alerts were put off, by command.",
-	}, []string{"command"})
+		Name: "amx_put_off_total", Help: "How often alerts were put off, by command and reason: limit, pause, other.",
+	}, []string{"command", "reason"})
 	r.MustRegister(m.total, m.duration, m.success, m.putOff)
 	return m
 }
@@ -52,7 +52,7 @@ func (m runMetrics) told(r history.Record) {
 	switch r.State {
 	case history.Waiting:
 		if r.IsWaiting() {
-			m.putOff.WithLabelValues(r.Command).Inc()
+			m.putOff.WithLabelValues(r.Command, ledger.Reason(r.Reason).Holds()).Inc()
 		}
 		return
 	case history.Succeeded:
@@ -64,8 +64,8 @@ func (m runMetrics) told(r history.Record) {
 	}
 }
 
-// holds shows what is paused, which breakers are open, and what waits in the queue, as they are when
-// Prometheus asks.
+// holds shows what is paused, which breakers are open, and what waits in the
+// queue, as they are when Prometheus asks.
 type holds struct {
 	ledger ledger.Store
 	length func() (int, error) // of the queue; nil: there is none
