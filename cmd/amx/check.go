@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/report/send"
 )
 
 type checkCmd struct {
@@ -45,7 +47,14 @@ func loadConfig(file string) (*amx.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return amx.ParseConfig(file, text)
+	cfg, err := amx.ParseConfig(file, text)
+	if err != nil {
+		return nil, err
+	}
+	if err := send.Check(cfg.Templates, time.Now()); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return cfg, nil
 }
 
 // readConfig is the text of a configuration file. One that holds what a

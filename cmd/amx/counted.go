@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -64,6 +65,13 @@ func (m *metrics) goingOn() []string {
 	return slices.Compact(all)
 }
 
+// commands is the IDs of the commands that run now.
+func (m *metrics) commands() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.running))
+}
+
 // goesOn says whether a command that is still goes on.
 func (m *metrics) goesOn(is func(commandID string, r running) bool) bool {
 	m.mu.Lock()
@@ -88,8 +96,8 @@ func (m *metrics) signal(goesOn bool, err error) {
 	}
 }
 
-// hold keeps in mind which commands end, until release is called: one of them
-// may yet be told to have been sent.
+// hold keeps in mind which commands end, until release is called: SSM's answer that
+// one of them was sent can still come.
 func (m *metrics) hold() (release func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

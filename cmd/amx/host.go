@@ -24,6 +24,8 @@ import (
 	"github.com/amx-lambda/amx/internal/operate"
 	"github.com/amx-lambda/amx/internal/page"
 	queuebolt "github.com/amx-lambda/amx/internal/queue/bolt"
+	"github.com/amx-lambda/amx/internal/report"
+	"github.com/amx-lambda/amx/internal/report/send"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 	"github.com/amx-lambda/amx/internal/ssmlocal"
@@ -45,6 +47,8 @@ type host struct {
 
 	history  *historybolt.Store
 	queue    *queuebolt.Store
+	reporter *report.Reporter
+	sender   *send.Sender
 	operator operate.Operator
 
 	page *page.Page
@@ -101,9 +105,10 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	_, _ = rand.Read(id[:]) // never fails
 	h.runner = &runner.Runner{
 		Config: h.current.Load, Store: store, Log: log,
-		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: stopped{h.history, &h.stopping},
+		Process: hex.EncodeToString(id[:]), Queue: h.queue, History: stopped{h.history, &h.stopping, time.Now()},
 		Exec: &ssmexec.Executor{Client: counted{localClient(h.ssm), h.metrics}, Nodes: localClient(h.ssm), Outputs: localClient(h.ssm), Ended: ended.watch, Jitter: mathrand.Float64},
 	}
+	h.tellPeople(env)
 	close(h.ready)
 	return h, nil
 }
@@ -197,10 +202,14 @@ func localClient(local *ssmlocal.Server) *ssm.Client {
 // stopCommands ends every command that still runs.
 func (h *host) stopCommands(ctx context.Context) {
 	h.stopping.Store(true)
+	running := h.metrics.commands()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := h.ssm.Close(ctx); err != nil {
 		h.log.ErrorContext(ctx, "ending the commands", "error", err.Error())
+	}
+	for _, id := range running {
+		h.told(id) // the process may be gone before it is told otherwise
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 // newServer answers the webhook at every path but those of the server itself.
 // accepts is nil where everybody is accepted.
 func newServer(h *host, accepts func(context.Context, string) (*app.Token, error)) *http.Server {
-	f := front{host: h, webhook: app.Webhook{Runner: h.runner, AllowGet: true, Accepts: accepts, Truncated: h.metrics.cutOff}}
+	f := front{host: h, webhook: app.Webhook{Runner: h.runner, Reporter: h.reporter, AllowGet: true, Accepts: accepts, Truncated: h.metrics.cutOff}}
 	if accepts == nil {
 		f.origins = http.NewCrossOriginProtection()
 	}
@@ -95,7 +95,7 @@ func (f front) elsewhere(r *http.Request) *app.Response {
 
 // notify answers the webhook.
 func (f front) notify(w http.ResponseWriter, r *http.Request) {
-	// What decides now: the answer may be hours and reloads away.
+	// This configuration decides: the answer may be hours and reloads away.
 	cfg := f.host.current.Load()
 	in := &incoming{Reader: r.Body}
 	webhook := f.webhook

@@ -33,6 +33,7 @@ type metrics struct {
 	results   *prometheus.CounterVec // by command, action
 	skips     *prometheus.CounterVec // by command, reason
 	items     *prometheus.CounterVec // by outcome
+	lost      *prometheus.CounterVec // by destination
 	unsettled prometheus.Counter
 	truncated prometheus.Counter
 	reloaded  prometheus.Gauge
@@ -65,6 +66,7 @@ func newMetrics() *metrics {
 		results:   counter("amx_results_total", "What became of notifications, by command and action: run, cancel, skip, refuse.", "command", "action"),
 		skips:     counter("amx_skips_total", "Skips, by command and reason.", "command", "reason"),
 		items:     counter("amx_queue_deliveries_total", "Deliveries of what was put off: done with (done), to be delivered again (again), given up (given_up).", "outcome"),
+		lost:      counter("amx_reports_lost_total", "Reports that were given up, by destination.", "destination"),
 		unsettled: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_unsettled_total", Help: "Notifications answered with an error, for Alertmanager to send again."}),
 		truncated: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_truncated_alerts_total", Help: "Alerts that Alertmanager cut off notifications (max_alerts): no command runs for them."}),
 		reloaded:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "amx_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),

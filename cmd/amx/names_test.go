@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"regexp"
 	"strings"
 	"testing"
@@ -25,6 +26,7 @@ func TestTheCommandThatSignalsIsLoggedUnderItsRun(t *testing.T) {
 // A person who greps for warnings finds the run that failed, with its exit code.
 func TestTheEndOfARunThatFailed(t *testing.T) {
 	m := newMachine(t, "commands: [{name: bad, cmd: sh, args: [-c, 'echo no; exit 7']}]")
+	defer m.host.workQueue(context.Background())() // an end that comes early is put off
 	run := m.post(notification("amx", firing("a", 0))).Results[0].RunID
 	ended := regexp.MustCompile(`level=WARN msg="run ended" command=bad run_id=` + run + ` state=failed status=Failed took=\S+\n`)
 	node := regexp.MustCompile(`level=WARN msg="node ended" command=bad run_id=` + run + ` node=mi-00000000000000000 status=Failed exit_code=7\n`)

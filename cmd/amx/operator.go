@@ -37,19 +37,22 @@ func (h *host) limits(context.Context) ([]operate.Limit, error) {
 // stopper stops runs through a runner.
 type stopper struct{ runner func() *runner.Runner }
 
-// Stop asks for the end of a run. What could not be asked now is an error.
+// Stop asks for the end of a run. It returns an error if it could not ask now.
 func (s stopper) Stop(ctx context.Context, r operate.StopRequest) error {
 	return s.runner().Stop(ctx, runner.StopRequest{Entry: r.Entry, Run: r.Run, Command: r.Command, Who: r.Who, Why: r.Why}).Err
 }
 
-// stopped is a history in which the runs that amx ends when it stops say so.
+// stopped is a history in which the runs that amx ended when it stopped say so,
+// also where only the next process finds out: that of a run of an earlier one.
 type stopped struct {
 	runner.History
 	stopping *atomic.Bool
+	started  time.Time // this process
 }
 
 func (s stopped) Put(ctx context.Context, r history.Record) error {
-	if s.stopping.Load() && r.State == history.Cancelled && r.CancelledBy == nil {
+	stopped := s.stopping.Load() || r.Claimed.Before(s.started)
+	if stopped && r.State == history.Cancelled && r.CancelledBy == nil && history.IsRun(r.Run) {
 		r.CancelledBy = &history.CancelledBy{Who: history.ByStop, At: r.Ended}
 	}
 	return s.History.Put(ctx, r)

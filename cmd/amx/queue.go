@@ -37,7 +37,11 @@ func (h *host) workQueue(ctx context.Context) (stop func()) {
 func (h *host) handleItem(ctx context.Context, it queue.Item) error {
 	ctx, cancel := context.WithTimeout(ctx, runner.Budget)
 	defer cancel()
-	err := h.runner.HandleItem(ctx, it)
+	handle := h.runner.HandleItem
+	if it.Kind == queue.Report {
+		handle = h.sender.HandleItem
+	}
+	err := handle(ctx, it)
 	switch {
 	case errors.Is(err, queue.ErrGivenUp):
 		h.metrics.items.WithLabelValues("given_up").Inc()

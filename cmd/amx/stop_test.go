@@ -60,8 +60,11 @@ func TestStoppingNamesWhatRuns(t *testing.T) {
 		}
 	}
 	startAMX(t, dir, longRun)
-	code, out, errs := amxAt(t, dir, "show", run)
-	wantOut(t, "after the stop", code, out, errs, `(?s)\nState      cancelled.*\nCancelled  by amx stopped\n`)
+	var out string
+	m.eventually("the record says who ended it", func() bool {
+		_, out, _ = amxAt(t, dir, "show", run)
+		return strings.Contains(out, "\nState      cancelled") && strings.Contains(out, "\nCancelled  by amx stopped\n")
+	})
 }
 
 func TestACommandCutOffByAStopIsAnError(t *testing.T) {

@@ -278,10 +278,10 @@ func readPrometheus(r *reader, path string, n *yaml.Node, c *Config) {
 	}
 }
 
-// readTemplates reads named templates, which reports, args and parameters may
-// use as {{ template "NAME" . }}.
+// readTemplates reads named templates, which reports use as {{ template "NAME" . }}.
 func readTemplates(r *reader, path string, n *yaml.Node, c *Config) {
 	c.Templates = map[string]string{}
+	parsed := true
 	for _, e := range r.entries(path, n) {
 		value, ok := r.scalar(under(path, e.name), r.resolve(e.value))
 		if !ok {
@@ -289,8 +289,19 @@ func readTemplates(r *reader, path string, n *yaml.Node, c *Config) {
 		}
 		if _, err := parseTemplate(value, nil); err != nil {
 			r.fail(e.line, under(path, e.name), "%q: %v", value, err)
+			parsed = false
 		}
 		c.Templates[e.name] = value
+	}
+	if !parsed {
+		return
+	}
+	t, err := reportTemplate(c.Templates)
+	if err == nil {
+		err = checkCalls(t)
+	}
+	if err != nil {
+		r.fail(n.Line, path, "%v", err)
 	}
 }
 

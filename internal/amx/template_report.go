@@ -2,8 +2,6 @@ package amx
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"text/template"
 	"time"
 )
@@ -22,20 +20,8 @@ const defaultReport = `{{ .Title }}
 // RenderReport writes the text of a report: with the template `report` of
 // templates, which may call the others, or with amx's own.
 func RenderReport(templates map[string]string, now time.Time, dot any) (string, error) {
-	text, ok := templates[ReportTemplate]
-	if !ok {
-		text = defaultReport
-	}
-	t, err := parseTemplate(text, nil)
-	for _, name := range slices.Sorted(maps.Keys(templates)) {
-		if err != nil {
-			break
-		}
-		var named *template.Template
-		if named, err = parseTemplate(templates[name], nil); err == nil {
-			_, err = t.AddParseTree(name, named.Tree)
-		}
-	}
+	t, err := reportTemplate(templates)
+	var text string
 	if err == nil {
 		text, err = render(t, now, dot)
 	}
@@ -43,4 +29,13 @@ func RenderReport(templates map[string]string, now time.Time, dot any) (string, 
 		return "", fmt.Errorf("rendering the template %q of templates: %w", ReportTemplate, err)
 	}
 	return text, nil
+}
+
+// reportTemplate parses the text of reports with what it may call.
+func reportTemplate(templates map[string]string) (*template.Template, error) {
+	text, ok := templates[ReportTemplate]
+	if !ok {
+		text = defaultReport
+	}
+	return parseTemplate(text, templates)
 }

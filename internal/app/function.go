@@ -21,6 +21,7 @@ import (
 	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 	"github.com/amx-lambda/amx/internal/ledger/dynamo"
 	"github.com/amx-lambda/amx/internal/queue/sqs"
+	"github.com/amx-lambda/amx/internal/report"
 	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
@@ -41,25 +42,28 @@ type parameters interface {
 
 // common is what the functions share.
 type common struct {
-	runner  *runner.Runner
-	config  *configuration
-	exec    *ssmexec.Executor
-	queue   *sqs.Queue // what is put off
-	client  *ssmClient
-	sqs     *sqsClient
-	metrics *metrics
-	history *historydynamo.Store
+	runner   *runner.Runner
+	config   *configuration
+	exec     *ssmexec.Executor
+	queue    *sqs.Queue // what is put off
+	conn     *connection
+	reporter *report.Reporter
+	client   *ssmClient
+	sqs      *sqsClient
+	metrics  *metrics
+	history  *historydynamo.Store
 }
 
 // newCommon calls AWS only where the configuration is in Parameter Store.
 func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, out io.Writer) (*common, error) {
 	conn := newConnection(env)
-	c := &common{client: conn.ssm(), sqs: conn.sqs(), metrics: &metrics{out: out, function: env("AWS_LAMBDA_FUNCTION_NAME")}}
+	c := &common{conn: conn, client: conn.ssm(), sqs: conn.sqs(), metrics: &metrics{out: out, function: env("AWS_LAMBDA_FUNCTION_NAME")}}
 	var err error
 	if c.config, err = newConfiguration(ctx, env, s.config, c.client, log, c.metrics); err != nil {
 		return nil, err
 	}
 	c.queue = &sqs.Queue{Client: c.sqs, URL: s.queue}
+	c.reporter = &report.Reporter{Queue: c.queue, Config: c.config.current, Now: time.Now}
 	c.exec = &ssmexec.Executor{Client: c.client, Nodes: c.client, Outputs: c.client, Jitter: rand.Float64}
 	db := conn.dynamodb()
 	c.history = &historydynamo.Store{Client: db, Table: s.table, Keep: history.Keeping(s.history), Now: time.Now}
@@ -75,6 +79,7 @@ func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, o
 
 		MaxEntry: dynamo.MaxEntry,
 	}
+	c.tellPeople(log)
 	return c, nil
 }
 

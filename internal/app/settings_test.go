@@ -32,7 +32,7 @@ func TestInitErrors(t *testing.T) {
 		return err
 	}
 	worker := func(env Getenv) error {
-		_, err := NewWorkerFunction(t.Context(), env, s.logger(), &s.out)
+		_, err := NewWorkerFunction(t.Context(), env, s.logger(), &s.out, noReports)
 		return err
 	}
 	const (

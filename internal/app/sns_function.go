@@ -93,7 +93,9 @@ func (f *SNSFunction) handle(ctx context.Context, e *events.SNSEntity) error {
 	m, why, err := f.read(e)
 	if err == nil {
 		warn(ctx, f.log, m, f.metrics.truncated(f.log))
-		return f.runner.Handle(ctx, m, runner.Source{Source: queue.Source{Topic: e.TopicArn}}).Err
+		return reporting(ctx, f.reporter, m, func() runner.Answer {
+			return f.runner.Handle(ctx, m, runner.Source{Source: queue.Source{Topic: e.TopicArn}})
+		}).Err
 	}
 	f.metrics.count(ctx, f.log, messagesRefused, why, time.Now())
 	return err

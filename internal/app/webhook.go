@@ -17,6 +17,7 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/queue"
+	"github.com/amx-lambda/amx/internal/report"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -33,6 +34,8 @@ type Webhook struct {
 	// AllowGet takes GET with a body, as prometheus-am-executor's example
 	// sends it.
 	AllowGet bool
+	// Reporter tells people of alerts themselves; nil: nobody.
+	Reporter *report.Reporter
 	// Observe is told each answer, and what became of the message where it was
 	// one. nil: nobody is.
 	Observe func(Response, runner.Answer)
@@ -100,7 +103,9 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 		return refuse(http.StatusBadRequest, err.Error())
 	}
 	warnings := warn(ctx, w.Runner.Log, m, w.Truncated)
-	a := w.Runner.Handle(ctx, m, runner.Source{Source: queue.Source{Token: token.Name}, Waits: true, Within: runner.Within})
+	a := reporting(ctx, w.Reporter, m, func() runner.Answer {
+		return w.Runner.Handle(ctx, m, runner.Source{Source: queue.Source{Token: token.Name}, Waits: true, Within: runner.Within})
+	})
 	if a.Err != nil {
 		return respond(http.StatusInternalServerError, body{Error: a.Err.Error(), Results: &a.Results, Warnings: warnings}), a
 	}
@@ -111,7 +116,7 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 func warn(ctx context.Context, log *slog.Logger, m *amx.Message, truncated func(context.Context, uint64)) []string {
 	warnings := m.Warnings()
 	for _, text := range warnings {
-		log.WarnContext(ctx, text, "truncated", m.TruncatedAlerts, "receiver", m.Receiver, "group", m.GroupKey)
+		log.WarnContext(ctx, "the message is amiss", "warning", text, "truncated", m.TruncatedAlerts, "receiver", m.Receiver, "group", m.GroupKey)
 	}
 	if m.TruncatedAlerts > 0 && truncated != nil {
 		truncated(ctx, m.TruncatedAlerts)

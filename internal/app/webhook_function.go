@@ -36,7 +36,7 @@ func NewWebhookFunction(ctx context.Context, env Getenv, log *slog.Logger, out i
 	if err != nil {
 		return nil, err
 	}
-	f := &WebhookFunction{common: c, webhook: Webhook{Runner: c.runner, Truncated: c.metrics.truncated(log)}, log: log}
+	f := &WebhookFunction{common: c, webhook: Webhook{Runner: c.runner, Reporter: c.reporter, Truncated: c.metrics.truncated(log)}, log: log}
 	if s.tokenParameter != "" {
 		tokens := &tokenParameter{client: c.client, name: s.tokenParameter, log: log, metrics: c.metrics, now: time.Now}
 		f.webhook.Accepts = tokens.find

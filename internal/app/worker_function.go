@@ -41,7 +41,8 @@ type putter interface {
 type WorkerFunction struct {
 	*common
 	work        work
-	again       putter // the queue from which the items come
+	reports     ItemHandler // of those, what people are told
+	again       putter      // the queue from which the items come
 	deadLetters putter
 	log         *slog.Logger
 	now         func() time.Time
@@ -50,7 +51,8 @@ type WorkerFunction struct {
 // NewWorkerFunction makes the function from its environment. It calls AWS only
 // to read a configuration from Parameter Store. An error names what is wrong.
 // The metrics go to out, which is the function's standard output.
-func NewWorkerFunction(ctx context.Context, env Getenv, log *slog.Logger, out io.Writer) (*WorkerFunction, error) {
+// reports makes what sends reports.
+func NewWorkerFunction(ctx context.Context, env Getenv, log *slog.Logger, out io.Writer, reports func(ReportParts) ItemHandler) (*WorkerFunction, error) {
 	s, err := readSettings(env, workerSettings(env))
 	if err != nil {
 		return nil, err
@@ -59,10 +61,12 @@ func NewWorkerFunction(ctx context.Context, env Getenv, log *slog.Logger, out io
 	if err != nil {
 		return nil, err
 	}
-	return &WorkerFunction{
+	f := &WorkerFunction{
 		common: c, work: c.runner, again: c.queue,
 		deadLetters: &sqs.Queue{Client: c.sqs, URL: s.deadLetters}, log: log, now: time.Now,
-	}, nil
+	}
+	f.reports = reports(f.parts(env, c.conn))
+	return f, nil
 }
 
 func (f *WorkerFunction) handler() any { return f.Handle }
@@ -152,7 +156,11 @@ func (f *WorkerFunction) item(ctx context.Context, it queue.Item) error {
 	if it.Wait(f.now()) > 0 {
 		return f.again.Put(ctx, it) // it was due later than SQS can delay it
 	}
-	err := f.work.HandleItem(ctx, it)
+	handle := f.work.HandleItem
+	if it.Kind == queue.Report {
+		handle = f.reports.HandleItem
+	}
+	err := handle(ctx, it)
 	if !errors.Is(err, queue.ErrGivenUp) {
 		return err
 	}

@@ -51,7 +51,7 @@ func (w *workFake) Ended(_ context.Context, entry, run, command string) error {
 // worker is the function with a fake behind it.
 func (s *stack) worker(w work, vars map[string]string) lambda.Handler {
 	s.Helper()
-	f, err := NewWorkerFunction(s.Context(), s.with(vars), s.logger(), &s.out)
+	f, err := NewWorkerFunction(s.Context(), s.with(vars), s.logger(), &s.out, noReports)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -233,6 +233,7 @@ type Answer struct {
 // A Verdict says what an answer proves.
 type Verdict int
 
+// The verdicts.
 const (
 	Accepted Verdict = iota
 	Unknown          // it may have been sent

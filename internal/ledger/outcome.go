@@ -66,7 +66,7 @@ func (ev Asked) apply(s *step) {
 		return
 	case ev.State.Over && !r.complete():
 		r.done(r.commands()) // what was sent is over; the rest is still to be sent
-	case ev.State.Over && !(ev.aim == toStop && r.unknown()):
+	case ev.State.Over && (ev.aim != toStop || !r.unknown()):
 		s.finish(r, &ev.State, ev.Case)
 	}
 	s.asked, s.state = ev.Run, &ev.State

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -65,6 +66,16 @@ func (r *Reporter) Record(ctx context.Context, rec history.Record) error {
 	return r.put(ctx, c, &e)
 }
 
+// Opened reports that a command's breaker has opened.
+func (r *Reporter) Opened(ctx context.Context, command string, failures int, opens time.Time) error {
+	c := r.Config()
+	if len(c.Reports) == 0 {
+		return nil
+	}
+	e := FromBreaker(command, failures, opens, r.Now())
+	return r.put(ctx, c, &e)
+}
+
 func (r *Reporter) put(ctx context.Context, c *amx.Config, e *Event) error {
 	if len(Destinations(c, e)) == 0 {
 		return nil
@@ -73,27 +84,36 @@ func (r *Reporter) put(ctx context.Context, c *amx.Config, e *Event) error {
 	if err == nil {
 		err = r.Queue.Put(ctx, it)
 	}
+	for n := len(e.Alerts()); errors.Is(err, queue.ErrTooLarge) && e.Message != nil && n > 0; n /= 2 {
+		small := shrunk(e, n)
+		if it, err = small.Item(); err == nil {
+			err = r.Queue.Put(ctx, it)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("putting the report %q on the queue: %w", e.Key(), err)
 	}
 	return nil
 }
 
-// History is a history of which people hear: each record that is written is also
-// reported.
-type History struct {
-	// Next keeps the records; nil keeps none.
-	Next interface {
-		Put(ctx context.Context, rec history.Record) error
+// shrunk is an event with n alerts at most, those that fire first, so that it says
+// still whether any does. Of their annotations it has what reports show.
+func shrunk(e *Event, n int) *Event {
+	m := *e.Message
+	alerts := slices.Concat(m.Alerts.Firing(), m.Alerts.Resolved())
+	alerts = alerts[:min(n, len(alerts))]
+	for i := range alerts {
+		a := &alerts[i]
+		kept := amx.KV{}
+		for _, name := range []string{"summary", "description", "runbook_url", "dashboard_url", "amx_query"} {
+			if text := []rune(a.Annotations[name]); len(text) > 0 {
+				kept[name] = string(text[:min(len(text), 1000)])
+			}
+		}
+		a.Annotations = kept
 	}
-	Reporter *Reporter
-}
-
-// Put writes the record and reports it. Neither keeps the other from being done.
-func (h *History) Put(ctx context.Context, rec history.Record) error {
-	err := h.Reporter.Record(ctx, rec)
-	if h.Next != nil {
-		err = errors.Join(h.Next.Put(ctx, rec), err)
-	}
-	return err
+	m.Data = m.Narrow(alerts)
+	small := *e
+	small.Message = &m
+	return &small
 }

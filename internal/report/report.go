@@ -60,10 +60,34 @@ func FromRecord(rec history.Record) (e Event, ok bool) {
 	if kind == amx.OnStarted && rec.Sent.IsZero() {
 		return Event{}, false // claimed, and not sent yet
 	}
-	if kind == amx.OnRefused && strings.HasPrefix(rec.Reason, "breaker:") {
+	if kind == amx.OnRefused && strings.HasPrefix(rec.Reason, breakerReason) {
+		if until(rec.Reason) == "" {
+			return Event{}, false // a run tries whether it still fails: people know of the breaker
+		}
 		kind = amx.OnBreaker
 	}
+	rec = history.Cut(rec)
 	return Event{Version: Version, Kind: kind, At: rec.Updated, Record: &rec}, ok
+}
+
+// breakerReason begins the ledger's reasons of a refusal by an open breaker: "breaker:
+// 3 runs in a row failed, until 2026-11-28T13:00:00Z".
+const breakerReason = "breaker:"
+
+// until is the time in such a reason, or "".
+func until(reason string) string {
+	_, at, _ := strings.Cut(reason, ", until ")
+	return at
+}
+
+// FromBreaker returns the event of a breaker that has opened, of which there is no
+// record. Alerts that it refuses are the same event.
+func FromBreaker(command string, failures int, opens, at time.Time) Event {
+	reason := fmt.Sprintf("%s %d runs in a row failed, until %s", breakerReason, failures, opens.UTC().Format(time.RFC3339))
+	rec := history.Record{
+		Run: history.RefusedID(command, reason), Command: command, State: history.Refused, Reason: reason, Ended: at, Updated: at,
+	}
+	return Event{Version: Version, Kind: amx.OnBreaker, At: at, Record: &rec}
 }
 
 // FromMessage returns the event of a notification.
@@ -80,7 +104,7 @@ func (e *Event) Key() string {
 		return "alert/" + digest(text)
 	case amx.OnBreaker:
 		// All alerts that one open breaker refuses: one report.
-		return "breaker/" + digest([]byte(e.Record.Command+"\n"+e.Record.Reason))
+		return "breaker/" + digest([]byte(e.Record.Command+"\n"+until(e.Record.Reason)))
 	}
 	return string(e.Kind) + "/" + e.Record.Run
 }
@@ -97,20 +121,24 @@ func (e *Event) Subject() string {
 	return "run/" + e.Record.Run
 }
 
-// Group names the group of alerts of a notification: by its deduplication key or
-// its group labels. The receiver is no part of it, so that a webhook beside a
-// topic, and a pair of Alertmanagers, meet in one. Alerts of a form that does not
-// name its group are a group each; see [Split].
+// Group names the group of alerts of a notification: by its deduplication key, by
+// Alertmanager's group key, or by receiver and group labels. Two routes that group
+// by the same labels are two groups: what resolves in one may fire in the other.
+// Alerts of a form that does not name its group are a group each; see [Split].
 func (e *Event) Group() string {
 	m := e.Message
-	about := any(m.GroupLabels)
+	var about any
 	switch {
 	case m.DedupKey != "":
-		about = m.DedupKey
+		about = []any{"dedup", m.DedupKey}
 	case m.Ungrouped && len(m.Alerts) > 0:
-		about = m.Alerts[0].Fingerprint
+		about = []any{"alert", m.Alerts[0].Fingerprint}
+	case m.GroupKey != "":
+		about = []any{"key", m.GroupKey}
+	default:
+		about = []any{"labels", m.Receiver, m.GroupLabels}
 	}
-	text, _ := json.Marshal([]any{m.DedupKey != "", m.Ungrouped, about}) // strings cannot fail
+	text, _ := json.Marshal(about) // strings cannot fail
 	return digest(text)
 }
 

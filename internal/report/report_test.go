@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -151,29 +152,23 @@ func TestItemsThatAreNoReport(t *testing.T) {
 type recorder struct {
 	items []queue.Item
 	fails error
+	most  int // bytes of a report; 0: any
 }
 
 func (r *recorder) Put(_ context.Context, it queue.Item) error {
+	if r.most > 0 && len(it.Report) > r.most {
+		return fmt.Errorf("putting it: %w", queue.ErrTooLarge)
+	}
 	r.items = append(r.items, it)
 	return r.fails
 }
 
-type records struct {
-	put   []history.Record
-	fails error
-}
-
-func (r *records) Put(_ context.Context, rec history.Record) error {
-	r.put = append(r.put, rec)
-	return r.fails
-}
-
-func TestAHistoryOfWhichPeopleHear(t *testing.T) {
+func TestRecordsOfWhichPeopleHear(t *testing.T) {
 	c := config(t, everybody)
-	q, next := &recorder{}, &records{}
-	h := &History{Next: next, Reporter: &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}}
+	q := &recorder{}
+	r := &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}
 	for _, state := range []history.State{history.Running, history.Waiting, history.Failed} {
-		if err := h.Put(t.Context(), record("a", state)); err != nil {
+		if err := r.Record(t.Context(), record("a", state)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -181,14 +176,36 @@ func TestAHistoryOfWhichPeopleHear(t *testing.T) {
 	for _, it := range q.items {
 		keys = append(keys, it.Key)
 	}
-	if want := []string{"started/01KAZ3ZQ8Q0000000000000001", "failed/01KAZ3ZQ8Q0000000000000001"}; len(next.put) != 3 || !slices.Equal(keys, want) {
-		t.Errorf("%d records, reports %q", len(next.put), keys)
+	if want := []string{"started/01KAZ3ZQ8Q0000000000000001", "failed/01KAZ3ZQ8Q0000000000000001"}; !slices.Equal(keys, want) {
+		t.Errorf("reports %q", keys)
 	}
-	// Neither keeps the other from being done.
-	q.fails, next.fails = errors.New("queue on fire"), errors.New("table on fire")
-	err := h.Put(t.Context(), record("a", history.Failed))
-	if want := "table on fire\nputting the report \"failed/01KAZ3ZQ8Q0000000000000001\" on the queue: queue on fire"; err == nil || err.Error() != want || len(next.put) != 4 || len(q.items) != 3 {
+	q.fails = errors.New("queue on fire")
+	err := r.Record(t.Context(), record("a", history.Failed))
+	if want := "putting the report \"failed/01KAZ3ZQ8Q0000000000000001\" on the queue: queue on fire"; err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestABreakerThatOpensAndWhatItRefusesAreOneReport(t *testing.T) {
+	c := config(t, everybody)
+	q := &recorder{}
+	r := &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}
+	if err := r.Opened(t.Context(), "a", 3, noon.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	refused := record("a", history.Refused)
+	for _, reason := range []string{
+		"breaker: 3 runs in a row failed, until 2026-11-28T13:00:00Z",
+		"breaker: 3 runs in a row failed, and run 01KAZ3ZQ8Q0000000000000001 tries whether it still does",
+		"breaker: 3 runs in a row failed, until 2026-11-28T14:00:00Z",
+	} {
+		refused.Reason = reason
+		if err := r.Record(t.Context(), refused); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(q.items) != 3 || q.items[0].Key != q.items[1].Key || q.items[2].Key == q.items[0].Key {
+		t.Errorf("got %+v", q.items)
 	}
 }
 
@@ -209,5 +226,30 @@ func TestAnUnmatchedAlertCostsOnePut(t *testing.T) {
 	c.Reports, q.items = nil, nil
 	if err := r.Notification(t.Context(), m); err != nil || len(q.items) != 0 {
 		t.Errorf("nobody is to be told: %+v, %v", q.items, err)
+	}
+}
+
+func TestANotificationThatIsTooLargeIsReportedWithFewerAlerts(t *testing.T) {
+	c := config(t, everybody)
+	q := &recorder{most: 20_000}
+	r := &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}
+	m := message(amx.Resolved)
+	for i := range 500 {
+		m.Alerts = append(m.Alerts, amx.Alert{
+			Status: amx.Resolved, Fingerprint: fmt.Sprint(i), Labels: amx.KV{"alertname": "x"},
+			Annotations: amx.KV{"summary": "s", "log": strings.Repeat("y", 9000)},
+		})
+	}
+	m.Alerts[400].Status = amx.Firing
+	if err := r.Notification(t.Context(), m); err != nil || len(q.items) != 1 {
+		t.Fatalf("%d items, %v", len(q.items), err)
+	}
+	e, err := Decode(q.items[0])
+	if err != nil || len(e.Message.Alerts) < 30 || e.Message.Status != amx.Firing || e.Message.Alerts[0].Annotations["summary"] != "s" || len(e.Message.Alerts[0].Annotations) != 1 {
+		t.Errorf("%v: %d alerts, %s, the first %+v", err, len(e.Message.Alerts), e.Message.Status, e.Message.Alerts[0])
+	}
+	q.most = 10
+	if err := r.Notification(t.Context(), m); !errors.Is(err, queue.ErrTooLarge) {
+		t.Errorf("got %v", err)
 	}
 }

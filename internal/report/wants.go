@@ -95,8 +95,8 @@ func hears(d *amx.Report, e *Event) bool {
 }
 
 // Resolving returns the commands whose incidents a notification may resolve at a
-// destination: it has `on: failed`, and all alerts of the notification on which
-// the command acts have resolved.
+// destination: it has `on: failed`, and an alert on which the command acts has
+// resolved.
 func Resolving(c *amx.Config, d *amx.Report, e *Event) []*amx.Command {
 	if d.PagerDuty == nil || d.PagerDuty.FromMessage || !slices.Contains(d.On, amx.OnFailed) {
 		return nil
@@ -106,13 +106,7 @@ func Resolving(c *amx.Config, d *amx.Report, e *Event) []*amx.Command {
 		if !told(c, cmd.Name, d) {
 			continue
 		}
-		resolved, firing := false, false
-		for i := range e.Message.Alerts {
-			if a := &e.Message.Alerts[i]; cmd.Matches(a) {
-				resolved, firing = resolved || a.Status == amx.Resolved, firing || a.Status != amx.Resolved
-			}
-		}
-		if resolved && (!firing || cmd.Scope == amx.ScopeAlert) {
+		if slices.ContainsFunc(e.Message.Alerts.Resolved(), func(a amx.Alert) bool { return cmd.Matches(&a) }) {
 			found = append(found, cmd)
 		}
 	}

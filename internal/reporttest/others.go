@@ -68,6 +68,9 @@ type Series struct {
 	Value  func(at time.Time) float64
 }
 
+// Constant is a value that does not change.
+func Constant(v float64) func(time.Time) float64 { return func(time.Time) float64 { return v } }
+
 // NewPrometheus starts it; stop ends it.
 func NewPrometheus(series ...Series) (p *Prometheus, stop func()) {
 	p = &Prometheus{Series: series}

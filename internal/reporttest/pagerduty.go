@@ -35,6 +35,9 @@ type PagerDutyEvent struct {
 type PagerDuty struct {
 	Faults
 	URL string
+	// Told is called after each event that is accepted; nil: nobody is. It is set
+	// before the first call.
+	Told func()
 
 	mu     sync.Mutex
 	events []PagerDutyEvent
@@ -116,6 +119,9 @@ func (p *PagerDuty) enqueue(w http.ResponseWriter, r *http.Request) {
 		p.open[e.DedupKey] = false
 	}
 	p.events = append(p.events, e)
+	if p.Told != nil {
+		defer p.Told()
+	}
 	w.WriteHeader(http.StatusAccepted)
 	_ = json.NewEncoder(w).Encode(map[string]string{"status": "success", "message": "Event processed", "dedup_key": e.DedupKey})
 }

@@ -42,6 +42,9 @@ type Slack struct {
 
 	// Processing is for how many messages a new file is refused.
 	Processing int
+	// Told is called after each message that is posted or updated; nil: nobody
+	// is. It is set before the first call.
+	Told func()
 
 	mu       sync.Mutex
 	clock    int
@@ -114,6 +117,9 @@ func (s *Slack) api(handle func(*http.Request) (map[string]any, string)) http.Ha
 			s.mu.Lock()
 			answer, code = handle(r)
 			s.mu.Unlock()
+			if s.Told != nil && code == "" && strings.HasPrefix(r.URL.Path, "/api/chat.") {
+				defer s.Told()
+			}
 		}
 		if code != "" {
 			answer = map[string]any{"ok": false, "error": code}

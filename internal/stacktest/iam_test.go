@@ -145,7 +145,9 @@ func TestRights(t *testing.T) {
 		"sqs:GetQueueAttributes arn:aws:sqs:eu-central-1:123456789012:WorkQueue",
 		"sqs:ReceiveMessage arn:aws:sqs:eu-central-1:123456789012:WorkQueue",
 		"sqs:SendMessage arn:aws:sqs:eu-central-1:123456789012:DeadLetterQueue",
+		"ssm:GetParameter arn:aws:ssm:eu-central-1:123456789012:parameter/amx/amx/reports/*",
 	}
+	graphs := []string{"aps:QueryMetrics " + workspace}
 	added := []string{
 		"ssm:SendCommand arn:aws:s3:::amx-output",
 		"ssm:SendCommand arn:aws:s3:::amx-output/*",
@@ -167,6 +169,7 @@ func TestRights(t *testing.T) {
 		{"a topic of one's own", "WorkerRole", [][]string{runner, scripts, worker, key(ownKey)}},
 		{"a topic of one's own", "SNSRole", [][]string{runner, scripts, sns, key(ownKey)}},
 		{"all that narrows", "WebhookRole", [][]string{runner, narrow, webhook, tokens}},
+		{"all that adds", "WorkerRole", [][]string{runner, scripts, worker, graphs, added, key("arn:aws:kms:eu-central-1:123456789012:key/Key")}},
 		{"all that adds", "SNSRole", [][]string{runner, scripts, sns, added, key("arn:aws:kms:eu-central-1:123456789012:key/Key")}},
 	} {
 		got, want := deploy(t, choices[tt.choice]).rights(tt.role), slices.Sorted(slices.Values(slices.Concat(tt.want...)))

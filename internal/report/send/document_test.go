@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -81,5 +84,77 @@ func write(t *testing.T, name string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(pictures, name), data, 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The checks of docs/reports.md become programs: their arguments are a request's
+// timestamp, signature, secret and body, and the time.
+func TestTheReceiversOfTheDocument(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/reports.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	programs := map[string][]string{}
+	add := func(language, file, before, after string, command ...string) {
+		if _, err := exec.LookPath(command[0]); err != nil {
+			t.Logf("no %s here", command[0])
+			return
+		}
+		_, rest, ok := strings.Cut(string(text), "```"+language+"\n")
+		code, _, closed := strings.Cut(rest, "```\n")
+		if !ok || !closed {
+			t.Fatalf("docs/reports.md has no block of %s", language)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(before+code+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		programs[language] = append(command, filepath.Join(dir, file))
+		if language == "go" {
+			built := filepath.Join(dir, "check")
+			if out, err := exec.Command("go", "build", "-o", built, filepath.Join(dir, file)).CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			programs[language] = []string{built}
+		}
+	}
+	add("go", "check.go", `package main
+import ("crypto/hmac"; "crypto/sha256"; "encoding/hex"; "fmt"; "net/http"; "os"; "strconv"; "time")
+`, `
+func main() {
+	h := http.Header{"Amx-Timestamp": {os.Args[1]}, "Amx-Signature": {os.Args[2]}}
+	now, _ := strconv.ParseInt(os.Args[5], 10, 64)
+	fmt.Print(fromAMX(h, []byte(os.Args[4]), os.Args[3], time.Unix(now, 0)))
+}
+`, "go")
+	add("python", "check.py", "", `
+import sys
+print(str(from_amx({"Amx-Timestamp": sys.argv[1], "Amx-Signature": sys.argv[2]}, sys.argv[4].encode(), sys.argv[3], int(sys.argv[5]))).lower(), end="")
+`, "python3")
+
+	w := newWorld(t, webhookConfig)
+	w.record(run(1, history.Failed))
+	w.deliver()
+	r := w.receiver.Requests()[0]
+	timestamp, signed, now := r.Header.Get("Amx-Timestamp"), r.Header.Get("Amx-Signature"), noon.Unix()
+	for language, command := range programs {
+		for _, tt := range []struct {
+			name, timestamp, signature, secret, body string
+			now                                      int64
+			want                                     string
+		}{
+			{"as amx sends it", timestamp, signed, "s1gn1ng-s3cr3t", string(r.Body), now + 299, "true"},
+			{"too old", timestamp, signed, "s1gn1ng-s3cr3t", string(r.Body), now + 301, "false"},
+			{"another secret", timestamp, signed, "another", string(r.Body), now, "false"},
+			{"another body", timestamp, signed, "s1gn1ng-s3cr3t", string(r.Body) + " ", now, "false"},
+			{"another time", "1795867201", signed, "s1gn1ng-s3cr3t", string(r.Body), now, "false"},
+			{"no signature", "", "", "s1gn1ng-s3cr3t", string(r.Body), now, "false"},
+		} {
+			args := append(slices.Clone(command[1:]), tt.timestamp, tt.signature, tt.secret, tt.body, strconv.FormatInt(tt.now, 10))
+			out, err := exec.Command(command[0], args...).CombinedOutput()
+			if err != nil || string(out) != tt.want {
+				t.Errorf("%s, %s: got %s, %v, want %s", language, tt.name, out, err, tt.want)
+			}
+		}
 	}
 }

@@ -7,9 +7,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/history"
@@ -71,14 +74,7 @@ func (o *outgoing) toPagerDuty(ctx context.Context) error {
 }
 
 // forwards: the alert itself is reported, and not only what its resolve ends.
-func (o *outgoing) forwards() bool {
-	for _, on := range o.d.On {
-		if on == amx.OnAlert {
-			return true
-		}
-	}
-	return false
-}
+func (o *outgoing) forwards() bool { return slices.Contains(o.d.On, amx.OnAlert) }
 
 // worst is a temporary error if there is one, else all of them.
 func worst(errs []error) error {
@@ -134,24 +130,51 @@ func (o *outgoing) incident(ctx context.Context, about string) error {
 	err = o.postPagerDuty(ctx, event)
 	if err == nil {
 		t.Open = opens
+		if !opens {
+			t.Waiting = nil
+		}
 	}
 	return t.settle(ctx, o.e, err)
 }
 
 // changes says whether an event opens or resolves an incident. The queue keeps
 // no order: an end that is older than the latest one has nothing to add, and a
-// run whose alert has resolved since needs nobody any more.
+// run whose alerts have all resolved since needs nobody any more.
 func (t *subject) changes(e *report.Event, opens bool) bool {
-	if e.Message != nil {
-		if e.At.After(t.Resolved) {
-			t.Resolved = e.At
-		}
+	switch {
+	case e.Message != nil:
+		t.resolved(e)
+		return t.Open && len(t.Waiting) == 0
+	case order(e) < t.Order:
+		return false
+	case !opens:
 		return t.Open
 	}
-	if order(e) < t.Order {
-		return false
+	t.Waiting = nil
+	for _, a := range e.Record.Alerts[:min(len(e.Record.Alerts), maxWaiting)] {
+		if !t.Ended[a.Fingerprint].After(e.At) {
+			t.Waiting = append(t.Waiting, a.Fingerprint)
+		}
 	}
-	return !opens && t.Open || opens && e.At.After(t.Resolved)
+	return len(t.Waiting) > 0 || len(e.Record.Alerts) == 0
+}
+
+// maxWaiting bounds the alerts that an incident waits for, and of which the
+// resolve is remembered.
+const maxWaiting = 500
+
+// resolved notes which alerts a notification says to have resolved.
+func (t *subject) resolved(e *report.Event) {
+	if t.Ended == nil {
+		t.Ended = map[string]time.Time{}
+	}
+	for _, a := range e.Message.Alerts.Resolved() {
+		if e.At.After(t.Ended[a.Fingerprint]) && len(t.Ended) < maxWaiting {
+			t.Ended[a.Fingerprint] = e.At
+		}
+		t.Waiting = slices.DeleteFunc(t.Waiting, func(f string) bool { return f == a.Fingerprint })
+	}
+	maps.DeleteFunc(t.Ended, func(_ string, at time.Time) bool { return e.At.Sub(at) > giveUp+time.Hour })
 }
 
 // forward sends the alert itself.

@@ -289,3 +289,40 @@ func TestMatchersOfADestinationNarrowTheGroup(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 }
+
+func TestAnIncidentWaitsForAllAlertsOfItsRun(t *testing.T) {
+	w := newWorld(t, onFailed(pagerDutyConfig))
+	first, second := alert(), alert()
+	second.Fingerprint = "second"
+	labels := notification("firing", first).GroupLabels
+	rec := run(1, history.Failed)
+	rec.Entry = string(ledger.GroupID("restart-nginx", labels))
+	rec.Alerts = history.Alerts(amx.Alerts{first, second})
+	w.record(rec)
+	w.deliver()
+	key := "amx/restart-nginx/" + rec.Entry
+	for i, status := range []string{"firing", "resolved"} {
+		w.pass(time.Minute)
+		m := notification("resolved", first, second)
+		m.Alerts[1].Status = status
+		w.message(m)
+		w.deliver()
+		if open := len(w.pagerDuty.Open()); open != 1-i {
+			t.Errorf("the second alert is %s: %d open incidents", status, open)
+		}
+	}
+	w.expect("trigger "+key, "resolve "+key)
+}
+
+func TestWhatResolvesInOneRouteStaysOpenInAnother(t *testing.T) {
+	w := newWorld(t, strings.Replace(pagerDutyConfig, "[failed, alert]", "alert", 1))
+	database, web := notification("firing", alert()), notification("resolved", alert())
+	database.GroupKey, web.GroupKey = `{}/{team="dba"}:{}`, `{}/{team="web"}:{}`
+	w.message(database)
+	w.pass(time.Minute)
+	w.message(web)
+	w.deliver()
+	if open := w.pagerDuty.Open(); len(open) != 1 {
+		t.Errorf("open incidents: %q", open)
+	}
+}

@@ -36,8 +36,9 @@ type state struct {
 	Slack *message `json:"slack,omitempty"`
 
 	// Of an incident for a run that failed.
-	Open     bool      `json:"open,omitempty"`
-	Resolved time.Time `json:"resolved,omitzero"` // when the latest resolve of its alert was sent
+	Open    bool                 `json:"open,omitempty"`
+	Waiting []string             `json:"waiting,omitempty"` // fingerprints of its alerts that have not resolved
+	Ended   map[string]time.Time `json:"ended,omitempty"`   // :: fingerprint → when its latest resolve was sent
 }
 
 // message is one of Slack's.

@@ -61,7 +61,10 @@ func (v *View) Title() string {
 	if v.Command == "" {
 		return v.alertTitle()
 	}
-	title := fmt.Sprintf("%s %s for %s", v.Command, v.verb(), v.about())
+	title := v.Command + " " + v.verb()
+	if len(v.Alerts) > 0 {
+		title += " for " + v.about()
+	}
 	if v.Retrying {
 		title += ", and will be tried again"
 	}
@@ -94,9 +97,9 @@ func (v *View) verb() string {
 		return "started"
 	case v.State == history.Unknown:
 		return "ended without a known outcome"
-	case v.State == history.Failed && len(v.Nodes) > 0:
+	case v.State == history.Failed && v.nodes() > 1:
 		return fmt.Sprintf("failed on %d of %s", len(v.FailedNodes()), count(v.nodes(), "node"))
-	case v.State == history.Succeeded && len(v.Nodes) > 0:
+	case v.State == history.Succeeded && v.nodes() > 1:
 		return "succeeded on " + count(v.nodes(), "node")
 	case v.State == history.Cancelled, v.State == history.Refused:
 		return "was " + string(v.State)
