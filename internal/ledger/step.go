@@ -35,6 +35,7 @@ type Policy struct {
 	Observe        bool          // all but the sending
 	Signal         string        // resolved_signal, where it is another than SIGKILL
 	KillAfter      time.Duration // after that signal, until what goes on is cancelled; 0: never
+	Rerun          bool          // on_stop: a run that ended as cancelled, though nobody asked for it, is run again
 	Skips          bool          // when_limited: what a limit holds back is skipped, and does not wait
 }
 

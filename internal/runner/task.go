@@ -100,6 +100,7 @@ func (t *task) actor() ledger.Actor {
 			Sends: c.Sends(), Retries: c.Retries, RetryDelay: c.RetryDelay, RepeatAfter: c.RepeatAfter, Cooldown: c.Cooldown,
 			IgnoreResolved: c.IgnoreResolved, Unguarded: c.Document != "", Observe: c.Mode == amx.ModeObserve,
 			Signal: signal, KillAfter: c.KillAfter, Skips: c.WhenLimited == amx.LimitedSkip,
+			Rerun: c.OnStop == amx.StopRerun && t.Process != "",
 		},
 	}
 }
