@@ -20,7 +20,11 @@ func TestPictures(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	a := serve(t, config, "--node", "i-0c1f4e8a2b7d93650,tag:Role=web")
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(tokens, []byte("alertmanager s3cret\nann t0ken operator\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := serve(t, config, "--token-file", tokens)
 	for n := range 9 {
 		a.sends(nginx(n + 1))
 	}
@@ -28,7 +32,8 @@ func TestPictures(t *testing.T) {
 	a.sends(certificate("www.example.com"))
 	a.sends(nginx(10))
 	a.sends(disk(1))
-	b := a.browse()
+	b := a.browse().at("/")
+	b.types("input[name=token]", "t0ken\n")
 	b.click("summary", "Pause everything…")
 	b.types("input[name=why]", "the database moves")
 	b.click("button", "Pause everything")
@@ -44,6 +49,7 @@ func TestPictures(t *testing.T) {
 		{"commands", "/commands", "light", 1120},
 	} {
 		b.wears(p.width, p.scheme).at(p.path).shows("amx")
+		b.eval(`document.querySelector(".place").textContent = "monitor-1"`) // not this machine's name
 		var picture []byte
 		b.do(chromedp.ActionFunc(func(ctx context.Context) (err error) {
 			picture, err = page.CaptureScreenshot().WithFormat(page.CaptureScreenshotFormatPng).WithOptimizeForSpeed(false).Do(ctx)
