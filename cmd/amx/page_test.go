@@ -230,7 +230,7 @@ func TestThePageOfAStack(t *testing.T) {
 	}
 	v := &visitor{t, http.Client{Jar: jar}, "http://" + at.Host}
 	_, text := v.sees("GET", at.RequestURI(), nil)
-	v.shows(text, "restart", "concurrency limit reached (max: 2)", "targets: no node has this address", ">amx</span>", "5 items")
+	v.shows(text, "restart", "Concurrency limit reached (max: 2)", "targets: no node has this address", ">amx</span>", "5 items")
 	_, text = v.sees("GET", "/runs/"+runs[0].Run, nil)
 	v.shows(text, "no such unit␛[31m", "Exit code 3")
 	_, text = v.sees("POST", "/-/page/pause", url.Values{"command": {"restart"}, "for": {"1h"}, "why": {"lunch"}, "back": {"/"}})
