@@ -49,6 +49,8 @@ type cli struct {
 	Resume resumeCmd `cmd:"" help:"Let runs start again."`
 	Status statusCmd `cmd:"" help:"Show what is paused, limited and waiting."`
 
+	Page pageCmd `cmd:"" help:"Show all of this in a browser."`
+
 	Template templateCmd `cmd:"" help:"Print configuration for what sends the notifications."`
 }
 
