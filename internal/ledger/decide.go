@@ -76,7 +76,7 @@ func (s *step) decide(c Case) {
 }
 
 func (s *step) prepare(start Start) Prepare {
-	return Prepare{start, start.Attempt <= s.Policy.Retries && !start.TakenOver}
+	return Prepare{start, (start.Attempt <= s.Policy.Retries || s.Policy.Rerun) && !start.TakenOver}
 }
 
 // resolved decides on a resolve: each run that it ends is stopped once all of its

@@ -78,7 +78,7 @@ func (c Case) As() string {
 	switch {
 	case c.aim == toCheck:
 		return AsCheck
-	case c.aim == toRetry || c.Reason == RunRetry && c.aim == toDecide:
+	case c.aim == toRetry || c.retries != "" && c.aim == toDecide:
 		return AsReminder
 	case c.aim == toKill || c.aim == toStop && len(c.Alerts) == 0:
 		return AsStop

@@ -36,15 +36,18 @@ func (s *step) retry(c Case) {
 }
 
 func (s *step) retryOf(r *run, c Case) {
-	if !r.Outcome.Failed || r.Attempt > s.Policy.Retries {
+	reason, due := RunRetry, r.Outcome.Ended.Add(s.Policy.RetryDelay<<min(r.Attempt-1, 20))
+	switch {
+	case s.Policy.Rerun && r.Outcome.Status == "Cancelled": // and nobody asked for it: amx was stopped
+		reason, due = RunAgain, r.Outcome.Ended
+	case !r.Outcome.Failed || r.Attempt > s.Policy.Retries:
 		return
 	}
-	due := r.Outcome.Ended.Add(s.Policy.RetryDelay << min(r.Attempt-1, 20))
 	if s.Now.Before(due) {
 		s.do(Remind{c, due})
 		return
 	}
-	start := Start{Case: Case{Reason: RunRetry, Alerts: s.entry.openOf(r.ID, c.Alerts), retries: r.ID}, Prev: r.ID, Attempt: r.Attempt + 1, prev: r.Outcome}
+	start := Start{Case: Case{Reason: reason, Alerts: s.entry.openOf(r.ID, c.Alerts), retries: r.ID}, Prev: r.ID, Attempt: r.Attempt + 1, prev: r.Outcome}
 	s.do(s.prepare(start))
 }
 

@@ -104,7 +104,7 @@ func (s *step) refuse(c Case, why Reason) {
 // when_limited: skip it is skipped, and final refuses it. A retry always waits.
 func (s *step) limited(c Case, why Reason, final bool) {
 	switch {
-	case c.Reason == RunRetry || !final && !s.Policy.Skips:
+	case c.retries != "" || !final && !s.Policy.Skips:
 		s.hold(Defer{Case: c, Err: errors.New(string(why)), Held: true})
 	case final:
 		s.refuse(c, why)
@@ -148,7 +148,7 @@ func (s *step) release(ev Taken) {
 // stillDue decides on the alerts of a start once more. If the decision has
 // changed, the new one stands.
 func (s *step) stillDue(start *Start) bool {
-	if start.Reason == RunRetry {
+	if start.retries != "" {
 		start.Alerts = s.entry.openOf(start.Prev, start.Alerts)
 		return len(start.Alerts) > 0
 	}

@@ -35,6 +35,7 @@ type Policy struct {
 	Observe        bool          // all but the sending
 	Signal         string        // resolved_signal, where it is another than SIGKILL
 	KillAfter      time.Duration // after that signal, until what goes on is cancelled; 0: never
+	Rerun          bool          // on_stop: a run that ended as cancelled, though nobody asked for it, is run again
 	Skips          bool          // when_limited: what a limit holds back is skipped, and does not wait
 }
 
@@ -64,10 +65,9 @@ type step struct {
 //	Sent        the command IDs                                 -> Await, Note
 //	Awaited     the outcome, where a later decision needs it    -> Settle
 //
-// What happens when a sender dies after SendCommand: its claim stays in the
-// entry, with a lease. Whoever reads the entry before the lease ends waits a
-// moment, and puts its alerts off. Whoever reads it later takes the run over, in
-// these steps:
+// If a sender dies after SendCommand, its claim stays in the entry, with a lease.
+// Whoever reads the entry before the lease ends waits a moment, and puts its alerts
+// off. Whoever reads it later takes the run over, in these steps:
 //
 //   - It reconciles: it reads SSM's list for the run's token (Look), and enters
 //     the commands that the list shows (Looked).

@@ -47,7 +47,7 @@ func (t *task) deferred(ctx context.Context, a ledger.Defer) {
 		t.giveUp(ctx, a.Case)
 		return
 	}
-	some := deferral{t, a, it}
+	some := deferral{task: t, Defer: a, item: it}
 	if it.Kind != queue.Notification || it.Message == nil {
 		t.settleBy(ctx, it, some)
 		return
