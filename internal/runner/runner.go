@@ -202,7 +202,7 @@ func (d *delivery) act(ctx context.Context, tasks []*task) {
 	go func() {
 		defer close(stopped)
 		d.rounds(ctx, func() {
-			parallel(stops, func(t *task) { t.feed(ctx, ledger.Delivered{Alerts: t.alerts.Resolved(), Known: t.quiet}) })
+			parallel(stops, func(t *task) { t.feed(ctx, ledger.Delivered{Alerts: t.alerts.Resolved()}) })
 		})
 	}()
 	defer d.putOffEarly(ctx)()
