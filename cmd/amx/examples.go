@@ -48,6 +48,7 @@ var examples = map[string][]example{ // :: path below amx → calls
 		{"amx resume --command restart-nginx", "and that of a command"},
 	},
 	"status": {{"amx status --url https://amx.example.com --token-file token", "of an amx serve elsewhere"}},
+	"page":   {{"amx page --stack amx --profile ops", "the page of a stack, on this machine"}},
 	"template amp": {
 		{"amx template amp --topic-arn arn:aws:sns:eu-central-1:123456789012:amx > definition.yaml", "for put-alert-manager-definition"},
 	},
