@@ -114,7 +114,7 @@ func (b *blockLines) value(text string, column int, nested bool, name string) (*
 	case strings.HasPrefix(rest, "- "), strings.TrimSpace(rest) == "-": // links, which are for people
 		b.skipBelow(column)
 		return &yaml.Node{Kind: yaml.SequenceNode, Line: below + 1}, nil
-	case deeper && !(nested && strings.EqualFold(name, "details")):
+	case deeper && (!nested || !strings.EqualFold(name, "details")):
 		b.skipBelow(column)
 		return &yaml.Node{Kind: yaml.MappingNode, Line: below + 1}, nil
 	case deeper:

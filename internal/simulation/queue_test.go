@@ -50,7 +50,7 @@ func (s *schedule) arrived(q *cloudtest.Queued) {
 func (s *schedule) worked(q *cloudtest.Queued, name string) bool {
 	s.cloud.Delivered(q)
 	a := &attempt{name: name, begun: time.Now(), sent: q.SentAt, item: &q.Item}
-	if q.Kind == queue.Notification {
+	if q.Kind == queue.Notification && q.Command != "other" {
 		a.alerts = q.Message.Alerts
 	}
 	var err error
@@ -146,6 +146,9 @@ func (s *schedule) stoppedInTheEnd() {
 
 // queueEnds: every item of the queue is done with in the end.
 func (s *schedule) queueEnds() {
+	if s.shape.other {
+		time.Sleep(7 * time.Hour) // it is given up
+	}
 	s.cloud.Mu.Lock()
 	s.closed = true
 	s.cloud.Mu.Unlock()
@@ -153,7 +156,7 @@ func (s *schedule) queueEnds() {
 		s.violation("%s, put at %v by %s, is on the queue for ever: %s, due at %v, after %d tries: %s", q.ID, s.since(q.Put), q.By, q.Subject(), s.since(q.Due), q.Tries, q.Reason)
 	}
 	for _, q := range s.cloud.Queued {
-		if q.GivenUp {
+		if q.GivenUp && q.Command != "other" {
 			s.violation("%s, put at %v by %s, was given up: %s: %s", q.ID, s.since(q.Put), q.By, q.Subject(), q.Reason)
 		}
 	}
