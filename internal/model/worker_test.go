@@ -16,7 +16,7 @@ type worker struct {
 	read    uint8 // bits: runs whose list it has read
 	found   uint8 // bits: commands
 	proof   bool
-	stale   bool  // the entry was written since the list was read
+	stale   bool  // the other worker has written the entry since this one read it, before the list
 	entered uint8 // bits: cancellations that are accepted and not yet written
 	trouble bool  // a cancellation failed
 	left    bool  // something is to be put off
@@ -29,9 +29,9 @@ const (
 	deciding
 	sending
 	recording
+	cancelling
 	listing
 	learning
-	cancelling
 	finishing
 	answering
 )
@@ -66,7 +66,7 @@ func (t turn) work(s *state, i int) {
 // conditional, and its loser reads and decides again, so each read and write is
 // one step here; only what was decided on a list can be out of date.
 func (t turn) wrote(s, n *state, i int, step string) {
-	if other := &n.worker[1-i]; n.entry != s.entry && other.at == learning {
+	if other := &n.worker[1-i]; n.entry != s.entry && other.at >= cancelling && other.at <= learning {
 		other.stale = true
 	}
 	n.forget(i)
@@ -80,8 +80,9 @@ func (s *state) forget(i int) {
 		w.answer = 0
 	}
 	if w.at != learning {
-		w.found, w.proof, w.stale = 0, false, false
+		w.found, w.proof = 0, false
 	}
+	w.stale = w.stale && (w.claims != 0 && !w.sends || w.at == listing || w.at == learning)
 	if w.at >= finishing {
 		*w = worker{at: w.at, message: w.message, queued: w.queued, left: w.left}
 	}
@@ -126,7 +127,7 @@ func (t turn) decide(s *state, i int) {
 	}
 	n := *s
 	w := &n.worker[i]
-	w.claims, w.sends, w.cancels = 0, false, 0
+	w.claims, w.sends, w.cancels, w.stale = 0, false, 0, false
 	step := "enters the resolve"
 	if fires(w.message) {
 		step = t.fire(&n, i)
@@ -218,7 +219,7 @@ func (t turn) record(s *state, i int) {
 		n.enter(x, w.message, w.reopens, i)
 	}
 	r := &n.entry.runs[x]
-	r.holder, w.sends = 0, false
+	r.holder, w.sends, w.stale = 0, false, false
 	switch w.answer {
 	case noAnswer:
 	case throttled:
@@ -255,8 +256,9 @@ func (t turn) list(s *state, i int) {
 		}
 		t.yield(&c, i, "cannot read the list")
 	}
-	w.found, w.stale, w.at = 0, false, learning
+	w.found, w.at = 0, learning
 	w.proof = s.window[x] || t.noWindow
+	w.stale = w.stale && !t.anyVersion
 	lags := false
 	for id, c := range s.ssm {
 		if c.stage != 0 && c.run == x && c.listed {
@@ -343,7 +345,7 @@ func (t turn) cancel(s *state, i int) {
 		w.left = true
 		t.yield(&n, i, "meets a live claim of a run to be cancelled")
 	case (r.doubt || r.unknown) && w.read>>x&1 == 0:
-		w.reads, w.claims, w.at = uint8(x), 0, listing
+		w.reads, w.claims, w.stale, w.at = uint8(x), 0, false, listing
 		w.left = w.left || fires(w.message)
 		t.work(&n, i)
 	case known != 0 && !w.trouble:

@@ -1,11 +1,19 @@
 package model
 
-// rules are the protocol's, with the rule that a test takes out.
+// rules are the protocol's. A test takes one out.
 type rules struct {
-	events                                                    message // of the world
-	topic                                                     bool    // SNS between Alertmanager and amx: it takes what is flushed, at once
-	noClaim, noDoubt, noTombstone, noWindow, noQueue, noGuard bool
-	anyResolveEnds, startStays                                bool
+	events message // of the world
+	topic  bool    // SNS between Alertmanager and amx: it takes what is flushed, at once
+
+	noClaim        bool // sends first, and enters the run with its command ID
+	noGuard        bool // the node runs every pass
+	noDoubt        bool // forgets that it has sent a part twice
+	noWindow       bool // takes any list for proof
+	anyVersion     bool // renews a claim on the version read after the list
+	noTombstone    bool
+	noQueue        bool // answers 500 instead of putting off
+	anyResolveEnds bool // also one that was sent before the firing that reopened the episode
+	startStays     bool // a later firing does not move the start of its episode
 }
 
 // turn collects the states that may follow one state.
@@ -31,7 +39,7 @@ func fault(s *state) (state, bool) {
 	return n, true
 }
 
-// events are what may happen to the alert. None of them has to.
+// happenings are what may happen to the alert. None of them has to.
 func (t turn) happenings(s *state) {
 	if s.world == t.events {
 		return
@@ -50,7 +58,7 @@ func (t turn) happenings(s *state) {
 	}
 }
 
-// steps are all others. If there is none, the state is at rest.
+// steps are what else may happen. If there is none, the state is at rest.
 func (t turn) steps(s *state) {
 	t.alertmanager(s)
 	t.deliveries(s)
