@@ -65,6 +65,11 @@ test-race: ## the same under the race detector
 sim: ## the simulation: SEEDS=2000 schedules, from FROM=1 on, or the one of SEED
 	SEEDS=$(SEEDS) FROM=$(FROM) SEED=$(SEED) $(GO) test -run '^TestSimulation$$' -count=1 -timeout 0 -v ./internal/simulation
 
+# It takes some 50 s of one core.
+.PHONY: model
+model: ## the protocol's model, explored further than make test does
+	MODEL=full $(GO) test -count=1 -timeout 30m -v ./internal/model
+
 .PHONY: conformance
 conformance: ## the tests against the real Alertmanager's packages
 	cd conformance && $(GO) test ./...
