@@ -1,0 +1,137 @@
+package simulation
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/runner"
+)
+
+// play plays the schedule to its end.
+func (s *schedule) play() {
+	defer s.cloud.Close()
+	var all sync.WaitGroup
+	if s.shape.pauses > 0 {
+		all.Go(s.pause)
+	}
+	if s.shape.real {
+		groups := s.groups()
+		for _, g := range slices.Sorted(maps.Keys(groups)) {
+			for _, m := range s.cluster(g, groups[g]) {
+				all.Go(m.run)
+			}
+		}
+		all.Wait()
+		s.work.Wait()
+	} else {
+		s.whatever(&all)
+	}
+	s.end()
+}
+
+// pause pauses the command for a time, as people do.
+func (s *schedule) pause() {
+	time.Sleep(s.shape.pauses)
+	now := time.Now()
+	s.paused = [2]time.Time{now, now.Add(5 * time.Minute)}
+	pauses := &ledger.Pauses{}
+	pauses.Set("fix", ledger.Pause{Who: "op", Why: "work", Since: now, Until: s.paused[1]})
+	value, _ := pauses.Encode(now)
+	s.cloud.Mu.Lock()
+	defer s.cloud.Mu.Unlock()
+	r := s.cloud.Records[ledger.PauseKey]
+	s.cloud.Records[ledger.PauseKey] = ledger.Record{Key: ledger.PauseKey, Version: r.Version + 1, Value: value}
+}
+
+// whatever is a source from which anything may come: doubled, late, in any order.
+func (s *schedule) whatever(all *sync.WaitGroup) {
+	for i, m := range s.messages() {
+		r := s.draw("ways", i)
+		ways := 1 + r.IntN(2) // pairs of Alertmanagers, a webhook beside a topic
+		for w := range ways {
+			m := s.seenBy(w, m)
+			sns := r.IntN(2) == 0
+			delay := between(r, time.Millisecond, 2*time.Second)
+			if r.IntN(4) == 0 {
+				delay = between(r, time.Millisecond, 3*time.Minute)
+			}
+			if sns && r.IntN(5) == 0 {
+				d2 := delay + between(r, time.Millisecond, 2*time.Minute)
+				all.Go(func() { s.bring(fmt.Sprintf("%d.%d again", i, w), m, d2, true) })
+			}
+			all.Go(func() { s.bring(fmt.Sprintf("%d.%d", i, w), m, delay, sns) })
+		}
+	}
+	all.Wait()
+}
+
+func (s *schedule) end() {
+	// The faults are over, and so is every window. What was put off is done soon,
+	// whatever became of it before. Then what has resolved resolves once more, and
+	// this time has to be acknowledged.
+	time.Sleep(2*window + 2*timeout)
+	s.calm = true
+	time.Sleep(settles)
+	s.nothingIsLost()
+	s.sourcesLoss()
+	for _, h := range s.alerts {
+		last := h.episodes[len(h.episodes)-1]
+		for sender := range 1 + btoi(s.shape.pair) {
+			m := s.seenBy(sender, news{alerts: amx.Alerts{h.resolves(s.origin, last)}})
+			s.attempt(fmt.Sprint("last ", h.name, sender), s.message(h.group, 0, m.alerts...), false)
+		}
+	}
+	time.Sleep(settles)
+	s.stoppedInTheEnd()
+	time.Sleep(4 * time.Hour)
+	s.fireAgain()
+	s.queueEnds()
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// settles is how long what was put off takes at the most once there are no faults:
+// the time until it is delivered again, a lease, the window, and the delay of an
+// item.
+const settles = visibility + timeout + window + 5*time.Minute
+
+// fireAgain: once all is over each alert fires once more, and resolves. It runs at
+// once, so that nothing has kept its slot, and its entry is small again.
+func (s *schedule) fireAgain() {
+	if s.shape.lost {
+		return // the firing would be refused
+	}
+	s.over = true
+	for _, h := range s.alerts {
+		if h.blank {
+			continue
+		}
+		now := time.Since(s.origin).Round(time.Second) - h.skew
+		e := episode{start: now - 61*time.Second, end: now + 3*time.Minute}
+		s.attempt("again "+h.name, s.message(h.group, 0, h.fires(s.origin, e)), false)
+		a := s.attempts[len(s.attempts)-1]
+		own := slices.DeleteFunc(slices.Clone(a.answer.Results), func(r runner.Result) bool { return r.Command == "other" })
+		if !a.acknowledged || len(own) != 1 || own[0].Action != runner.ActionRun || own[0].Reason != string(ledger.RunFiring) {
+			s.violation("%s does not run at once: %s", a.name, says(a.answer))
+		}
+		time.Sleep(4 * time.Minute)
+		s.attempt("last of "+h.name, s.message(h.group, 0, h.resolves(s.origin, e)), false)
+		time.Sleep(3 * time.Hour)
+	}
+	for key, r := range s.cloud.Records {
+		// Room for the run just now, and for one whose end it has found out.
+		if limit := 1500 + 200*len(s.alerts); len(r.Value) > limit && !s.shape.chunked {
+			s.violation("%s has %d bytes in the end: %s", key, len(r.Value), r.Value)
+		}
+	}
+}
