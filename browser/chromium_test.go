@@ -202,3 +202,6 @@ func (t *tab) wears(width int64, scheme string) *tab {
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
 	return t
 }
+
+// awaits waits for the promise that an expression answers.
+func awaits(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }

@@ -9,13 +9,23 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 )
 
-// version is set when it is built.
+// version is set by the Makefile.
 var version = "dev"
+
+// versionOf prefers the version of the build over that of the module, which
+// `go install …@v1.2.3` leaves in the program.
+func versionOf(built string, info *debug.BuildInfo) string {
+	if built != "dev" || info == nil || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return built
+	}
+	return info.Main.Version
+}
 
 // The rules of the command line: results go to standard output, everything else
 // to standard error. Exit 0: done. 1: the answer is no. 2: the call is wrong.
@@ -49,16 +59,26 @@ type cli struct {
 	Resume resumeCmd `cmd:"" help:"Let runs start again."`
 	Status statusCmd `cmd:"" help:"Show what is paused, limited and waiting."`
 
+	Page pageCmd `cmd:"" help:"Show all of this in a browser."`
+
 	Template templateCmd `cmd:"" help:"Print configuration for what sends the notifications."`
+
+	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
+	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
+	Man        manCmd        `cmd:"" help:"Print the manual page amx(1)."`
 }
 
 const description = `amx runs commands when Prometheus alerts fire, and stops them when the alerts resolve.
 
   amx serve -f amx.yaml            # try it on this machine
   amx check amx.yaml               # is the configuration right?
-  amx explain -f amx.yaml p.json   # what would this notification run?`
+  amx explain -f amx.yaml p.json   # what would this notification run?
+  amx help cancel                  # flags and examples of a command`
 
 func main() {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = versionOf(version, info)
+	}
 	ctx, hurry := untilStopped()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -104,6 +124,7 @@ func run(ctx context.Context, args []string, io stdio) (code int) {
 	parser, err := kong.New(&cli{},
 		kong.Name("amx"), kong.Description(description), kong.Vars{"version": "amx " + version},
 		kong.Writers(io.out, io.err), kong.Exit(func(code int) { panic(left{code}) }),
+		kong.PostBuild(addExamples), kong.ExplicitGroups([]kong.Group{{Key: "where", Title: "Which amx:"}}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(io))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -171,6 +172,8 @@ var places = map[string]place{
 	"examples/amp": {},
 	// demo runs the built binary and sees what a user sees.
 	"internal/demo": {},
+	// release packs what make release builds.
+	"internal/release": {},
 }
 
 // function is the place of a function, which may also import what is named.
@@ -200,6 +203,26 @@ func TestTheModuleDoesNotRequireAlertmanager(t *testing.T) {
 	}
 	if strings.Contains(string(data), "github.com/prometheus/alertmanager") {
 		t.Error("go.mod requires Alertmanager: tests that need it belong in conformance/")
+	}
+}
+
+// The protocol's model has tests only. It checks the rules apart from the code, so
+// it uses none of it.
+func TestTheModelKnowsNothingOfTheCode(t *testing.T) {
+	files, err := filepath.Glob("../model/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("internal/model: %d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		paths, err := importsOf(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range paths {
+			if !standard(imp) {
+				t.Errorf("%s must not import %q", file, imp)
+			}
+		}
 	}
 }
 

@@ -14,7 +14,10 @@ const (
 	seldom  = 2 * time.Minute
 )
 
-func (ev Reminded) apply(s *step) { s.retry(ev.About()) }
+func (ev Reminded) apply(s *step) {
+	s.others()
+	s.retry(ev.About())
+}
 
 // retry begins the retry of a run that failed, and ends with the episode, or when
 // no attempt is left. It opens no episode, and does not grow stale.
@@ -48,7 +51,10 @@ func (s *step) retryOf(r *run, c Case) {
 		return
 	}
 	start := Start{Case: Case{Reason: reason, Alerts: s.entry.openOf(r.ID, c.Alerts), retries: r.ID}, Prev: r.ID, Attempt: r.Attempt + 1, prev: r.Outcome}
-	s.do(s.prepare(start))
+	if len(start.Alerts) > 0 {
+		start.opens = map[string]episode{}
+		s.begin(start)
+	}
 }
 
 // openOf is those of the alerts whose open episode has the run.
@@ -61,7 +67,10 @@ func (e *Entry) openOf(run string, alerts amx.Alerts) (open amx.Alerts) {
 	return open
 }
 
-func (ev KillDue) apply(s *step) { s.kill(ev.About()) }
+func (ev KillDue) apply(s *step) {
+	s.others()
+	s.kill(ev.About())
+}
 
 // kill cancels the commands that resolved_signal has not ended.
 func (s *step) kill(c Case) {
@@ -100,6 +109,5 @@ func (ev Stop) apply(s *step) {
 		r.StoppedBy, r.StoppedWhy = ev.Who, ev.Why
 	}
 	r.CancelAsked, s.changed = true, true
-	s.Policy.Signal = "" // a person who stops a run means now
 	s.stop(Case{Run: ev.Run, Reason: Reason("cancelled by " + ev.Who), shown: s.entry.covers(ev.Run), aim: toStop})
 }

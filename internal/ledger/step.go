@@ -120,15 +120,26 @@ func (s *step) proceed(c Case) {
 
 func (d Delivered) apply(s *step) {
 	s.first = !d.More
-	if d.Known {
-		d.Alerts = s.entry.known(d.Alerts)
-	}
 	s.decide(Case{Alerts: d.Alerts})
 }
 
 func (w Waited) apply(s *step) { s.proceed(w.Case) }
 
-func (c Check) apply(s *step) { s.check(c.About()) }
+func (c Check) apply(s *step) {
+	if c.Ended {
+		s.others()
+	}
+	s.check(c.About())
+}
+
+// others finishes cancels of other runs that were asked before.
+func (s *step) others() {
+	p := plan{}
+	s.unfinished(&p, Case{})
+	for _, stop := range p.stops {
+		s.stop(stop)
+	}
+}
 
 // live says that another delivery may be sending the run.
 func (s *step) live(r *run) bool { return r.live(s.Now, s.Process) && r.Holder != s.holder() }

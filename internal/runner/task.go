@@ -120,6 +120,10 @@ func (t *task) feed(ctx context.Context, events ...ledger.Event) {
 	})
 	if err != nil {
 		for _, ev := range events {
+			if w, ok := ev.(ledger.Awaited); ok {
+				t.settled(ctx, w.Unrecorded()) // it runs, and is recorded: only its outcome is not
+				continue
+			}
 			t.deferred(ctx, ledger.Defer{Case: ev.About(), Err: err})
 		}
 		return

@@ -22,12 +22,13 @@ import (
 // A bug is one that the simulation has to find. It is put in between the runner
 // and the cloud, so that the product has no seam for it.
 type bug struct {
-	name   string
-	tables func(cloudtest.Table) ledger.Store
-	agents func(cloudtest.SSM) ssmexec.Client
-	queues func(cloudtest.Queue) runner.Queue
-	waits  time.Duration // a webhook's function waits for the outcome for so long
-	shape  func(*shape)  // what it shows in, where that is seldom drawn
+	name    string
+	tables  func(cloudtest.Table) ledger.Store
+	agents  func(cloudtest.SSM) ssmexec.Client
+	queues  func(cloudtest.Queue) runner.Queue
+	forever bool          // what was worked off is put again
+	waits   time.Duration // a webhook's function waits for the outcome for so long
+	shape   func(*shape)  // what it shows in, where that is seldom drawn
 }
 
 func (b bug) store(t cloudtest.Table) ledger.Store {
@@ -104,7 +105,7 @@ var bugs = []bug{
 			})
 		}, nil}
 	}},
-	{name: "an item that never ends", queues: func(q cloudtest.Queue) runner.Queue { return forever{q} }},
+	{name: "an item that never ends", forever: true},
 }
 
 // putsLater answers before it puts.
@@ -142,17 +143,6 @@ type fails struct {
 func (q fails) Put(ctx context.Context, it queue.Item) error {
 	if it.Command == q.command {
 		return errors.New("no")
-	}
-	return q.Queue.Put(ctx, it)
-}
-
-// forever puts a check again as often as it is put.
-type forever struct{ cloudtest.Queue }
-
-func (q forever) Put(ctx context.Context, it queue.Item) error {
-	if it.Kind == queue.Notification {
-		it.Kind, it.Entry, it.Run = queue.Reminder, "", ""
-		it.Due = it.Due.Add(10 * time.Hour)
 	}
 	return q.Queue.Put(ctx, it)
 }
