@@ -73,6 +73,7 @@ func TestObserveSendsNothing(t *testing.T) {
 func TestAPauseHoldsBackStartsAndNothingElse(t *testing.T) {
 	m := newMachine(t, "commands: [{name: turn, "+turns+"}]")
 	m.want(group("1", notification("amx", firing("a", 0))), "run a: firing")
+	m.eventually("it has begun", func() bool { return len(m.lines("ran")) == 1 })
 	if _, err := m.host.operator.Pause(t.Context(), operate.PauseRequest{Command: "turn", Why: "maintenance", Who: "ann"}); err != nil {
 		t.Fatal(err)
 	}
