@@ -22,7 +22,8 @@ VERSION ?= $(or $(shell test -e .git && git describe --tags --always --dirty 2>/
 BUILD_FLAGS := -trimpath -buildvcs=false
 
 FUNCTIONS := webhook sns worker
-BUILD_LAMBDA = CGO_ENABLED=0 GOOS=linux GOARCH=$(LAMBDA_ARCH) $(GO) build $(BUILD_FLAGS) -tags lambda.norpc -ldflags '-s -w'
+build_function = CGO_ENABLED=0 GOOS=linux GOARCH=$(1) $(GO) build $(BUILD_FLAGS) -tags lambda.norpc -ldflags '-s -w'
+BUILD_LAMBDA = $(call build_function,$(LAMBDA_ARCH))
 
 BENCH    ?= .
 FUZZTIME ?= 30s
@@ -31,6 +32,11 @@ SEEDS    ?= 2000
 # It has to build with the Go release of go.mod.
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .tools/golangci-lint-$(GOLANGCI_VERSION)
+
+# What writes the bills of materials of a release, and what looks for known vulnerabilities.
+CYCLONEDX_VERSION := v1.10.0
+CYCLONEDX := .tools/cyclonedx-gomod-$(CYCLONEDX_VERSION)
+GOVULNCHECK_VERSION := v1.9.0
 
 # Every module of the repository: the product, and those kept apart from its go.mod.
 MODULES := . $(patsubst %/go.mod,%,$(wildcard */go.mod))
@@ -95,6 +101,52 @@ lambda: $(FUNCTIONS:%=dist/%/bootstrap) ## dist/*/bootstrap for AWS Lambda (GOAR
 # go build knows better than file times whether there is anything to do.
 dist/%/bootstrap: FORCE
 	$(BUILD_LAMBDA) -o $@ ./functions/$*
+
+RELEASE   ?= dist/release
+PLATFORMS ?= linux-amd64 linux-arm64 darwin-amd64 darwin-arm64
+ZIPS      ?= $(FUNCTIONS:%=%-arm64) $(FUNCTIONS:%=%-amd64)
+
+# Everything that go build reads from its caller and writes into a binary, with
+# the Go release of go.mod: whoever builds the tag gets the same bytes.
+RELEASE_ENV = GOTOOLCHAIN=$(shell awk '$$1 == "toolchain" { print $$2 }' go.mod) GOFLAGS= GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0 GOFIPS140=off
+
+.PHONY: release
+release: $(CYCLONEDX) ## dist/release: binaries, functions, bills of materials, checksums
+	rm -rf '$(RELEASE)' && mkdir -p '$(RELEASE)'
+	$(MAKE) $(PLATFORMS:%=$(RELEASE)/amx-%) $(ZIPS:%=$(RELEASE)/amx-%.zip)
+	@set -e; for binary in $(PLATFORMS:%=amx-%) $(ZIPS:%=amx-%.zip.bootstrap); do \
+		$(RELEASE_ENV) $(CYCLONEDX) bin -json -std -noserial -notimestamp -version '$(VERSION)' \
+			-output "$(RELEASE)/$${binary%.zip.bootstrap}.cdx.json" "$(RELEASE)/$$binary"; \
+	done
+	rm '$(RELEASE)'/*.bootstrap
+	$(RELEASE_ENV) $(GO) run ./internal/release sums '$(RELEASE)'
+
+.PHONY: release-check
+release-check: release ## builds the release a second time: the hashes must be the same
+	$(MAKE) release RELEASE=dist/release-again
+	diff '$(RELEASE)/SHA256SUMS' dist/release-again/SHA256SUMS
+
+# dist/release/amx-sns-arm64.zip. It stands before the rule below: make 3.81 takes
+# the first that fits.
+$(RELEASE)/amx-%.zip: FORCE
+	$(RELEASE_ENV) $(call build_function,$(lastword $(subst -, ,$*))) -o '$@.bootstrap' ./functions/$(firstword $(subst -, ,$*))
+	$(RELEASE_ENV) $(GO) run ./internal/release zip '$@' bootstrap '$@.bootstrap'
+
+# dist/release/amx-linux-arm64
+$(RELEASE)/amx-%: FORCE
+	$(RELEASE_ENV) CGO_ENABLED=0 GOOS=$(firstword $(subst -, ,$*)) GOARCH=$(lastword $(subst -, ,$*)) \
+		$(GO) build $(BUILD_FLAGS) -ldflags '-s -w -X main.version=$(VERSION)' -o '$@' ./cmd/amx
+
+# The bills have the hash of the tool: built with the release's Go, it is the same
+# on all machines of one kind.
+$(CYCLONEDX):
+	$(RELEASE_ENV) CGO_ENABLED=0 GOBIN='$(CURDIR)/.tools' $(GO) install -trimpath -ldflags '-s -w' \
+		github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+	mv .tools/cyclonedx-gomod $@
+
+.PHONY: vulncheck
+vulncheck: ## govulncheck: known vulnerabilities that the code reaches
+	GOFLAGS= $(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
 
 # What goes beside the binaries on Lambda: a file under this folder, since SAM's
 # build cache sees no other; or nothing, where it is in Parameter Store.

@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,7 +84,7 @@ func serveIn(t *testing.T, dir, config string, flags ...string) *amx {
 		log = append(log, lines.Text())
 		a.url = cutPrefix(lines.Text(), "listening on ", a.url)
 		a.page = cutPrefix(lines.Text(), "page: ", a.page)
-		if a.page != "" || a.url != "" && contains(flags, "--token-file") {
+		if a.page != "" || a.url != "" && slices.Contains(flags, "--token-file") {
 			break
 		}
 	}
@@ -104,15 +104,6 @@ func cutPrefix(line, prefix, otherwise string) string {
 		return rest
 	}
 	return otherwise
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // alert is one of a notification.
@@ -156,7 +147,7 @@ func (a *amx) sends(alerts ...alert) (runs []string) {
 			RunID string `json:"run_id"`
 		}
 	}
-	if err := errors.Join(json.NewDecoder(out.Body).Decode(&answer)); err != nil {
+	if err := json.NewDecoder(out.Body).Decode(&answer); err != nil {
 		a.Fatal(err)
 	}
 	for _, r := range answer.Results {

@@ -135,7 +135,18 @@ func (t *tab) eval(expression string) string {
 // becomes waits until an expression is true.
 func (t *tab) becomes(expression string) {
 	t.Helper()
-	t.do(chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(time.Minute)))
+	var err error
+	for begun := time.Now(); time.Since(begun) < time.Minute; {
+		is := false
+		// While another page is loaded there is none to ask.
+		if err = chromedp.Run(t.ctx, chromedp.Evaluate("!!("+expression+")", &is)); is {
+			return
+		}
+		if err := chromedp.Run(t.ctx, chromedp.Sleep(50*time.Millisecond)); err != nil {
+			break
+		}
+	}
+	t.Fatalf("%s does not hold (%v) at %s", expression, err, t.eval("location.href + ' ' + document.body.innerText.slice(0, 1500)"))
 }
 
 // shows waits until the page has a text, as a reader sees it.
@@ -161,15 +172,27 @@ func quoted(s string) string {
 // click clicks the first visible element of that selector with the text.
 func (t *tab) click(selector, text string) {
 	t.Helper()
-	t.do(chromedp.Evaluate(`(() => { const e = [...document.querySelectorAll(`+quoted(selector)+`)].find((e) => e.textContent.includes(`+quoted(text)+`) && e.checkVisibility());
-		if (!e) throw new Error("no " + `+quoted(selector+" "+text)+`); document.querySelectorAll("[data-test]").forEach((o) => o.removeAttribute("data-test")); e.setAttribute("data-test", ""); e.scrollIntoView({block: "center"}); })()`, nil),
-		chromedp.Click("[data-test]", chromedp.ByQuery))
+	t.marks(selector, text)
+	t.do(chromedp.Click("[data-test]", chromedp.ByQuery))
 }
 
 // types writes into a visible field.
 func (t *tab) types(selector, text string) {
 	t.Helper()
-	t.do(chromedp.SendKeys(selector, text, chromedp.ByQuery))
+	t.marks(selector, "")
+	t.do(chromedp.SendKeys("[data-test]", text, chromedp.ByQuery))
+}
+
+// marks waits for a visible element with the text, and marks it for the driver.
+func (t *tab) marks(selector, text string) {
+	t.Helper()
+	t.becomes(`(() => {
+		const e = [...document.querySelectorAll(` + quoted(selector) + `)].find((e) => e.textContent.includes(` + quoted(text) + `) && e.checkVisibility());
+		document.querySelectorAll("[data-test]").forEach((o) => o.removeAttribute("data-test"));
+		e?.setAttribute("data-test", "");
+		e?.scrollIntoView({block: "center"});
+		return e;
+	})()`)
 }
 
 // wears sets width and colours.
@@ -179,3 +202,6 @@ func (t *tab) wears(width int64, scheme string) *tab {
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
 	return t
 }
+
+// awaits waits for the promise that an expression answers.
+func awaits(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }

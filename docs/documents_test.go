@@ -127,8 +127,8 @@ func TestEverySupportedKeyIsDocumented(t *testing.T) {
 	all, refused := amx.Keys()
 	supported, notYet := bare(all), bare(refused)
 	text, unsupported, ok := strings.Cut(read(t, "configuration.md"), "\n## Not supported yet\n")
-	if !ok {
-		t.Fatal(`configuration.md has no section "Not supported yet"`)
+	if ok != (len(notYet) > 0) {
+		t.Errorf(`configuration.md has a section "Not supported yet": %v; amx refuses %q`, ok, notYet)
 	}
 	var headings []string
 	for line := range strings.Lines(text) {

@@ -75,6 +75,63 @@ func TestAnAlertmanagerAndATopicRunAndStopACommand(t *testing.T) {
 	}
 }
 
+// Two commands of one notification, one of them without the right to be sent: the
+// other runs, and the resolve stops it.
+func TestAnAlertmanagerAndACommandWithoutRights(t *testing.T) {
+	binary := os.Getenv("AMX_TEST_ALERTMANAGER")
+	if binary == "" {
+		t.Skip("AMX_TEST_ALERTMANAGER names the program; .ci/run has it")
+	}
+	s := newStack(t)
+	s.vars["AMX_CONFIG"] = "file:" + write(t, t.TempDir(), "amx.yaml", `
+targets: [{key: InstanceIds, values: ['{{ .Labels.instance_id }}']}]
+commands:
+  - {name: refused, document: Acme-NotAllowed}
+  - {name: long, cmd: sleep, args: [infinity]}
+`)
+	s.wire.Fault = func(c awstest.Call) *awstest.Fault {
+		if c.Operation == "SendCommand" && strings.Contains(string(c.Body), "Acme-NotAllowed") {
+			return &awstest.Fault{Error: "AccessDeniedException"}
+		}
+		return nil
+	}
+	f := s.webhook()
+	answers := make(chan urlAnswer, 100)
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		a := s.post(f, urlEvent(body))
+		w.WriteHeader(a.StatusCode)
+		answers <- a
+	}))
+	t.Cleanup(endpoint.Close)
+	am := startAlertmanagerWith(t, binary, map[string]any{
+		"route":     map[string]any{"receiver": "amx", "group_by": []string{"alertname"}, "group_wait": "0s", "group_interval": "10s", "repeat_interval": "1h"},
+		"receivers": []any{map[string]any{"name": "amx", "webhook_configs": []any{map[string]any{"url": endpoint.URL, "send_resolved": true}}}},
+	})
+	alert := map[string]any{"labels": map[string]string{"alertname": "NginxDown", "instance_id": node1}, "startsAt": start}
+	am.post(alert)
+	for _, want := range []struct{ results, status string }{
+		{`"command":"refused","action":"later"`, "InProgress"},
+		{`"command":"long","action":"cancel"`, "Cancelled"},
+	} {
+		var a urlAnswer
+		select {
+		case a = <-answers:
+		case <-time.After(patience):
+			t.Fatalf("nothing was delivered in %v", patience)
+		}
+		sent := s.ssm.Commands()
+		if a.StatusCode != 200 || !strings.Contains(a.Body, want.results) || len(sent) != 1 || sent[0].Status != want.status {
+			t.Errorf("answered %d %s, want %s; sent %+v", a.StatusCode, a.Body, want.results, sent)
+		}
+		alert["endsAt"] = time.Now()
+		am.post(alert)
+	}
+}
+
 // forms are the receivers' messages, by the alert's label "form".
 var forms = map[string]string{
 	"amx":   `{{ template "amx" . }}`,
@@ -190,13 +247,20 @@ func startAlertmanager(t *testing.T, binary, server, arn string) *alertmanager {
 			"sigv4": map[string]string{"region": awstest.Region, "access_key": awstest.AccessKey, "secret_key": awstest.SecretKey},
 		}}})
 	}
-	config := write(t, dir, "alertmanager.yml", string(must(map[string]any{ // JSON is YAML
+	return startAlertmanagerWith(t, binary, map[string]any{
 		"templates": []string{write(t, dir, "amx.tmpl", definition.Templates["amx"])},
 		"route": map[string]any{
 			"receiver": "nobody", "group_by": []string{"alertname", "form"}, "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h", "routes": routes,
 		},
 		"receivers": receivers,
-	})))
+	})
+}
+
+// startAlertmanagerWith starts it with this configuration.
+func startAlertmanagerWith(t *testing.T, binary string, file map[string]any) *alertmanager {
+	t.Helper()
+	dir := t.TempDir()
+	config := write(t, dir, "alertmanager.yml", string(must(file))) // JSON is YAML
 	cmd := exec.Command(binary, "--config.file="+config, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0", "--cluster.listen-address=")
 	log, err := cmd.StderrPipe()
 	if err != nil {

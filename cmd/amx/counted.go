@@ -96,8 +96,8 @@ func (m *metrics) signal(goesOn bool, err error) {
 	}
 }
 
-// hold keeps in mind which commands end, until release is called: one of them
-// may yet be told to have been sent.
+// hold keeps in mind which commands end, until release is called: SSM's answer that
+// one of them was sent can still come.
 func (m *metrics) hold() (release func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -37,7 +37,7 @@ func (*doctorCmd) Help() string {
 	return `Looks for what goes wrong with a stack in practice, with your own credentials. Each line is ok, wrong or skip, and says what to do. It only reads, unless --send is given; then one command that matches AmxRehearsal alone has to be configured, as in examples/amx-first.yaml.`
 }
 
-// What the doctor asks of each service.
+// The doctor's calls to each service.
 type (
 	stackReader interface {
 		DescribeStacks(context.Context, *cloudformation.DescribeStacksInput, ...func(*cloudformation.Options)) (*cloudformation.DescribeStacksOutput, error)
@@ -106,7 +106,7 @@ func (c *doctorCmd) Run(ctx context.Context, std stdio) error {
 
 // awsConfig is what the AWS command line would use: environment, profiles, SSO.
 func awsConfig(ctx context.Context, profile, region string) (aws.Config, error) {
-	// What the SDK has to say is in its errors; the lines of its log are not amx's.
+	// The SDK's errors say enough; the lines of its log are not amx's.
 	options := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if profile != "" {
 		options = append(options, config.WithSharedConfigProfile(profile))

@@ -158,7 +158,7 @@ func (r *rehearsal) find(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// status is that of the command on the node; "": SSM does not list it yet.
+// status answers the command's status on the node; "": SSM does not list it yet.
 func (r *rehearsal) status(ctx context.Context) (string, error) {
 	out, err := r.commands.ListCommandInvocations(ctx, &ssm.ListCommandInvocationsInput{CommandId: &r.sent})
 	if err != nil {

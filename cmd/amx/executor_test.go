@@ -174,6 +174,9 @@ commands:
 			if got := m.metric(`am_executor_skipped_total{reason="fingerover"}`); got != "2" {
 				t.Errorf("skipped %s", got)
 			}
+			if got := m.metric(`amx_put_off_total{command="turn",reason="limit"}`); got != "2" {
+				t.Errorf("put off %s", got)
+			}
 			m.post(group("c", notification("amx", resolved("c", 0, 60))))
 			m.later(time.Minute, "nobody has found room", func() bool { return m.waiting() > 0 && len(m.lines("ran")) == 1 })
 			if err := os.WriteFile(m.dir+"/go", nil, 0o600); err != nil {

@@ -125,6 +125,9 @@ func (e *explanation) run(data amx.Data, alerts amx.Alerts) {
 		fmt.Fprintf(e.out, "  refuse: %v\n", err)
 		return
 	}
+	if cmd.Mode == amx.ModeObserve {
+		fmt.Fprintln(e.out, "  observe: nothing is sent; without mode: observe it would be")
+	}
 	what := append([]string{cmd.Cmd + cmd.Script + cmd.Document}, sent.Args...)
 	fmt.Fprintf(e.out, "  run of %d %s: %q", len(alerts), plural(len(alerts), "alert"), what)
 	for _, t := range targets {

@@ -74,6 +74,14 @@ func TestExplainMakesAnAlertOfLabels(t *testing.T) {
 	}
 }
 
+func TestExplainSaysThatAnObservedRunIsNotSent(t *testing.T) {
+	config := write(t, "amx.yaml", "commands: [{name: a, cmd: fix, mode: observe}]")
+	code, out, _ := amxRun(t, "", "explain", "-f", config, "alertname=X")
+	if want := "  observe: nothing is sent; without mode: observe it would be\n  run of 1 alert: [\"fix\"]\n"; code != 0 || !strings.Contains(out, want) {
+		t.Errorf("exit %d\n%s\nwant %s", code, out, want)
+	}
+}
+
 // What SNS hands to a function, or to another subscriber, can be explained as it
 // is logged.
 func TestExplainReadsWhatSNSSends(t *testing.T) {

@@ -43,7 +43,7 @@ func (c *explainCmd) messages(in io.Reader, now time.Time) ([]*amx.Message, erro
 }
 
 // decode reads a body as the webhook does, and as a message of SNS where it is none
-// of a webhook or has a subject. Of two errors that is better which says more.
+// of a webhook or has a subject. If both fail, the error that says more is answered.
 func (c *explainCmd) decode(body []byte, now time.Time) (*amx.Message, error) {
 	if c.Subject == "" {
 		m, err := amx.Decode(body, now)

@@ -56,6 +56,7 @@ func newMachineIn(t *testing.T, dir, config string) *machine {
 		t.Fatal(err)
 	}
 	m.host.runner.Queue = m.host.queue
+	m.host.tellPeople(environment()) // through that queue
 	m.handler = newServer(m.host, nil).Handler
 	return m
 }

@@ -95,7 +95,7 @@ func (f front) elsewhere(r *http.Request) *app.Response {
 
 // notify answers the webhook.
 func (f front) notify(w http.ResponseWriter, r *http.Request) {
-	// What decides now: the answer may be hours and reloads away.
+	// This configuration decides: the answer may be hours and reloads away.
 	cfg := f.host.current.Load()
 	in := &incoming{Reader: r.Body}
 	webhook := f.webhook

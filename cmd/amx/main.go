@@ -9,13 +9,23 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 )
 
-// version is set when it is built.
+// version is set by the Makefile.
 var version = "dev"
+
+// versionOf prefers the version of the build over that of the module, which
+// `go install …@v1.2.3` leaves in the program.
+func versionOf(built string, info *debug.BuildInfo) string {
+	if built != "dev" || info == nil || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return built
+	}
+	return info.Main.Version
+}
 
 // The rules of the command line: results go to standard output, everything else
 // to standard error. Exit 0: done. 1: the answer is no. 2: the call is wrong.
@@ -49,6 +59,8 @@ type cli struct {
 	Resume resumeCmd `cmd:"" help:"Let runs start again."`
 	Status statusCmd `cmd:"" help:"Show what is paused, limited and waiting."`
 
+	Page pageCmd `cmd:"" help:"Show all of this in a browser."`
+
 	Template templateCmd `cmd:"" help:"Print configuration for what sends the notifications."`
 }
 
@@ -59,6 +71,9 @@ const description = `amx runs commands when Prometheus alerts fire, and stops th
   amx explain -f amx.yaml p.json   # what would this notification run?`
 
 func main() {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = versionOf(version, info)
+	}
 	ctx, hurry := untilStopped()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)

@@ -63,7 +63,8 @@ func TestTheCommandLine(t *testing.T) {
 		{"a file that says nothing", []string{"check", write(t, "nothing.yaml", "# commands:\n")}, 1, "", `nothing.yaml: no commands: want a list under "commands"`},
 		{
 			"a command that keeps its caller waiting",
-			[]string{"check", write(t, "slow.yaml", "commands:\n- cmd: a\n  wait: 20s\n")}, 0, "slow.yaml: ok, 1 command\n",
+			[]string{"check", write(t, "slow.yaml", "commands:\n- cmd: a\n  wait: 20s\n")},
+			0, "slow.yaml: ok, 1 command\n",
 			`slow.yaml:3: commands[0] "a": wait: 20s: over 8s the answer may come after Alertmanager's group_interval, which then sends no resolve`,
 		},
 		{"a file without commands", []string{"check", none}, 0, "none.yaml: ok, 0 commands\n", ""},

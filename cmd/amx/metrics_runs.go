@@ -9,6 +9,7 @@ import (
 
 	"github.com/amx-lambda/amx/internal/history"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/operate"
 )
 
 // runMetrics is what becomes of alerts, by command.
@@ -16,7 +17,7 @@ type runMetrics struct {
 	total    *prometheus.CounterVec   // by command, status
 	duration *prometheus.HistogramVec // by command
 	success  *prometheus.GaugeVec     // by command
-	putOff   *prometheus.CounterVec   // by command
+	putOff   *prometheus.CounterVec   // by command, reason
 }
 
 func newRunMetrics(r prometheus.Registerer) runMetrics {
@@ -33,8 +34,8 @@ func newRunMetrics(r prometheus.Registerer) runMetrics {
 		}, []string{"command"}),
 	}
 	m.putOff = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "amx_put_off_total", Help: "How often alerts were put off, by command.",
-	}, []string{"command"})
+		Name: "amx_put_off_total", Help: "How often alerts were put off, by command and reason: limit, pause, other.",
+	}, []string{"command", "reason"})
 	r.MustRegister(m.total, m.duration, m.success, m.putOff)
 	return m
 }
@@ -51,7 +52,7 @@ func (m runMetrics) told(r history.Record) {
 	switch r.State {
 	case history.Waiting:
 		if r.IsWaiting() {
-			m.putOff.WithLabelValues(r.Command).Inc()
+			m.putOff.WithLabelValues(r.Command, ledger.Reason(r.Reason).Holds()).Inc()
 		}
 		return
 	case history.Succeeded:
@@ -63,23 +64,26 @@ func (m runMetrics) told(r history.Record) {
 	}
 }
 
-// holds shows what is paused and what waits in the queue, as they are when
-// Prometheus asks.
+// holds shows what is paused, which breakers are open, and what waits in the
+// queue, as they are when Prometheus asks.
 type holds struct {
 	ledger ledger.Store
 	length func() (int, error) // of the queue; nil: there is none
+	gates  operate.Gatekeeper
 	now    func() time.Time
 	log    *slog.Logger
 }
 
 var (
 	descPaused = prometheus.NewDesc("amx_paused", "1 for each pause: of a command, or of everything (command=\"\").", []string{"command"}, nil)
+	descOpen   = prometheus.NewDesc("amx_breaker_open", "1 for each command whose breaker is open.", []string{"command"}, nil)
 	descQueue  = prometheus.NewDesc("amx_queue_items", "Items of the queue: what is put off.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
 func (h *holds) Describe(c chan<- *prometheus.Desc) {
 	c <- descPaused
+	c <- descOpen
 	c <- descQueue
 }
 
@@ -96,6 +100,15 @@ func (h *holds) Collect(c chan<- prometheus.Metric) {
 			h.log.WarnContext(ctx, "metrics: the queue cannot be read", "error", err.Error())
 		} else {
 			gauge(descQueue, float64(n))
+		}
+	}
+	commands, err := h.gates.Gates(ctx)
+	if err != nil {
+		h.log.WarnContext(ctx, "metrics: the breakers cannot be read", "error", err.Error())
+	}
+	for _, command := range commands {
+		if command.Breaker != nil {
+			gauge(descOpen, 1, command.Command)
 		}
 	}
 	records, err := h.ledger.Get(ctx, ledger.PauseKey)

@@ -37,7 +37,7 @@ func (h *host) limits(context.Context) ([]operate.Limit, error) {
 // stopper stops runs through a runner.
 type stopper struct{ runner func() *runner.Runner }
 
-// Stop asks for the end of a run. What could not be asked now is an error.
+// Stop asks for the end of a run. It returns an error if it could not ask now.
 func (s stopper) Stop(ctx context.Context, r operate.StopRequest) error {
 	return s.runner().Stop(ctx, runner.StopRequest{Entry: r.Entry, Run: r.Run, Command: r.Command, Who: r.Who, Why: r.Why}).Err
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +13,11 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/amx-lambda/amx/internal/awstest"
+	"github.com/amx-lambda/amx/internal/history"
+	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 	"github.com/amx-lambda/amx/internal/page"
 )
 
@@ -181,5 +187,68 @@ func TestWhereThePageIs(t *testing.T) {
 	var out bytes.Buffer
 	if printPage(&out, page.New(page.Options{}), "http", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}); out.Len() > 0 {
 		t.Errorf("with tokens: %q", out.String())
+	}
+}
+
+// A stack's page is served on loopback, with the rights of who started it.
+func TestThePageOfAStack(t *testing.T) {
+	db := &awstest.DynamoDB{Table: "amx"}
+	server := httptest.NewServer(services{db: db})
+	t.Cleanup(server.Close)
+	store := &historydynamo.Store{Client: awstest.DynamoDBClient(server.URL), Table: "amx", Keep: history.Default}
+	runs := sampleRuns(time.Now())
+	for _, r := range runs {
+		if err := store.Put(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "eu-central-1", "AWS_CONFIG_FILE": "/dev/null",
+		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_ACCESS_KEY_ID": awstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awstest.SecretKey,
+	} {
+		t.Setenv(name, value)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	errs, said := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"page", "--stack", "amx", "-f", write(t, "amx.yaml", "commands: [{name: restart, cmd: 'true', targets: [{key: InstanceIds, values: [i-1]}]}]")}, stdio{err: said})
+		said.Close()
+	}()
+	line, err := bufio.NewReader(errs).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, errs) }()
+	at, err := url.Parse(strings.TrimSpace(strings.TrimPrefix(line, "page: ")))
+	if err != nil || at.Hostname() != "127.0.0.1" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &visitor{t, http.Client{Jar: jar}, "http://" + at.Host}
+	_, text := v.sees("GET", at.RequestURI(), nil)
+	v.shows(text, "restart", "Concurrency limit reached (max: 2)", "targets: no node has this address", ">amx</span>", "5 items")
+	_, text = v.sees("GET", "/runs/"+runs[0].Run, nil)
+	v.shows(text, "no such unit␛[31m", "Exit code 3")
+	_, text = v.sees("POST", "/-/page/pause", url.Values{"command": {"restart"}, "for": {"1h"}, "why": {"lunch"}, "back": {"/"}})
+	v.shows(text, "restart is paused", "assumed-role/Admin/ann")
+	if r, err := v.Post(v.base+"/", "application/json", strings.NewReader("{}")); err != nil || r.StatusCode != http.StatusNotFound {
+		t.Errorf("a notification: %v, %v", r, err)
+	}
+	cancel()
+	if code := <-ended; code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+func TestThePageOfAStackIsOnLoopbackOnly(t *testing.T) {
+	for _, address := range []string{":8080", "0.0.0.0:8080", "10.0.0.1:8080", "example.org:8080"} {
+		code, _, errs := amxRun(t, "", "page", "--stack", "amx", "-l", address)
+		if code != 2 || !strings.Contains(errs, "can be reached from other machines, and the page acts with your rights") {
+			t.Errorf("%s: exit %d, %s", address, code, errs)
+		}
 	}
 }

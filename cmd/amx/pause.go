@@ -17,7 +17,7 @@ type pauseCmd struct {
 	Where   where  `embed:""`
 }
 
-// Run holds back what starts. What runs goes on, and resolves still stop it.
+// Run holds new runs back. Runs that have begun go on, and resolves still stop them.
 func (c *pauseCmd) Run(ctx context.Context, std stdio) error {
 	length, err := operate.ParseDuration(c.For)
 	if err != nil {
@@ -32,7 +32,7 @@ func (c *pauseCmd) Run(ctx context.Context, std stdio) error {
 }
 
 type resumeCmd struct {
-	Command string `placeholder:"NAME" help:"Of this command, whose breaker is closed too (default: the pause of everything)."`
+	Command string `placeholder:"NAME" help:"The pause of this command, whose breaker is closed too (default: the pause of everything)."`
 	Output  string `enum:"table,json" default:"table" help:"table, or json: what is still paused, one a line."`
 	Where   where  `embed:""`
 }

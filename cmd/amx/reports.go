@@ -21,7 +21,10 @@ import (
 
 // tellPeople makes what puts reports on the queue, and what sends them.
 func (h *host) tellPeople(env []string) {
-	h.reporter = &report.Reporter{Queue: h.queue, Config: h.current.Load, Now: time.Now}
+	if h.reporter == nil {
+		h.reporter = &report.Reporter{Config: h.current.Load, Now: time.Now}
+	}
+	h.reporter.Queue = h.queue
 	h.sender = h.newSender(env)
 	lost := func(ctx context.Context, command string, err error) {
 		if err != nil {

@@ -42,7 +42,7 @@ func scriptCommand(words []string, others []*amx.Command) (*amx.Command, error) 
 }
 
 // program is a path, or a name to be found in PATH when it is run. A path is
-// looked at now: a mistake would else only show when an alert fires.
+// looked at now: otherwise a mistake would only show when an alert fires.
 func program(name string) (string, error) {
 	if strings.ContainsRune(name, filepath.Separator) {
 		_, err := exec.LookPath(name)

@@ -233,8 +233,8 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, h *h
 	last, cancelLast := context.WithTimeout(ctx, time.Second)
 	defer cancelLast()
 	if server.Shutdown(last) != nil {
-		// Who was waiting for a command has been answered. What is left has
-		// most likely not sent its request, which anybody can do at any time.
+		// Those who waited for a command have been answered. The other connections
+		// have most likely sent no request, which anybody can do at any time.
 		h.log.WarnContext(ctx, "closing connections that have no answer yet")
 		_ = server.Close() // they are closed one way or the other
 	}

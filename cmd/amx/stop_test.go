@@ -184,3 +184,46 @@ func TestStoppingLetsWhatRunsFinish(t *testing.T) {
 		t.Errorf("amx serve: %v; %d of 1 commands ended", err, len(m.lines("ends")))
 	}
 }
+
+// What stopping amx killed stays cancelled, or runs again at the next start,
+// unless its alert has resolved.
+func TestOnStop(t *testing.T) {
+	rerun := longRun + "    on_stop: rerun\n"
+	for _, test := range []struct {
+		name, config, delivery string
+		runs                   int
+	}{
+		{"cancelled", longRun, "", 1},
+		{"rerun", rerun, "", 2},
+		{"rerun, and the alert is sent again", rerun, notification("amx", firing("a", 0)), 2},
+		{"rerun, and the alert has resolved", rerun, notification("amx", resolved("a", 0, 60)), 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			first := newMachineIn(t, dir, test.config)
+			first.want(notification("amx", firing("a", 0)), "run a: firing")
+			first.eventually("the command has begun", func() bool { return len(first.lines("runs")) == 1 })
+			first.close()
+			first.eventually("the command is gone", func() bool { return len(sleepers(t, dir)) == 0 })
+
+			second := newMachineIn(t, dir, test.config)
+			if test.delivery != "" {
+				if a := second.post(test.delivery); a.Status != 200 || a.Results[0].Action == "run" {
+					t.Errorf("%+v", a)
+				}
+			}
+			goOn := test.runs - 1
+			second.later(3*time.Minute, "it runs again, or nothing is left to do", func() bool {
+				return len(sleepers(t, dir)) == goOn && len(second.lines("runs")) == test.runs && (second.waiting() == 0 || goOn > 0)
+			})
+			if goOn > 0 {
+				second.want(notification("amx", resolved("a", 0, 60)), "cancel a: resolved: cancelled")
+			}
+			second.later(3*time.Minute, "nothing is left to do", func() bool { return second.waiting() == 0 })
+			if n := len(second.lines("runs")); n != test.runs {
+				t.Errorf("%d runs, want %d", n, test.runs)
+			}
+		})
+	}
+}

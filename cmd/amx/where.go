@@ -26,8 +26,8 @@ type where struct {
 	Ledger    string `group:"where" placeholder:"FILE" help:"The amx serve of this machine that has this ledger (default: as amx serve)."`
 }
 
-// operator answers the operator of the place that the flags name. Of --stack,
-// --table and --url at most one is given.
+// operator answers the operator of the place that the flags name. It is an error
+// to give more than one of --stack, --table and --url.
 func (w *where) operator(ctx context.Context, std stdio) (operate.Operator, error) {
 	places := 0
 	for _, place := range []string{w.Stack, w.Table, w.URL, w.Ledger} {

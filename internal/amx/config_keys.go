@@ -15,9 +15,7 @@ import (
 // version cannot do what they say: to ignore one would be to run a command in a
 // way that nobody asked for. Whoever builds what a key says deletes its line.
 // Those of a command have "commands." before them.
-var notYet = map[string]bool{
-	"commands.on_stop": true,
-}
+var notYet = map[string]bool{}
 
 // key is one key of a mapping of the configuration.
 type key[T any] struct {

@@ -90,12 +90,15 @@ func (b *blockLines) mapping(least int, nested bool) (*yaml.Node, error) {
 
 // value reads what a key has on its line or, if that is nothing, below it.
 func (b *blockLines) value(text string, column int, nested bool, name string) (*yaml.Node, error) {
+	if text != "" && announcesText(text) {
+		return b.blockText(text, column)
+	}
 	n, err := lineValue(text, b.next+1)
 	if err != nil {
 		return nil, b.errorf("%s: %w", name, err)
 	}
 	b.next++
-	if text != "" || !nested {
+	if text != "" {
 		return n, nil
 	}
 	below := b.next
@@ -111,12 +114,28 @@ func (b *blockLines) value(text string, column int, nested bool, name string) (*
 	case strings.HasPrefix(rest, "- "), strings.TrimSpace(rest) == "-": // links, which are for people
 		b.skipBelow(column)
 		return &yaml.Node{Kind: yaml.SequenceNode, Line: below + 1}, nil
-	case deeper && !strings.EqualFold(name, "details"):
+	case deeper && (!nested || !strings.EqualFold(name, "details")):
 		b.skipBelow(column)
 		return &yaml.Node{Kind: yaml.MappingNode, Line: below + 1}, nil
 	case deeper:
 		return b.mapping(column+1, false)
 	}
+	return n, nil
+}
+
+// blockText reads the text of several lines that | or > announces, as YAML does.
+func (b *blockLines) blockText(head string, column int) (*yaml.Node, error) {
+	first := b.next
+	b.next++
+	b.skipBelow(column)
+	text := strings.Repeat(" ", column) + "k: " + head + "\n" + strings.Join(b.lines[first+1:b.next], "\n") + "\n"
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+		b.next = first
+		return nil, b.errorf("%w", err)
+	}
+	n := doc.Content[0].Content[1]
+	setLine(n, first+1)
 	return n, nil
 }
 
@@ -162,9 +181,6 @@ func lineValue(text string, line int) (*yaml.Node, error) {
 	asItStands := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: text, Line: line}
 	if text == "" {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Line: line}, nil
-	}
-	if announcesText(text) {
-		return nil, errAmbiguous
 	}
 	var doc yaml.Node
 	err := yaml.Unmarshal([]byte("k: "+text), &doc)

@@ -3,6 +3,7 @@ package amx
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -65,7 +66,7 @@ func (s *SNS) decode() (*Message, error) {
 		}
 		notJSON = err
 	}
-	if text := findDefaultText(s.Body); text != nil {
+	if text := findDefaultText(strings.TrimPrefix(s.Body, string(byteOrderMark))); text != nil {
 		return text.decode(s.Subject)
 	}
 	if body[0] == '{' {

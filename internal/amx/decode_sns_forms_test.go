@@ -58,6 +58,14 @@ func TestThePagerDutyShapedBlock(t *testing.T) {
 	}
 }
 
+func TestABlockIsReadByItsLines(t *testing.T) {
+	m, err := DecodeSNS(SNS{Subject: "[FIRING:1]", Body: "\ufeff  dedup_key: k\n  description: a: b\n  details:\n    summary: |\n      one\n        two: x\n    list:\n    - instance: y\n    folded: >-\n      three\n      four\n    instance: db-1\n"})
+	want := KV{"summary": "one\n  two: x\n", "folded": "three four", "instance": "db-1"}
+	if err != nil || !reflect.DeepEqual(m.Alerts[0].Labels, want) || m.Alerts[0].Annotations["description"] != "a: b" {
+		t.Errorf("got %+v, %v, want %v", m, err, want)
+	}
+}
+
 func TestAnEmptySeverityDoesNotHideThatOfDetails(t *testing.T) {
 	for body, want := range map[string]string{
 		"severity: \ndetails: {severity: page}":         "page",
@@ -149,7 +157,7 @@ func TestAlertmanagersDefaultText(t *testing.T) {
 	}
 	indented := strings.NewReplacer("Alerts Firing:\nLabels", "  Alerts Firing:\n    Labels", "Alerts Resolved:\nLabels", "  Alerts Resolved:\n    Labels").Replace(defaultTextBody)
 	for _, subject := range []string{"[FIRING:2] DiskFull", "", "disk is full"} {
-		for name, body := range map[string]string{"as it is": defaultTextBody, "indented": indented, "without what is before": defaultTextBody[strings.Index(defaultTextBody, "Alerts"):]} {
+		for name, body := range map[string]string{"as it is": defaultTextBody, "indented": indented, "with a byte order mark": "\ufeff" + defaultTextBody[strings.Index(defaultTextBody, "Alerts"):], "without what is before": defaultTextBody[strings.Index(defaultTextBody, "Alerts"):]} {
 			got, err := DecodeSNS(SNS{Subject: subject, Body: body, SentAt: sent})
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: got  %+v, %v\nwant %+v", name, got, err, want)

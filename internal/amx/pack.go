@@ -25,8 +25,8 @@ const maxUnpacked = 1 << 20
 func Pack(text []byte) string {
 	var packed bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // its only error is an unknown level
-	z.Write(text)                                              // into memory: it does not fail
-	z.Close()
+	_, _ = z.Write(text)                                       // into memory: it does not fail
+	_ = z.Close()
 	return base64.StdEncoding.EncodeToString(packed.Bytes())
 }
 

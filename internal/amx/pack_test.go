@@ -59,7 +59,7 @@ func TestUnpackRefuses(t *testing.T) {
 func bomb() string {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	z.Write(make([]byte, 2<<20))
-	z.Close()
+	_, _ = z.Write(make([]byte, 2<<20))
+	_ = z.Close()
 	return base64.StdEncoding.EncodeToString(packed.Bytes())
 }

@@ -27,11 +27,11 @@ func remedy(typed string, known []string) string {
 	case near[0].steps < min(3, len(typed)):
 		return `did you mean "` + near[0].name + `"?`
 	}
-	text := "the nearest are"
+	names := []string{"the nearest are"}
 	for _, c := range near[:min(3, len(near))] {
-		text += " " + c.name
+		names = append(names, c.name)
 	}
-	return text
+	return strings.Join(names, " ")
 }
 
 // distance is the number of characters to insert, drop or replace to get from

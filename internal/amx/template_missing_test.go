@@ -6,9 +6,6 @@ import (
 	"testing"
 )
 
-// missing is what is said of a field that is printed and not there.
-func missing(field string) string { return (&MissingError{field}).Error() }
-
 // The alerts of these have no label `tenant` and an empty annotation `note`.
 func TestWhatATemplatePrintsOfLabelsHasToBeThere(t *testing.T) {
 	alert := Alert{Status: Firing, Fingerprint: "aa", Labels: KV{"alertname": "DiskFull", "job": "node"}, Annotations: KV{"note": ""}}

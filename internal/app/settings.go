@@ -84,7 +84,7 @@ func workerSettings(env Getenv) func(*settings) error {
 }
 
 // webhookSettings reads what only the webhook uses. Without a token it takes
-// nobody's message unless it is told that somebody else authenticates.
+// nobody's message, unless AMX_AUTH says that Lambda authenticates.
 func webhookSettings(env Getenv) func(*settings) error {
 	return func(s *settings) error {
 		switch auth := cmp.Or(env("AMX_AUTH"), "token"); auth {

@@ -116,7 +116,7 @@ func (w *Webhook) serve(ctx context.Context, r Request) (Response, runner.Answer
 func warn(ctx context.Context, log *slog.Logger, m *amx.Message, truncated func(context.Context, uint64)) []string {
 	warnings := m.Warnings()
 	for _, text := range warnings {
-		log.WarnContext(ctx, text, "truncated", m.TruncatedAlerts, "receiver", m.Receiver, "group", m.GroupKey)
+		log.WarnContext(ctx, "the message is amiss", "warning", text, "truncated", m.TruncatedAlerts, "receiver", m.Receiver, "group", m.GroupKey)
 	}
 	if m.TruncatedAlerts > 0 && truncated != nil {
 		truncated(ctx, m.TruncatedAlerts)

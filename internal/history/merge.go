@@ -11,8 +11,8 @@ import (
 // Merge joins two writes of one record. It does not matter which came first, nor
 // how often each came: the result of any set of writes is the same in every order.
 //
-//   - A run's state only goes forward: running, then unknown, then an end. Of two
-//     ends the later one holds, because a search in SSM may find a command of the
+//   - A run's state only goes forward: running, then unknown, then an end. The later
+//     of two ends holds, because a search in SSM may find a command of the
 //     run that the earlier writer did not know.
 //   - Alerts without a run have the latest write.
 //   - What a run has several of (alerts, nodes, command IDs) is joined, each with
@@ -103,8 +103,8 @@ func join[T any](a, b []T, key func(T) string, better func(x, y T) T) []T {
 }
 
 // betterAlert is the alert of which more is known: who completes a record may
-// know no labels. Of two that know as much, the one that began later is the one
-// that fires now.
+// know no labels. If both know as much, the one that began later
+// is taken: it fires now.
 func betterAlert(a, b Alert) Alert {
 	return greater(a, b, cmp.Or(cmp.Compare(len(a.Labels), len(b.Labels)), a.StartsAt.Compare(b.StartsAt), cmp.Compare(len(a.Annotations), len(b.Annotations))))
 }

@@ -72,9 +72,8 @@ func (q *Query) Matches(r *Record) bool {
 	})
 }
 
-// A News is told of what a write brought, once however often it is written: a run
-// that is over now, and was not before it. Of alerts without a run it is told
-// each write.
+// A News is called once for each run that a write has brought to its end, however
+// often that is written. For alerts without a run it is called with each write.
 type News func(context.Context, Record)
 
 // Tell tells of a record after it was written; was is the record before, nil if

@@ -172,6 +172,8 @@ var places = map[string]place{
 	"examples/amp": {},
 	// demo runs the built binary and sees what a user sees.
 	"internal/demo": {},
+	// release packs what make release builds.
+	"internal/release": {},
 }
 
 // function is the place of a function, which may also import what is named.

@@ -69,7 +69,12 @@ func (b *breaker) ended(e RunEnded, now time.Time) GateAction {
 	limit := e.Limits.Breaker
 	tried := b.Trial.Run == e.Run
 	switch {
-	case limit.Failures == 0 || e.Failed && !e.Last:
+	case limit.Failures == 0:
+		return nil
+	case e.Failed && !e.Last:
+		if tried {
+			b.Trial = trial{} // its retry tries
+		}
 		return nil
 	case !e.Failed && tried:
 		*b = breaker{}

@@ -71,12 +71,28 @@ func (s *step) decide(c Case) {
 		s.do(GiveUp{late})
 	}
 	for _, start := range p.starts {
-		s.do(s.prepare(start))
+		s.begin(start)
 	}
 }
 
-func (s *step) prepare(start Start) Prepare {
-	return Prepare{start, start.Attempt <= s.Policy.Retries && !start.TakenOver}
+// begin has a run prepared for those of its alerts that the command's cooldown does
+// not hold back.
+func (s *step) begin(start Start) {
+	ready := start
+	ready.Alerts = nil
+	for _, a := range start.Alerts {
+		until := s.cooling(&a)
+		if !until.After(s.Now) {
+			ready.Alerts = append(ready.Alerts, a)
+			continue
+		}
+		c := start.Case
+		c.Alerts = amx.Alerts{a}
+		s.limited(c, LimitedCooldown(until), false, false)
+	}
+	if len(ready.Alerts) > 0 {
+		s.do(Prepare{ready})
+	}
 }
 
 // resolved decides on a resolve: each run that it ends is stopped once all of its
@@ -213,9 +229,12 @@ func (s *step) tooOld(p *plan, a *amx.Alert) {
 			s.skip(SkipRan, ep.Run, a.Fingerprint)
 			return
 		}
-		if !r.needsLook() && !s.live(r) {
-			r.giveUp()
-			s.entry.drop(r)
+		if r.needsLook() && s.looked != r.ID && !s.live(r) {
+			p.asks = join(p.asks, Case{Run: r.ID, Reason: SkipRunning}, a) // what is left of it is known then
+			return
+		}
+		if r.giveUp(); s.entry.drop(r) == nil {
+			s.do(Release{[]string{ep.Run}})
 		}
 		c.Run = ep.Run
 	}
@@ -239,13 +258,10 @@ func (p *plan) due(d Start, a *amx.Alert, opens episode) {
 	q.Alerts = append(q.Alerts, *a)
 }
 
-// cooling answers until when the command has to leave one of the alerts alone.
-func (s *step) cooling(alerts amx.Alerts) (until time.Time) {
-	if s.Policy.Cooldown == 0 {
-		return until
-	}
+// cooling answers until when the command has to leave the alert alone.
+func (s *step) cooling(a *amx.Alert) (until time.Time) {
 	for _, b := range s.entry.begun {
-		if slices.ContainsFunc(alerts, func(a amx.Alert) bool { return a.ID() == b.Alert }) {
+		if s.Policy.Cooldown > 0 && b.Alert == a.ID() {
 			until = later(until, b.At.Add(s.Policy.Cooldown))
 		}
 	}

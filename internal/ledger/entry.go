@@ -74,6 +74,7 @@ type began struct {
 	Alert string    `json:"fp"`
 	Run   string    `json:"run"`
 	At    time.Time `json:"at"`
+	Until time.Time `json:"until"` // as the cooldown was then
 }
 
 // Decode reads an entry from a store's value; an empty one is an empty entry.
@@ -109,7 +110,7 @@ func (e *Entry) Encode() (value []byte, expires time.Time) {
 		expires = later(expires, w.SentAt.Add(keepResolve))
 	}
 	for _, b := range e.begun {
-		expires = later(expires, b.At.Add(keepEnded))
+		expires = later(expires, b.Until)
 	}
 	for _, r := range e.runs {
 		expires = later(expires, r.Claimed.Add(keepEnded))

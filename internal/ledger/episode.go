@@ -195,16 +195,6 @@ func (e *Entry) runsEndedBy(a *amx.Alert, sent time.Time) (runs []string, goesOn
 	return runs, goesOn
 }
 
-// known is those of the alerts that have an episode.
-func (e *Entry) known(alerts amx.Alerts) (known amx.Alerts) {
-	for _, a := range alerts {
-		if slices.ContainsFunc(e.episodes, func(p episode) bool { return p.Alert == a.ID() }) {
-			known = append(known, a)
-		}
-	}
-	return known
-}
-
 // allEnded says that no episode of the run is open.
 func (e *Entry) allEnded(run string) bool {
 	return !slices.ContainsFunc(e.episodes, func(p episode) bool {

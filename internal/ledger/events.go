@@ -78,13 +78,18 @@ func (c Case) As() string {
 	switch {
 	case c.aim == toCheck:
 		return AsCheck
-	case c.aim == toRetry || c.Reason == RunRetry && c.aim == toDecide:
+	case c.aim == toRetry || c.retries != "" && c.aim == toDecide:
 		return AsReminder
-	case c.aim == toKill || c.aim == toStop && len(c.Alerts) == 0:
+	case c.aim == toStop && len(c.Alerts) == 0:
+		return AsCheck // which finishes what was asked for
+	case c.aim == toKill:
 		return AsStop
 	}
 	return AsNotification
 }
+
+// Stops says that the case is to end a run: it does not end before the run does.
+func (c Case) Stops() bool { return c.aim == toStop || c.aim == toKill }
 
 // An aim is the purpose of a case.
 type aim int
@@ -117,7 +122,6 @@ type Start struct {
 type Delivered struct {
 	Alerts amx.Alerts
 	More   bool // of a message of which other alerts were delivered before
-	Known  bool // they do not match: a resolve stops what runs of it, and leaves no trace else
 }
 
 // Check asks that the entry come to know whether a run is over. Ended: SSM said
@@ -147,12 +151,8 @@ type Stop struct{ Run, Who, Why string }
 
 // Prepare is to render a run: its targets and its scripts. A run that cannot be
 // rendered is refused before anything is claimed. If only one alert's own targets
-// cannot be, that alert is refused alone. Remind: a reminder of the run is then put
-// on the queue, due when the lease has ended.
-type Prepare struct {
-	Start
-	Remind bool
-}
+// cannot be, that alert is refused alone.
+type Prepare struct{ Start }
 
 // Prepared answers [Prepare].
 type Prepared struct {
@@ -172,8 +172,12 @@ type Unplaced struct {
 	Again bool // it may have one later
 }
 
-// Take is to take a slot of the command's gate.
-type Take struct{ Prepared }
+// Take is to take a slot of the command's gates. Remind: then a reminder of the run
+// is put on the queue, due when the lease has ended.
+type Take struct {
+	Prepared
+	Remind bool
+}
 
 // Taken answers [Take].
 type Taken struct {

@@ -281,8 +281,9 @@ func (s *slot) free() { *s = slot{Run: s.Run, At: s.At, Over: true} }
 func (e RunEnded) applyTo(g *Gate, a *Actor) GateAction {
 	for i := range g.slots {
 		if g.slots[i].Run == e.Run && !g.slots[i].Over {
-			g.slots[i].free()
-			g.forget(&e.Limits, a.Now)
+			if g.slots[i].free(); e.Limits.Counts() {
+				g.forget(&e.Limits, a.Now)
+			}
 			break
 		}
 	}

@@ -243,6 +243,9 @@ func prepared(d time.Duration, a amx.Alert) event {
 	return func(s *teller) string {
 		by := s.actor(d, d, "x")
 		next := s.entry.Step(by, Delivered{Alerts: amx.Alerts{a}})
+		if d, ok := next[0].(Defer); ok {
+			return fmt.Sprintf("held %s: %v", names(fingerprintsOf(d.Alerts)), d.Err)
+		}
 		p, ok := next[0].(Prepare)
 		if !ok {
 			return fmt.Sprintf("%T", next[0])

@@ -99,6 +99,18 @@ func (ev Awaited) apply(s *step) {
 	s.do(result)
 }
 
+// Unrecorded is the result of a run whose outcome could not be entered.
+func (ev Awaited) Unrecorded() Settle {
+	result := Settle{Verb: VerbRun, Reason: ev.Reason, Run: ev.Run, Alerts: ev.fingerprints(), GoesOn: true}
+	for _, c := range ev.Commands {
+		result.Commands = append(result.Commands, c.ID)
+	}
+	if ev.State != nil {
+		result.Status = ev.State.Status
+	}
+	return result
+}
+
 // owners enters the commands that run in the place of those that SSM was asked
 // about, as the guard reports them. It says whether there are any.
 func (s *step) owners(r *run, state *State) (found bool) {

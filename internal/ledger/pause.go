@@ -38,8 +38,8 @@ func DecodePauses(value []byte) (*Pauses, error) {
 	return p, nil
 }
 
-// Encode is the value that a store keeps of p, and when it may forget it. What
-// has ended before now is left out.
+// Encode is the value that a store keeps of p, and when it may forget it. It
+// leaves out pauses that have ended before now.
 func (p *Pauses) Encode(now time.Time) (value []byte, expires time.Time) {
 	kept := p.Current(now)
 	value, err := json.Marshal(kept)

@@ -24,7 +24,7 @@ func (e *Entry) prune(now time.Time) {
 		return t.SentAt.Add(keepResolve).Before(now)
 	})
 	e.waits = slices.DeleteFunc(e.waits, func(w waiting) bool { return w.SentAt.Add(keepResolve).Before(now) })
-	e.begun = slices.DeleteFunc(e.begun, func(b began) bool { return b.At.Add(keepEnded).Before(now) })
+	e.begun = slices.DeleteFunc(e.begun, func(b began) bool { return b.Until.Before(now) })
 	used := map[string]bool{}
 	for _, p := range e.episodes {
 		used[p.Run] = true

@@ -35,6 +35,7 @@ const (
 const (
 	RunFiring    Reason = "firing"
 	RunRetry     Reason = "failed before, tried again"
+	RunAgain     Reason = "stopped with amx, run again"
 	RunRepeat    Reason = "still firing after repeat_after"
 	RunTakenOver Reason = "taken over: its sender is gone"
 	CancelEnded  Reason = "resolved"
@@ -44,7 +45,7 @@ const (
 // LimitedCooldown is the reason for which a run is not begun within the command's
 // cooldown.
 func LimitedCooldown(until time.Time) Reason {
-	return Reason("cooldown: not before " + until.UTC().Format(time.RFC3339))
+	return Reason(byCooldown + " not before " + until.UTC().Format(time.RFC3339))
 }
 
 // The limits, as reasons.
@@ -52,6 +53,9 @@ const (
 	byMax    = "concurrency limit reached"
 	byRate   = "rate limit reached"
 	bySpread = "spread_by"
+
+	byCooldown = "cooldown:"
+	byPause    = "paused by"
 )
 
 // Limited says that max, a rate limit, or spread_by kept a run from beginning.
@@ -62,6 +66,18 @@ func (r Reason) Limited() bool {
 		}
 	}
 	return false
+}
+
+// Holds says what holds a run back: a limit, a pause, or something other, such as
+// SSM's throttling.
+func (r Reason) Holds() string {
+	switch {
+	case r.Limited() || strings.HasPrefix(string(r), byCooldown):
+		return "limit"
+	case strings.HasPrefix(string(r), byPause):
+		return "pause"
+	}
+	return "other"
 }
 
 func limitMax(limit int, all bool) Reason {
@@ -99,5 +115,5 @@ func of(all bool) string {
 // PausedReason is the reason for which a run is not begun while its command is
 // paused.
 func PausedReason(p Pause) Reason {
-	return Reason(fmt.Sprintf("paused by %s until %s: %s", p.Who, p.Until.UTC().Format(time.RFC3339), p.Why))
+	return Reason(fmt.Sprintf(byPause+" %s until %s: %s", p.Who, p.Until.UTC().Format(time.RFC3339), p.Why))
 }

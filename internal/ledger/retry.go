@@ -14,7 +14,10 @@ const (
 	seldom  = 2 * time.Minute
 )
 
-func (ev Reminded) apply(s *step) { s.retry(ev.About()) }
+func (ev Reminded) apply(s *step) {
+	s.others()
+	s.retry(ev.About())
+}
 
 // retry begins the retry of a run that failed, and ends with the episode, or when
 // no attempt is left. It opens no episode, and does not grow stale.
@@ -36,16 +39,22 @@ func (s *step) retry(c Case) {
 }
 
 func (s *step) retryOf(r *run, c Case) {
-	if !r.Outcome.Failed || r.Attempt > s.Policy.Retries {
+	reason, due := RunRetry, r.Outcome.Ended.Add(s.Policy.RetryDelay<<min(r.Attempt-1, 20))
+	switch {
+	case s.Policy.Rerun && r.Outcome.Status == "Cancelled": // and nobody asked for it: amx was stopped
+		reason, due = RunAgain, r.Outcome.Ended
+	case !r.Outcome.Failed || r.Attempt > s.Policy.Retries:
 		return
 	}
-	due := r.Outcome.Ended.Add(s.Policy.RetryDelay << min(r.Attempt-1, 20))
 	if s.Now.Before(due) {
 		s.do(Remind{c, due})
 		return
 	}
-	start := Start{Case: Case{Reason: RunRetry, Alerts: s.entry.openOf(r.ID, c.Alerts), retries: r.ID}, Prev: r.ID, Attempt: r.Attempt + 1, prev: r.Outcome}
-	s.do(s.prepare(start))
+	start := Start{Case: Case{Reason: reason, Alerts: s.entry.openOf(r.ID, c.Alerts), retries: r.ID}, Prev: r.ID, Attempt: r.Attempt + 1, prev: r.Outcome}
+	if len(start.Alerts) > 0 {
+		start.opens = map[string]episode{}
+		s.begin(start)
+	}
 }
 
 // openOf is those of the alerts whose open episode has the run.
@@ -58,7 +67,10 @@ func (e *Entry) openOf(run string, alerts amx.Alerts) (open amx.Alerts) {
 	return open
 }
 
-func (ev KillDue) apply(s *step) { s.kill(ev.About()) }
+func (ev KillDue) apply(s *step) {
+	s.others()
+	s.kill(ev.About())
+}
 
 // kill cancels the commands that resolved_signal has not ended.
 func (s *step) kill(c Case) {
@@ -97,6 +109,5 @@ func (ev Stop) apply(s *step) {
 		r.StoppedBy, r.StoppedWhy = ev.Who, ev.Why
 	}
 	r.CancelAsked, s.changed = true, true
-	s.Policy.Signal = "" // a person who stops a run means now
 	s.stop(Case{Run: ev.Run, Reason: Reason("cancelled by " + ev.Who), shown: s.entry.covers(ev.Run), aim: toStop})
 }

@@ -71,15 +71,19 @@ func (ev Prepared) apply(s *step) {
 		s.refuse(ev.Case, Reason(ev.Err.Error()))
 	case ev.NoNodes:
 		s.skip(SkipRan, ev.Prev, ev.fingerprints()...)
-	case s.cooling(ev.Alerts).After(s.Now):
-		s.limited(ev.Case, LimitedCooldown(s.cooling(ev.Alerts)), false)
 	case s.full(ev):
 		s.putOff(ev.Case, errFull)
 	case s.Now.After(s.ClaimBy):
 		s.putOff(ev.Case, errNoTime)
 	default:
-		s.do(Take{ev})
+		s.do(s.take(ev))
 	}
+}
+
+// take takes a place at the gates; a run that may be retried has a reminder before
+// its claim.
+func (s *step) take(ev Prepared) Take {
+	return Take{ev, ev.Attempt <= s.Policy.Retries && !ev.TakenOver}
 }
 
 // unplaced refuses an alert alone, or puts it off: one alert never keeps its group
@@ -101,10 +105,11 @@ func (s *step) refuse(c Case, why Reason) {
 }
 
 // limited handles a run that a limit or a pause holds back. It waits; with
-// when_limited: skip it is skipped, and final refuses it. A retry always waits.
-func (s *step) limited(c Case, why Reason, final bool) {
+// when_limited: skip it is skipped, and final refuses it. A retry always waits, and
+// so does what is left of a run that has begun.
+func (s *step) limited(c Case, why Reason, final, begun bool) {
 	switch {
-	case c.Reason == RunRetry || !final && !s.Policy.Skips:
+	case begun || c.retries != "" || !final && !s.Policy.Skips:
 		s.hold(Defer{Case: c, Err: errors.New(string(why)), Held: true})
 	case final:
 		s.refuse(c, why)
@@ -121,7 +126,7 @@ func (ev Taken) apply(s *step) {
 	case ev.Err != nil:
 		s.putOff(ev.Case, ev.Err)
 	case !ev.OK:
-		s.limited(ev.Case, ev.Reason, ev.Final)
+		s.limited(ev.Case, ev.Reason, ev.Final, ev.TakenOver)
 	case s.Now.After(s.ClaimBy):
 		s.release(ev)
 		s.putOff(ev.Case, errNoTime)
@@ -148,7 +153,7 @@ func (s *step) release(ev Taken) {
 // stillDue decides on the alerts of a start once more. If the decision has
 // changed, the new one stands.
 func (s *step) stillDue(start *Start) bool {
-	if start.Reason == RunRetry {
+	if start.retries != "" {
 		start.Alerts = s.entry.openOf(start.Prev, start.Alerts)
 		return len(start.Alerts) > 0
 	}
@@ -167,15 +172,19 @@ func (s *step) stillDue(start *Start) bool {
 
 // full says that the entry does not take the run that is to be begun.
 func (s *step) full(ev Prepared) bool {
-	if s.MaxEntry == 0 {
+	value, _ := s.entry.Encode()
+	if s.MaxEntry == 0 || len(value)+1000*len(ev.Alerts) < s.MaxEntry/2 {
 		return false
 	}
-	e := *s.entry
-	e.episodes, e.runs, e.resolves = slices.Clone(e.episodes), slices.Clone(e.runs), nil // they make room
-	with := &step{Actor: s.Actor, entry: &e}
+	e, err := Decode(value) // another, of which nothing is shared
+	if err != nil {
+		return true
+	}
+	e.resolves = nil // they make room
+	with := &step{Actor: s.Actor, entry: e}
 	with.claim(Taken{Prepared: ev})
 	e.prune(s.Now)
-	value, _ := e.Encode()
+	value, _ = e.Encode()
 	return len(value) > s.MaxEntry
 }
 
@@ -197,7 +206,7 @@ func (s *step) claim(ev Taken) {
 		e.waitsNoMore(id)
 		if s.Policy.Cooldown > 0 {
 			e.begun = slices.DeleteFunc(e.begun, func(b began) bool { return b.Alert == id })
-			e.begun = append(e.begun, began{id, r.ID, s.Now})
+			e.begun = append(e.begun, began{id, r.ID, s.Now, s.Now.Add(s.Policy.Cooldown)})
 		}
 		if ev.Prev == "" {
 			p := ev.opens[id]
@@ -265,7 +274,7 @@ func (s *step) takeOver(c Case) {
 			s.do(Release{[]string{c.Run}})
 		}
 	default:
-		s.do(s.prepare(Start{Case: c, Targets: r.Targets, TakenOver: true, Prev: r.Prev, Attempt: r.Attempt, lease: r.Lease}))
+		s.do(Prepare{Start{Case: c, Targets: r.Targets, TakenOver: true, Prev: r.Prev, Attempt: r.Attempt, lease: r.Lease}})
 	}
 }
 
@@ -300,7 +309,7 @@ func (s *step) prepared(ev Prepared) {
 	case s.Now.After(s.ClaimBy):
 		s.putOff(ev.Case, fmt.Errorf("run %s may not have been sent: %w", ev.Run, errors.Join(ev.because, errNoTime)))
 	default:
-		s.do(Take{ev})
+		s.do(s.take(ev))
 	}
 }
 

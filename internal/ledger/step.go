@@ -35,6 +35,7 @@ type Policy struct {
 	Observe        bool          // all but the sending
 	Signal         string        // resolved_signal, where it is another than SIGKILL
 	KillAfter      time.Duration // after that signal, until what goes on is cancelled; 0: never
+	Rerun          bool          // on_stop: a run that ended as cancelled, though nobody asked for it, is run again
 	Skips          bool          // when_limited: what a limit holds back is skipped, and does not wait
 }
 
@@ -59,27 +60,32 @@ type step struct {
 // The way of a run, where nothing goes wrong, and what each step writes:
 //
 //	Delivered   nothing, or the episodes that a resolve ended   -> Prepare
-//	Prepared    the claim, if the command has no limit          -> Send
-//	Taken       the claim, once a slot is taken                 -> Send
-//	Sent        the command IDs                                 -> Await
+//	Prepared    nothing                                         -> Take
+//	Taken       the claim, once the gate has a place for it     -> Send
+//	Sent        the command IDs                                 -> Await, Note
 //	Awaited     the outcome, where a later decision needs it    -> Settle
 //
-// What happens when a sender dies after SendCommand: its claim stays in the
-// entry, with a lease. Whoever reads the entry before the lease ends waits a
-// moment, and puts its alerts off. Whoever reads it later takes the run over, in
-// these steps:
+// If a sender dies after SendCommand, its claim stays in the entry, with a lease.
+// Whoever reads the entry before the lease ends waits a moment, and puts its alerts
+// off. Whoever reads it later takes the run over, in these steps:
 //
 //   - It reconciles: it reads SSM's list for the run's token (Look), and enters
 //     the commands that the list shows (Looked).
-//   - If a part is missing, it renews the claim and sends that part again, under
-//     the same run ID (Prepare, Take, Send). The same write puts the run in doubt,
-//     because SSM may have both commands.
-//   - On the node, the guard makes one effect of the two. A document has no guard:
-//     it is not sent again before the list is proof.
-//   - The list is proof if it was read one window after the last lease. A part that
-//     it does not show then was never sent.
+//   - If a part is still missing, it renews the claim and sends that part again,
+//     under the same run ID (Prepare, Take, Send). The write that renews the claim
+//     also puts the run in doubt, because SSM may have a command that the list
+//     does not show yet. If somebody else renewed the claim since the list was
+//     read, the list is read again first.
+//   - On the node, the guard makes one effect of two commands. A document has no
+//     guard: it is not sent again before the list is proof.
+//   - The list is proof if its reading began at least one window after the end of
+//     the last lease under which something was sent. A part that it does not show
+//     then was never sent, and the run is in doubt no more. A run of which nothing
+//     was sent leaves the entry: its alerts are due again.
 //
-// A resolve of the run is settled only when the list is proof, or no doubt is left.
+// A resolve sends nothing. It reconciles too, cancels what is known, and is settled
+// only when nobody is sending the run, it is not in doubt, and each of its commands
+// is over or has accepted its cancellation; until then it is put off.
 func (e *Entry) Step(a Actor, events ...Event) []Action {
 	s := &step{Actor: a, entry: e}
 	for _, ev := range events {
@@ -94,7 +100,7 @@ func (e *Entry) Step(a Actor, events ...Event) []Action {
 
 func (s *step) do(a Action) { s.actions = append(s.actions, a) }
 
-// proceed continues a case after its action was done.
+// proceed goes on with a case when its action is done.
 func (s *step) proceed(c Case) {
 	switch c.aim {
 	case toSend:
@@ -114,15 +120,26 @@ func (s *step) proceed(c Case) {
 
 func (d Delivered) apply(s *step) {
 	s.first = !d.More
-	if d.Known {
-		d.Alerts = s.entry.known(d.Alerts)
-	}
 	s.decide(Case{Alerts: d.Alerts})
 }
 
 func (w Waited) apply(s *step) { s.proceed(w.Case) }
 
-func (c Check) apply(s *step) { s.check(c.About()) }
+func (c Check) apply(s *step) {
+	if c.Ended {
+		s.others()
+	}
+	s.check(c.About())
+}
+
+// others finishes cancels of other runs that were asked before.
+func (s *step) others() {
+	p := plan{}
+	s.unfinished(&p, Case{})
+	for _, stop := range p.stops {
+		s.stop(stop)
+	}
+}
 
 // live says that another delivery may be sending the run.
 func (s *step) live(r *run) bool { return r.live(s.Now, s.Process) && r.Holder != s.holder() }

@@ -18,9 +18,9 @@ func (s *step) stop(c Case) {
 	switch {
 	case r == nil:
 		s.skip(SkipWasCancelled, c.Run, c.fingerprints()...)
-	case r.over() && c.acted && (s.Policy.Signal != "" || r.Outcome.Status == "Cancelled"):
+	case r.over() && c.acted && (s.signalOf(r) != "" || r.Outcome.Status == "Cancelled"):
 		s.do(Settle{
-			Verb: VerbCancel, Reason: s.how(c, r.Outcome.Status == "Cancelled"), Run: r.ID, Alerts: c.fingerprints(),
+			Verb: VerbCancel, Reason: s.how(r, c, r.Outcome.Status == "Cancelled"), Run: r.ID, Alerts: c.fingerprints(),
 			Commands: r.commands(), Status: r.Outcome.Status,
 		})
 	case r.over():
@@ -29,9 +29,9 @@ func (s *step) stop(c Case) {
 		s.wait(c)
 	case r.unknown() && s.looked != r.ID && c.because == nil:
 		s.do(Look{c, r.Claimed, r.Lease})
-	case len(r.uncancelled()) > 0 && s.Policy.Signal != "" && s.asked != r.ID:
+	case len(r.uncancelled()) > 0 && s.signalOf(r) != "" && s.asked != r.ID:
 		s.do(s.ask(r, c))
-	case len(r.uncancelled()) > 0 && s.Policy.Signal != "":
+	case len(r.uncancelled()) > 0 && s.signalOf(r) != "":
 		s.signal(r, c)
 	case len(r.uncancelled()) > 0:
 		s.do(Cancel{Case: c, Commands: bare(r.uncancelled()), Forget: s.timeIsUp(r)})
@@ -72,11 +72,20 @@ func (ev Cancelled) apply(s *step) {
 	}
 }
 
+// signalOf is the signal that ends the run; "" for a cancellation: a person who
+// stops a run means now, whatever resolved_signal says.
+func (s *step) signalOf(r *run) string {
+	if r.StoppedBy != "" {
+		return ""
+	}
+	return s.Policy.Signal
+}
+
 // how says how a run was stopped.
-func (s *step) how(c Case, gone bool) Reason {
-	switch {
-	case s.Policy.Signal != "":
-		return c.Reason + ": " + Reason(s.Policy.Signal) + " sent"
+func (s *step) how(r *run, c Case, gone bool) Reason {
+	switch signal := s.signalOf(r); {
+	case signal != "":
+		return c.Reason + ": " + Reason(signal) + " sent"
 	case gone:
 		return c.Reason + ": cancelled"
 	}
@@ -199,18 +208,19 @@ func (ev Confirmed) apply(s *step) {
 		return
 	}
 	cancelled := ev.State.Over && ev.State.Status == "Cancelled"
-	if ev.State.Over && !cancelled {
-		// It had ended by itself, or in its own way after a signal.
+	if ev.State.Over && (!cancelled || r.Slot) {
+		// It had ended by itself, or in its own way after a signal; or it has a slot,
+		// which an end that is known frees.
 		s.finish(r, &ev.State, ev.Case)
 	} else {
 		s.do(Note{s.view(r, ev.Case)})
 	}
 	result := Settle{Verb: VerbCancel, Run: r.ID, Commands: r.commands(), Alerts: ev.fingerprints(), Status: ev.State.Status}
 	switch {
-	case s.Policy.Signal == "" && ev.State.Over && !cancelled:
+	case s.signalOf(r) == "" && ev.State.Over && !cancelled:
 		result.Verb, result.Reason = VerbSkip, SkipEnded
 	default:
-		result.Reason = s.how(ev.Case, cancelled)
+		result.Reason = s.how(r, ev.Case, cancelled)
 	}
 	s.do(result)
 }

@@ -23,16 +23,19 @@ func TestWhereASignalGoes(t *testing.T) {
 	}{
 		{
 			"of a tag's nodes SSM lists those that max_concurrency has let begin, and the others are not to begin", tag("web"),
-			State{Nodes: []NodeState{{Command: "c1", Node: "n1"}, {Command: "c1", Node: "n2", Over: true}}}, nodes("n1"), tag("web"),
+			State{Nodes: []NodeState{{Command: "c1", Node: "n1"}, {Command: "c1", Node: "n2", Over: true}}},
+			nodes("n1"), tag("web"),
 		},
 		{"SSM lists no node of the tag yet", tag("web"), State{}, tag("web"), nil},
 		{
 			"to the named nodes on which it is not over", nodes("n1", "n2"),
-			State{Nodes: []NodeState{{Command: "c1", Node: "n2", Over: true}}}, nodes("n1"), nil,
+			State{Nodes: []NodeState{{Command: "c1", Node: "n2", Over: true}}},
+			nodes("n1"), nil,
 		},
 		{
 			"also where another command runs in its place", nodes("n1"),
-			State{Nodes: []NodeState{{Command: "c1", Node: "n1", Over: true, Elsewhere: true}}}, nodes("n1"), nil,
+			State{Nodes: []NodeState{{Command: "c1", Node: "n1", Over: true, Elsewhere: true}}},
+			nodes("n1"), nil,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -293,7 +293,7 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		status             int
 		want               string
 	}{
-		{"GET", "/api/v1/runs?sinse=3h", "", 400, `{"error":"unknown parameter \"sinse\": want since, command, state, alert, limit or cursor"}`},
+		{"GET", "/api/v1/runs?snice=3h", "", 400, `{"error":"unknown parameter \"snice\": want since, command, state, alert, limit or cursor"}`},
 		{"GET", "/api/v1/runs?since=soon", "", 400, `{"error":"since \"soon\": want a duration such as 24h or 7d, or a time such as 2026-11-28T12:00:00Z"}`},
 		{"GET", "/api/v1/runs?alert=x", "", 400, `{"error":"alert \"x\": want label=value"}`},
 		{"GET", "/api/v1/runs?limit=0", "", 400, `{"error":"limit \"0\": want 1 to 1000"}`},

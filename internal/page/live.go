@@ -1,15 +1,32 @@
 package page
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/history"
 )
 
 // quiet is how long a stream stays silent: a proxy that hears nothing for longer
 // may close it.
 const quiet = 15 * time.Second
+
+// fullLook is how many looks at the latest runs there are for one at all that a
+// view shows, which may mean to read the records of a month.
+const fullLook = 15
+
+// pulse changes when the latest runs do, or the one of a view. It is one small read.
+func (p *Page) pulse(ctx context.Context, run string, now time.Time) (string, error) {
+	if run != "" {
+		d, err := p.Operator.Run(ctx, run)
+		return digest(d), err
+	}
+	page, err := p.Operator.Runs(ctx, history.Query{Since: now.Add(-24 * time.Hour)})
+	return digest(page.Records), err
+}
 
 // events is a stream of server-sent events for one open view: `changed` when its
 // digest is another than the one that the page has, with the new one.
@@ -36,9 +53,10 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	if !send(w, stream, "retry: 5000\n\n") {
 		return
 	}
+	var pulse string
 	ticker := time.NewTicker(p.Every)
 	defer ticker.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-r.Context().Done():
 			return
@@ -50,13 +68,20 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		now := p.Now()
+		text := ""
 		// An error is told by the next loading of the page.
-		model, err := v.load(p, r.Context(), request{run: run, query: of.Query(), path: of.RequestURI(), now: now})
-		text := ": still here\n\n"
-		if d := digest(model); err == nil && d != seen {
-			seen, text = d, fmt.Sprintf("event: changed\ndata: %s\n\n", d)
-		} else if now.Sub(spoke) < quiet {
-			continue
+		if beat, err := p.pulse(r.Context(), run, now); err == nil && (beat != pulse || n%fullLook == 0) {
+			pulse = beat
+			model, err := v.load(p, r.Context(), request{run: run, query: of.Query(), path: of.RequestURI(), now: now})
+			if d := digest(model); err == nil && d != seen {
+				seen, text = d, fmt.Sprintf("event: changed\ndata: %s\n\n", d)
+			}
+		}
+		if text == "" {
+			if now.Sub(spoke) < quiet {
+				continue
+			}
+			text = ": still here\n\n"
 		}
 		if spoke = now; !send(w, stream, text) {
 			return

@@ -271,11 +271,11 @@ func TestARunShowsAllThatIsKnown(t *testing.T) {
 	b.shows(text, "Stopped by bob: wrong host", r.Run, "out &lt;b&gt;", "err␛[31m", "web-1 is down", `href="http://prometheus/graph"`, `href="http://alertmanager"`,
 		"receiver amx, token alertmanager", "<span>alertname</span> <bdi>Down</bdi>", "echo 11111111-2222-3333-4444-555555555555", "AWS-RunShellScript",
 		"attempt 2", runPath(retry.Run), "&#34;command_ids&#34;", `<rect class="good" x="333.3" width="333.3" height="10"/>`, `href="/try?run=`+r.Run)
-	b.lacks(text, "/-/page/cancel", "data-since")
+	b.lacks(text, "/-/page/cancel", "data-since", "data-seen")
 	b.shows(b.get(runPath(retry.Run), http.StatusOK), "2, retry of", runPath(r.Run))
 	b.shows(b.get("/runs/01NOBODY", http.StatusNotFound), "Not found", "Run &#34;01NOBODY&#34;: no such run in the history")
 	b.records[0] = running(3, time.Minute)
-	b.shows(b.get(runPath(b.records[0].Run), http.StatusOK), "/-/page/cancel", "Cancel the run", "data-since")
+	b.shows(b.get(runPath(b.records[0].Run), http.StatusOK), "/-/page/cancel", "Cancel the run", "data-since", "data-seen")
 }
 
 func TestCommandsShowHowTheyDid(t *testing.T) {

@@ -85,7 +85,7 @@ func (p *Page) view(w http.ResponseWriter, r *http.Request, s *session) {
 		out.Title = m.title()
 	}
 	out.Main = model
-	if !v.still {
+	if m, ok := model.(interface{ still() bool }); !v.still && (!ok || !m.still()) {
 		out.Seen = digest(model)
 	}
 	p.write(w, http.StatusOK, v.name, out)

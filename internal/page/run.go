@@ -22,6 +22,9 @@ type runModel struct {
 
 func (m runModel) title() string { return m.Command + " " + string(m.State) }
 
+// still says that there will be no news.
+func (m runModel) still() bool { return m.Over() }
+
 // output is what a node wrote.
 type output struct {
 	Node, Stdout, Stderr string

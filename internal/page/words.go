@@ -106,7 +106,11 @@ func nodesText(r history.Record) string {
 	case n == 1:
 		return r.Nodes[0].Node
 	case n == 0 && len(r.Targets) > 0:
-		return r.Targets[0].Key + "=" + strings.Join(r.Targets[0].Values, ",")
+		values := strings.Join(r.Targets[0].Values, ", ")
+		if r.Targets[0].Key == "InstanceIds" {
+			return values
+		}
+		return r.Targets[0].Key + "=" + values
 	case n == 0:
 		return ""
 	}

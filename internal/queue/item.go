@@ -13,11 +13,11 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// Version is that of the form in which this program writes items.
+// Version is the version of the form in which this program writes items.
 const Version = 1
 
 // ErrNewer is the error of [Decode] for an item that a newer release of amx has
-// written. It is left in the queue for that release.
+// written. It stays in the queue for that release.
 var ErrNewer = errors.New("written by a newer release of amx")
 
 // ErrTooLarge is the error for an item that no store can take, and that cannot

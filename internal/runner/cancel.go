@@ -8,6 +8,7 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
@@ -35,9 +36,23 @@ func (t *task) cancel(ctx context.Context, a ledger.Cancel) ledger.Event {
 	return answer
 }
 
+// killAt has what the signal does not end cancelled then. It is on the queue before
+// the signal is sent: a process that dies in between leaves nothing to go on.
+func (t *task) killAt(ctx context.Context, a ledger.Signal) error {
+	return t.enqueue(ctx, queue.Item{
+		Kind: queue.Stop, Command: t.command.Name, SentAt: t.sentAt(), Arrived: t.arrived,
+		Entry: string(t.entry), Run: a.Run, Due: a.KillAt, Source: t.source.Source,
+	})
+}
+
 // signal sends the command's resolved_signal.
 func (t *task) signal(ctx context.Context, a ledger.Signal) ledger.Event {
 	answer := ledger.Signalled{Signal: a}
+	if !a.KillAt.IsZero() {
+		if answer.Err = t.killAt(ctx, a); answer.Err != nil {
+			return answer
+		}
+	}
 	send := func(targets []amx.Target) ([]string, error) {
 		return t.Exec.Signal(ctx, ssmexec.Signal{Command: t.command, Entry: t.entry, Run: a.Run, Targets: targets})
 	}

@@ -17,17 +17,23 @@ import (
 type deferral struct {
 	task *task
 	ledger.Defer
-	item queue.Item
+	item   queue.Item
+	alerts amx.Alerts // those of it that are to be in the item
 }
 
-// putOff puts on the queue what the delivery has put off so far.
+// putOff puts on the queue what the delivery has put off so far. An alert goes into
+// one item of its entry, for however many runs it is put off: each run would else
+// make an item of every item, and they would double with each delivery.
 func (d *delivery) putOff(ctx context.Context) {
 	d.mu.Lock()
 	left := d.deferrals
 	d.deferrals = nil
-	d.mu.Unlock()
 	var together [][]deferral
+	slices.SortStableFunc(left, func(a, b deferral) int { return order(a.Held) - order(b.Held) })
 	for _, x := range left {
+		if x.alerts = d.notYet(x); len(x.alerts) == 0 {
+			x.item.Kind = "" // its alerts are in an item of this delivery
+		}
 		i := slices.IndexFunc(together, func(g []deferral) bool { return g[0].joins(x) })
 		if i < 0 {
 			together = append(together, []deferral{x})
@@ -35,18 +41,42 @@ func (d *delivery) putOff(ctx context.Context) {
 		}
 		together[i] = append(together[i], x)
 	}
+	d.mu.Unlock()
 	parallel(together, func(all []deferral) {
 		it := all[0].item
-		if len(all) > 1 {
-			var alerts amx.Alerts
-			for _, x := range all {
-				alerts = append(alerts, x.Alerts...)
-			}
-			slices.SortStableFunc(alerts, func(a, b amx.Alert) int { return a.StartsAt.Compare(b.StartsAt) })
-			it.Message = d.narrowed(alerts)
+		if it.Kind == "" {
+			d.settleLater(ctx, all...)
+			return
 		}
+		var alerts amx.Alerts
+		for _, x := range all {
+			alerts = append(alerts, x.alerts...)
+		}
+		slices.SortStableFunc(alerts, func(a, b amx.Alert) int { return a.StartsAt.Compare(b.StartsAt) })
+		it.Message = d.narrowed(alerts)
 		d.settleBy(ctx, it, all...)
 	})
+}
+
+// order puts what a limit holds back last: the other item is delivered sooner.
+func order(held bool) int {
+	if held {
+		return 1
+	}
+	return 0
+}
+
+// notYet is the alerts of the deferral that no item of this delivery has for their
+// entry. They are in one from now on. The caller holds the lock.
+func (d *delivery) notYet(x deferral) (alerts amx.Alerts) {
+	for _, a := range x.Alerts {
+		key := string(x.task.entry) + " " + x.item.Command + " " + a.Status + " " + a.ID()
+		if !d.away[key] {
+			d.away[key] = true
+			alerts = append(alerts, a)
+		}
+	}
+	return alerts
 }
 
 // putOffEarly puts off what has found no time for a claim, as soon as the time for
@@ -70,7 +100,7 @@ func (d *delivery) putOffEarly(ctx context.Context) (stop func()) {
 }
 
 func (x deferral) joins(o deferral) bool {
-	return x.item.Command == o.item.Command && x.item.Reason == o.item.Reason && x.item.Held == o.item.Held
+	return x.item.Kind == o.item.Kind && x.item.Command == o.item.Command && x.item.Reason == o.item.Reason && x.item.Held == o.item.Held
 }
 
 // settleBy puts an item on the queue, and settles those that it is of.
@@ -88,10 +118,16 @@ func (d *delivery) settleBy(ctx context.Context, it queue.Item, of ...deferral) 
 		case err != nil:
 			x.task.unsettled(it.Command, x.Err)
 		case len(large.Alerts) == 0 || !allIn(x.Alerts, large.Alerts):
-			d.settle(Result{Command: it.Command, Action: ActionLater, Reason: it.Reason, RunID: x.Run, Alerts: x.Shown(), held: x.Held})
-			x.task.enterWaiting(ctx, x.Defer)
+			d.settleLater(ctx, x)
 		}
 	})
+}
+
+func (d *delivery) settleLater(ctx context.Context, all ...deferral) {
+	for _, x := range all {
+		d.settle(Result{Command: x.item.Command, Action: ActionLater, Reason: x.item.Reason, RunID: x.Run, Alerts: x.Shown(), held: x.Held})
+		x.task.enterWaiting(ctx, x.Defer)
+	}
 }
 
 func allIn(some, all amx.Alerts) bool {

@@ -58,6 +58,8 @@ func limitsOf(c *amx.Config) ledger.Limits {
 }
 
 func (d *delivery) gate(command string, limits ledger.Limits) *gate {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	g := d.passed[command]
 	if g == nil {
 		g = &gate{record: newRecord(ledger.GateKey(command)), all: command == "", limits: limits}
@@ -85,7 +87,15 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 			err = cmp.Or(err, got.Err)
 		}
 		if answer.Err = err; err != nil || answer.Reason != "" {
-			if answer.Slot && i > 0 {
+			if answer.Slot && i > 0 && !a.TakenOver {
+				t.release(ctx, ledger.Release{Runs: []string{a.Run}})
+			}
+			return answer
+		}
+	}
+	if a.Remind {
+		if answer.Err = t.remind(ctx, a.Run, a.Alerts, t.lease); answer.Err != nil {
+			if answer.Slot {
 				t.release(ctx, ledger.Release{Runs: []string{a.Run}})
 			}
 			return answer
@@ -130,13 +140,13 @@ func (t *task) pass(ctx context.Context, g *gate, a ledger.Take) (ledger.GateAct
 	}
 }
 
-func (d *delivery) stepGate(ctx context.Context, g *gate, events ...ledger.GateEvent) (action ledger.GateAction, err error) {
-	err = d.change(ctx, g.record, func(value []byte) ([]byte, time.Time, error) {
+func (t *task) stepGate(ctx context.Context, g *gate, events ...ledger.GateEvent) (action ledger.GateAction, err error) {
+	err = t.change(ctx, g.record, func(value []byte) ([]byte, time.Time, error) {
 		gate, err := ledger.DecodeGate(value)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		action = gate.Step(ledger.Actor{Process: d.Process, Delivery: d.id, Now: d.now(), Lease: d.lease, Until: d.lease, Window: d.Window}, events...)
+		action = gate.Step(t.actor(), events...)
 		after, expires := gate.Encode()
 		return after, expires, nil
 	})

@@ -67,6 +67,10 @@ func (t *task) finished(ctx context.Context, f ledger.Finished) {
 
 func (t *task) tellGates(ctx context.Context, f ledger.Finished) {
 	for _, g := range t.gates {
+		if !t.configures(t.command) { // whoever knows its limits counts the end
+			t.tellGate(ctx, g, ledger.SlotsFree{Over: []string{f.ID}})
+			continue
+		}
 		opened := t.tellGate(ctx, g, ledger.RunEnded{
 			Run: f.ID, Ended: f.Ended, Failed: (f.Failed || f.Status == "" && !f.Observed) && !f.CancelAsked, Last: f.Last, Limits: g.limits,
 		})

@@ -15,6 +15,9 @@ import (
 const (
 	// resolveFor is how long a resolve stays on the queue at the most.
 	resolveFor = 4 * 24 * time.Hour
+	// runFor is how long what is to be done about a run stays there: SSM delivers a
+	// command for up to 30 days, and lets it run for up to two.
+	runFor = 33 * 24 * time.Hour
 	// checks is how often the end of a run is asked for that SSM does not show.
 	// The last is past the window of an unknown send.
 	checks = 7
@@ -38,16 +41,19 @@ func (t *task) deferred(ctx context.Context, a ledger.Defer) {
 		t.failed = append(t.failed, a.Err)
 		return
 	}
-	it := t.itemOf(a)
-	switch now := t.now(); {
-	case it.Kind == queue.Check && it.Tries > checks:
-		t.Log.DebugContext(ctx, "a run goes on", "command", t.command.Name, "run_id", a.Run, "reason", it.Reason)
-		return
-	case t.item != nil && len(a.Alerts) > 0 && len(a.Alerts.Firing()) == 0 && now.Sub(t.sentAt()) > resolveFor:
-		t.giveUp(ctx, a.Case)
+	if a.Alerts = t.young(ctx, a); t.item != nil && len(a.Alerts) == 0 && a.As() == ledger.AsNotification {
 		return
 	}
-	some := deferral{t, a, it}
+	it := t.itemOf(a)
+	switch age := t.now().Sub(t.arrivedFirst()); {
+	case it.Kind == queue.Check && !a.Stops() && it.Tries > checks:
+		t.Log.DebugContext(ctx, "a run goes on", "command", t.command.Name, "run_id", a.Run, "reason", it.Reason)
+		return
+	case t.item != nil && it.Kind != queue.Notification && age > runFor:
+		t.Log.ErrorContext(ctx, "given up", "command", t.command.Name, "run_id", a.Run, "reason", it.Reason, "tries", it.Tries)
+		return
+	}
+	some := deferral{task: t, Defer: a, item: it}
 	if it.Kind != queue.Notification || it.Message == nil {
 		t.settleBy(ctx, it, some)
 		return
@@ -57,12 +63,33 @@ func (t *task) deferred(ctx context.Context, a ledger.Defer) {
 	t.deferrals = append(t.deferrals, some)
 }
 
+// young is the alerts of an item that are not too old to wait on. The others are
+// given up: also where the entry, which knows that of a firing, cannot be read.
+func (t *task) young(ctx context.Context, a ledger.Defer) amx.Alerts {
+	if t.item == nil || a.As() != ledger.AsNotification {
+		return a.Alerts
+	}
+	age := t.now().Sub(t.sentAt())
+	old := func(x amx.Alert) bool {
+		return x.Status == amx.Firing && age > ledger.Stale+ledger.Late || x.Status == amx.Resolved && age > resolveFor
+	}
+	given := a.Case
+	given.Alerts = slices.DeleteFunc(slices.Clone(a.Alerts), func(x amx.Alert) bool { return !old(x) })
+	if len(given.Alerts) > 0 {
+		t.giveUp(ctx, given)
+	}
+	return slices.DeleteFunc(slices.Clone(a.Alerts), old)
+}
+
 func (d *delivery) enqueue(ctx context.Context, it queue.Item) error {
 	if d.Queue == nil {
 		return errNoQueue
 	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), d.sends.Add(putTime))
-	defer cancel()
+	if !d.acted.Load() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), d.sends.Add(putTime))
+		defer cancel()
+	}
 	return d.Queue.Put(ctx, it)
 }
 

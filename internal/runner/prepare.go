@@ -41,10 +41,7 @@ func (t *task) prepare(ctx context.Context, a ledger.Prepare) ledger.Event {
 	for _, note := range notes {
 		t.Log.WarnContext(ctx, "variables", "command", t.command.Name, "run_id", p.Run, "note", note)
 	}
-	if p.Err, p.Parts = err, len(inputs); err == nil && a.Remind {
-		p.Err = t.remind(ctx, p.Run, p.Alerts, t.lease)
-		p.Again = p.Err != nil
-	}
+	p.Err, p.Parts = err, len(inputs)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.inputs[p.Run] = inputs

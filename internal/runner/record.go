@@ -54,7 +54,7 @@ func (d *delivery) change(ctx context.Context, r *record, f func(value []byte) (
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, ledger.ErrConflict) || d.now().After(d.sends) {
+		if !errors.Is(err, ledger.ErrConflict) || d.now().After(d.sends) && !d.acted.Load() {
 			return fmt.Errorf("writing the ledger: %w", err)
 		}
 		if err := d.again(ctx, r, conflicts); err != nil {

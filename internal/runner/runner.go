@@ -106,6 +106,7 @@ type delivery struct {
 	lost      []error // what was given up
 	looks     []look
 	deferrals []deferral
+	away      map[string]bool         // :: alert of an entry → an item has it
 	endings   []func()                // of runs that were found to be over while a gate was held
 	last      []func(context.Context) // what waits for the end of runs
 }
@@ -113,7 +114,7 @@ type delivery struct {
 func (r *Runner) delivery(ctx context.Context, src Source) (*delivery, error) {
 	d := &delivery{
 		Runner: r, config: r.Config(), source: src, arrived: r.now(), message: &amx.Message{},
-		pauses: newRecord(ledger.PauseKey), passed: map[string]*gate{},
+		pauses: newRecord(ledger.PauseKey), passed: map[string]*gate{}, away: map[string]bool{},
 	}
 	deadline, given := ctx.Deadline()
 	if !given {
@@ -201,7 +202,7 @@ func (d *delivery) act(ctx context.Context, tasks []*task) {
 	go func() {
 		defer close(stopped)
 		d.rounds(ctx, func() {
-			parallel(stops, func(t *task) { t.feed(ctx, ledger.Delivered{Alerts: t.alerts.Resolved(), Known: t.quiet}) })
+			parallel(stops, func(t *task) { t.feed(ctx, ledger.Delivered{Alerts: t.alerts.Resolved()}) })
 		})
 	}()
 	defer d.putOffEarly(ctx)()

@@ -34,10 +34,10 @@ type task struct {
 	failed   []error // what it could not find out then
 }
 
-// tasks matches the alerts of the message, each by itself, with the commands. What
-// was put off concerns its command, and its resolves do so though the
-// configuration has changed; a resolve under a dedup_key concerns every command,
-// because its labels may have changed.
+// tasks matches the alerts of the message, each by itself, with the commands. An item
+// of the queue concerns its own command alone; its resolves do so even if the command
+// matches them no more. A resolve under a dedup_key concerns every command, because
+// its labels may have changed.
 func (d *delivery) tasks() []*task {
 	var tasks []*task
 	commands := d.config.Commands
@@ -100,6 +100,7 @@ func (t *task) actor() ledger.Actor {
 			Sends: c.Sends(), Retries: c.Retries, RetryDelay: c.RetryDelay, RepeatAfter: c.RepeatAfter, Cooldown: c.Cooldown,
 			IgnoreResolved: c.IgnoreResolved, Unguarded: c.Document != "", Observe: c.Mode == amx.ModeObserve,
 			Signal: signal, KillAfter: c.KillAfter, Skips: c.WhenLimited == amx.LimitedSkip,
+			Rerun: c.OnStop == amx.StopRerun && t.Process != "",
 		},
 	}
 }
@@ -119,6 +120,10 @@ func (t *task) feed(ctx context.Context, events ...ledger.Event) {
 	})
 	if err != nil {
 		for _, ev := range events {
+			if w, ok := ev.(ledger.Awaited); ok {
+				t.settled(ctx, w.Unrecorded()) // it runs, and is recorded: only its outcome is not
+				continue
+			}
 			t.deferred(ctx, ledger.Defer{Case: ev.About(), Err: err})
 		}
 		return

@@ -29,13 +29,19 @@ func (s *schedule) bring(name string, n news, delay time.Duration, sns bool) {
 
 // attempt is the delivery of a message to a function, or a request to amx serve.
 func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
-	a := &attempt{name: name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}
+	return s.delivers(&attempt{name: name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}, m, sns).acknowledged
+}
+
+func (s *schedule) delivers(a *attempt, m *amx.Message, sns bool) *attempt {
 	src, limit := runner.Source{Waits: true, Within: runner.Within}, webhookTimeout
-	if sns {
+	switch {
+	case sns:
 		src, limit = runner.Source{}, timeout
+	case s.bug.waits > 0:
+		src.Within, limit = 0, s.bug.waits+time.Minute
 	}
 	s.invoke(a, limit, func(ctx context.Context, run *runner.Runner) runner.Answer { return run.Handle(ctx, m, src) })
-	return a.acknowledged
+	return a
 }
 
 // webhookTimeout is that of the webhook's function.
@@ -82,7 +88,7 @@ func (s *schedule) invoke(a *attempt, limit time.Duration, handle func(context.C
 
 func (s *schedule) newRunner(p *cloudtest.Process) *runner.Runner {
 	run := newRunner(p, s.config)
-	run.Store, run.Exec.Client = s.bug.store(p.Table()), s.bug.client(p.SSM())
+	run.Store, run.Exec.Client, run.Queue = s.bug.store(p.Table()), s.bug.client(p.SSM()), s.bug.queue(p.Queue())
 	return run
 }
 
@@ -102,6 +108,7 @@ func (s *schedule) serving() *server {
 
 func (s *schedule) note(a *attempt, p *cloudtest.Process) {
 	s.mu.Lock()
+	a.dead = p.Dead()
 	s.attempts = append(s.attempts, a)
 	s.mu.Unlock()
 	s.cloud.Mu.Lock()

@@ -3,6 +3,8 @@ package simulation
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,16 +14,21 @@ import (
 
 	"github.com/amx-lambda/amx/internal/cloudtest"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/queue"
+	"github.com/amx-lambda/amx/internal/runner"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
 // A bug is one that the simulation has to find. It is put in between the runner
 // and the cloud, so that the product has no seam for it.
 type bug struct {
-	name   string
-	tables func(cloudtest.Table) ledger.Store
-	agents func(cloudtest.SSM) ssmexec.Client
-	shape  func(*shape) // what it shows in, where that is seldom drawn
+	name    string
+	tables  func(cloudtest.Table) ledger.Store
+	agents  func(cloudtest.SSM) ssmexec.Client
+	queues  func(cloudtest.Queue) runner.Queue
+	forever bool          // what was worked off is put again
+	waits   time.Duration // a webhook's function waits for the outcome for so long
+	shape   func(*shape)  // what it shows in, where that is seldom drawn
 }
 
 func (b bug) store(t cloudtest.Table) ledger.Store {
@@ -36,6 +43,13 @@ func (b bug) client(a cloudtest.SSM) ssmexec.Client {
 		return a
 	}
 	return b.agents(a)
+}
+
+func (b bug) queue(q cloudtest.Queue) runner.Queue {
+	if b.queues == nil {
+		return q
+	}
+	return b.queues(q)
 }
 
 var bugs = []bug{
@@ -67,6 +81,70 @@ var bugs = []bug{
 		name: "a slot freed by an accepted cancel", tables: func(t cloudtest.Table) ledger.Store { return freesSlots{t} },
 		shape: func(s *shape) { s.max, s.perAlert, s.ignore, s.term = 1, true, false, false },
 	},
+	{name: "answering before the item is on the queue", queues: func(q cloudtest.Queue) runner.Queue { return putsLater{q} }},
+	{name: "a put-off firing that runs after its resolve", tables: func(t cloudtest.Table) ledger.Store {
+		if !strings.HasPrefix(t.Name, "q") {
+			return t
+		}
+		return edits{t, nil, func(e *cloudtest.Entry) { e.Resolves = nil }}
+	}},
+	{name: "a put-off resolve that ends the wrong episode", queues: func(q cloudtest.Queue) runner.Queue { return forgetsTimes{q} }},
+	{
+		name: "a wait as long as group_interval", waits: 2 * time.Minute,
+		shape: func(s *shape) { s.real, s.serve, s.ignore, s.wait = true, false, false, 2*time.Minute },
+	},
+	{
+		name: "a resolve lost behind another command's 500", queues: func(q cloudtest.Queue) runner.Queue { return fails{q, "other"} },
+		shape: func(s *shape) { s.real, s.serve, s.ignore, s.other, s.calm = true, false, false, true, true },
+	},
+	{name: "a tombstone dropped too early", tables: func(t cloudtest.Table) ledger.Store {
+		return edits{t, func(e *cloudtest.Entry) {
+			e.Resolves = slices.DeleteFunc(e.Resolves, func(t map[string]any) bool {
+				sent, err := time.Parse(time.RFC3339Nano, fmt.Sprint(t["sent"]))
+				return err == nil && time.Since(sent) > 30*time.Second
+			})
+		}, nil}
+	}},
+	{name: "an item that never ends", forever: true},
+}
+
+// putsLater answers before it puts.
+type putsLater struct{ cloudtest.Queue }
+
+func (q putsLater) Put(_ context.Context, it queue.Item) error {
+	go func() {
+		time.Sleep(100 * time.Millisecond)
+		_ = q.Queue.Put(context.Background(), it)
+	}()
+	return nil
+}
+
+// forgetsTimes puts resolves off without their times.
+type forgetsTimes struct{ cloudtest.Queue }
+
+func (q forgetsTimes) Put(ctx context.Context, it queue.Item) error {
+	if it.Message != nil && len(it.Message.Alerts.Firing()) == 0 {
+		m := *it.Message
+		m.Alerts = slices.Clone(m.Alerts)
+		for i := range m.Alerts {
+			m.Alerts[i].EndsAt, m.Alerts[i].EndsSent = time.Time{}, time.Time{}
+		}
+		it.SentAt, m.SentAt, it.Message = time.Time{}, time.Time{}, &m
+	}
+	return q.Queue.Put(ctx, it)
+}
+
+// fails puts nothing of a command.
+type fails struct {
+	cloudtest.Queue
+	command string
+}
+
+func (q fails) Put(ctx context.Context, it queue.Item) error {
+	if it.Command == q.command {
+		return errors.New("no")
+	}
+	return q.Queue.Put(ctx, it)
 }
 
 // claimsLater keeps a claim to itself until there is more to say of it.

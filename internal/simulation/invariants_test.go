@@ -131,7 +131,7 @@ func (s *schedule) resolved(fingerprint string, start time.Time, later bool) (be
 // putsOff says that the answer left something of the alert for later.
 func (a *attempt) putsOff(fingerprint string) bool {
 	return slices.ContainsFunc(a.answer.Results, func(r runner.Result) bool {
-		return (r.Action == runner.ActionLater || r.Reason == string(ledger.SkipSuperseded)) && slices.Contains(r.Alerts, fingerprint)
+		return r.Command != "other" && (r.Action == runner.ActionLater || r.Reason == string(ledger.SkipSuperseded)) && slices.Contains(r.Alerts, fingerprint)
 	})
 }
 
@@ -217,7 +217,7 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 		}
 		told, full := false, false
 		for _, r := range a.answer.Results {
-			if !slices.Contains(r.Alerts, fingerprint) {
+			if !slices.Contains(r.Alerts, fingerprint) || r.Command == "other" {
 				continue
 			}
 			// Of the nodes of a run, some may be refused.

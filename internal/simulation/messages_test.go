@@ -49,14 +49,19 @@ func (h *history) resolves(origin time.Time, e episode) amx.Alert {
 // messages is what Alertmanager sends: after each change of a group all of its
 // alerts, the resolved once; and now and then the firing ones again.
 func (s *schedule) messages() (all []news) {
-	groups := map[string][]*history{}
-	for _, h := range s.alerts {
-		groups[h.group] = append(groups[h.group], h)
-	}
+	groups := s.groups()
 	for _, g := range slices.Sorted(maps.Keys(groups)) {
 		all = append(all, s.messagesOf(g, groups[g])...)
 	}
 	return all
+}
+
+func (s *schedule) groups() map[string][]*history {
+	groups := map[string][]*history{}
+	for _, h := range s.alerts {
+		groups[h.group] = append(groups[h.group], h)
+	}
+	return groups
 }
 
 func (s *schedule) messagesOf(group string, alerts []*history) (all []news) {

@@ -409,3 +409,33 @@ func TestACallerWaitsForAllRunsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Every run of a group is to be stopped, and SSM takes no cancellation: the items
+// that wait for that do not become more with each delivery.
+func TestWhatIsPutOffForManyRunsIsOneItem(t *testing.T) {
+	in(t, group, func(w *world) {
+		w.cloud.Lasts = func(*cloudtest.Command, string) (time.Duration, int) { return 20 * time.Hour, 0 }
+		var ends []amx.Alert
+		for i, name := range []string{"a", "b", "c", "d"} {
+			at := time.Duration(i) * time.Minute
+			w.until(at)
+			w.sandbox("F"+name, nil).deliver(w.T, message(w.fires(name, at)))
+			ends = append(ends, w.resolves(name, at, 5*time.Minute))
+		}
+		w.until(6 * time.Minute)
+		denied := map[string]cloudtest.Fate{"CancelCommand": {Err: cloudtest.APIError("AccessDeniedException")}}
+		w.sandbox("R", denied).deliver(w.T, message(ends...))
+		w.works(w.sandbox("W", denied), 30*time.Minute)
+		waiting := 0
+		for _, q := range w.cloud.Waiting() {
+			if q.Kind == "notification" {
+				waiting++
+			}
+		}
+		if waiting == 0 || waiting > 4 {
+			t.Errorf("%d items wait", waiting)
+		}
+		w.works(w.sandbox("X", nil), time.Hour)
+		w.nothingRuns()
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/cloudtest"
@@ -26,22 +27,39 @@ func (s *schedule) arrived(q *cloudtest.Queued) {
 		late = between(r, time.Second, time.Minute)
 	}
 	twice := !s.shape.serve && !s.calm && r.IntN(8) == 0
-	again := late + between(r, time.Millisecond, time.Minute)
+	double := late + between(r, time.Millisecond, time.Minute)
+	again := visibility
+	if s.shape.serve {
+		again = time.Second
+	}
 	go func() {
-		time.Sleep(time.Until(q.Due) + late)
+		if !s.sleeps(time.Until(q.Due) + late) {
+			return
+		}
 		for i := 0; !s.closed && !s.worked(q, fmt.Sprintf("%s/%d", q.ID, i)); i++ {
-			if s.shape.serve {
-				time.Sleep(time.Second)
-			} else {
-				time.Sleep(visibility)
+			if !s.sleeps(again) {
+				return
 			}
 		}
 	}()
 	if twice {
 		go func() {
-			time.Sleep(time.Until(q.Due) + again)
-			s.worked(q, q.ID+" again")
+			if s.sleeps(time.Until(q.Due) + double) {
+				s.worked(q, q.ID+" again")
+			}
 		}()
+	}
+}
+
+// sleeps waits, and answers false where the world ends meanwhile.
+func (s *schedule) sleeps(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.cloud.Gone():
+		return false
 	}
 }
 
@@ -50,7 +68,7 @@ func (s *schedule) arrived(q *cloudtest.Queued) {
 func (s *schedule) worked(q *cloudtest.Queued, name string) bool {
 	s.cloud.Delivered(q)
 	a := &attempt{name: name, begun: time.Now(), sent: q.SentAt, item: &q.Item}
-	if q.Kind == queue.Notification {
+	if q.Kind == queue.Notification && q.Command != "other" {
 		a.alerts = q.Message.Alerts
 	}
 	var err error
@@ -63,6 +81,11 @@ func (s *schedule) worked(q *cloudtest.Queued, name string) bool {
 		return runner.Answer{Results: log.results(), Err: err}
 	})
 	if a.acknowledged {
+		if s.bug.forever && !s.closed {
+			it := q.Item
+			it.Due = time.Now().Add(20 * time.Minute)
+			_ = s.cloud.Process("bug", func(cloudtest.Call) cloudtest.Fate { return cloudtest.Fate{} }).Queue().Put(context.Background(), it)
+		}
 		s.cloud.Settled(q, err != nil)
 	}
 	return a.acknowledged
@@ -146,6 +169,9 @@ func (s *schedule) stoppedInTheEnd() {
 
 // queueEnds: every item of the queue is done with in the end.
 func (s *schedule) queueEnds() {
+	if s.shape.other {
+		time.Sleep(7 * time.Hour) // it is given up
+	}
 	s.cloud.Mu.Lock()
 	s.closed = true
 	s.cloud.Mu.Unlock()
@@ -153,7 +179,7 @@ func (s *schedule) queueEnds() {
 		s.violation("%s, put at %v by %s, is on the queue for ever: %s, due at %v, after %d tries: %s", q.ID, s.since(q.Put), q.By, q.Subject(), s.since(q.Due), q.Tries, q.Reason)
 	}
 	for _, q := range s.cloud.Queued {
-		if q.GivenUp {
+		if unavailable := s.shape.lost && strings.Contains(q.Reason, nodeOf("a")); q.GivenUp && q.Command != "other" && !unavailable {
 			s.violation("%s, put at %v by %s, was given up: %s: %s", q.ID, s.since(q.Put), q.By, q.Subject(), q.Reason)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -38,7 +39,9 @@ type schedule struct {
 	attempts   []*attempt
 	faults     map[string]int
 	violations []string
-	closed     bool // nothing is delivered any more
+	closed     bool            // nothing is delivered any more
+	queueFails map[string]bool // :: process → it could not put something off
+	work       sync.WaitGroup  // of requests
 }
 
 // A shape is what a schedule is about.
@@ -56,6 +59,9 @@ type shape struct {
 	serve    bool // amx serve: one process at a time, which is killed and started again
 	lost     bool // SSM has lost the node of an alert
 	pair     bool // of Prometheis, whose clocks are up to a minute apart
+	real     bool // the source is Alertmanager as it is, and not whatever may be
+	cluster  bool // of two Alertmanagers
+	other    bool // there is a second command, that SSM may not send
 }
 
 // A server is one life of amx serve.
@@ -84,6 +90,10 @@ type attempt struct {
 	begun, ended time.Time
 	answer       runner.Answer
 	acknowledged bool
+	dead         bool        // the process died
+	first        bool        // of a notification's requests
+	lost         bool        // its answer, on the way
+	late         bool        // its source had given up by then
 	silent       bool        // what became of it is in the log alone
 	item         *queue.Item // the worker's: it is no delivery of the source
 }
@@ -101,7 +111,7 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 }
 
 func newSchedule(seed uint64, b bug) *schedule {
-	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, soon: 2 * time.Minute}
+	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, soon: 2 * time.Minute}
 	s.books = keepBooks(s.cloud)
 	s.cloud.Arrived, s.cloud.Ended = s.arrived, s.commandEnded
 	r := s.draw("shape")
@@ -120,6 +130,10 @@ func newSchedule(seed uint64, b bug) *schedule {
 	}
 	s.shape.document = !s.shape.term && r.IntN(6) == 0
 	s.shape.serve, s.shape.pair, s.shape.lost = r.IntN(8) == 0, r.IntN(8) == 0, r.IntN(8) == 0
+	s.shape.real, s.shape.cluster, s.shape.other = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(6) == 0
+	if s.shape.real {
+		s.shape.pair = false
+	}
 	if b.shape != nil {
 		b.shape(&s.shape)
 	}
@@ -140,6 +154,9 @@ func newSchedule(seed uint64, b bug) *schedule {
 	}
 	if s.shape.term {
 		config += "    resolved_signal: SIGTERM\n"
+	}
+	if s.shape.other {
+		config += strings.TrimPrefix(strings.Replace(one, "name: fix", "name: other", 1), "\ncommands:\n")
 	}
 	var err error
 	if s.config, err = amx.ParseConfig("amx.yaml", []byte(config)); err != nil {
@@ -197,9 +214,12 @@ func (s *schedule) surroundings() {
 	s.cloud.Obeys = func(c *cloudtest.Command) time.Duration {
 		return between(s.draw("obeys", c.ID), 10*time.Millisecond, 2*time.Second)
 	}
-	if s.shape.lost {
+	if s.shape.lost || s.shape.other {
 		s.cloud.Refuse = func(r *cloudtest.Request) error {
-			if slices.Contains(r.Nodes, nodeOf("a")) {
+			if r.Token.Command == "other" {
+				return cloudtest.APIError("AccessDeniedException")
+			}
+			if s.shape.lost && slices.Contains(r.Nodes, nodeOf("a")) {
 				return cloudtest.APIError("InvalidInstanceId")
 			}
 			return nil
@@ -225,9 +245,9 @@ func (s *schedule) surroundings() {
 }
 
 // fate is chance's. An outage is of the ledger, for half a minute.
-func (s *schedule) fate(c cloudtest.Call) cloudtest.Fate {
+func (s *schedule) fate(c cloudtest.Call) (f cloudtest.Fate) {
 	r := s.draw("fate", c.Process, c.Op, c.About, c.Nth)
-	f := cloudtest.Fate{Takes: between(r, time.Millisecond, 20*time.Millisecond), Answers: between(r, time.Millisecond, 20*time.Millisecond)}
+	f = cloudtest.Fate{Takes: between(r, time.Millisecond, 20*time.Millisecond), Answers: between(r, time.Millisecond, 20*time.Millisecond)}
 	if s.shape.calm || s.calm {
 		return f
 	}
@@ -253,6 +273,13 @@ func (s *schedule) fate(c cloudtest.Call) cloudtest.Fate {
 		return f
 	}
 	fault := ""
+	if c.Op == "Enqueue" {
+		defer func() {
+			if f.Err != nil || f.Lost != nil || f.Hangs || f.Takes > time.Second || f.Answers > time.Second {
+				s.queueFails[c.Process] = true
+			}
+		}()
+	}
 	switch n := r.IntN(100); {
 	case n < 2:
 		fault, f.Dies = "dies before", "before"
@@ -297,6 +324,23 @@ func (s *schedule) count(fault string) {
 func (s *schedule) play() {
 	defer s.cloud.Close()
 	var all sync.WaitGroup
+	if s.shape.real {
+		groups := s.groups()
+		for _, g := range slices.Sorted(maps.Keys(groups)) {
+			for _, m := range s.cluster(g, groups[g]) {
+				all.Go(m.run)
+			}
+		}
+		all.Wait()
+		s.work.Wait()
+	} else {
+		s.whatever(&all)
+	}
+	s.end()
+}
+
+// whatever is a source from which anything may come: doubled, late, in any order.
+func (s *schedule) whatever(all *sync.WaitGroup) {
 	for i, m := range s.messages() {
 		r := s.draw("ways", i)
 		ways := 1 + r.IntN(2) // pairs of Alertmanagers, a webhook beside a topic
@@ -315,6 +359,9 @@ func (s *schedule) play() {
 		}
 	}
 	all.Wait()
+}
+
+func (s *schedule) end() {
 	// The faults are over, and so is every window. What was put off is done soon,
 	// whatever became of it before. Then what has resolved resolves once more, and
 	// this time has to be acknowledged.
@@ -322,6 +369,7 @@ func (s *schedule) play() {
 	s.calm = true
 	time.Sleep(settles)
 	s.nothingIsLost()
+	s.sourcesLoss()
 	for _, h := range s.alerts {
 		last := h.episodes[len(h.episodes)-1]
 		for sender := range 1 + btoi(s.shape.pair) {
@@ -360,7 +408,8 @@ func (s *schedule) fireAgain() {
 		e := episode{start: now - 61*time.Second, end: now + 3*time.Minute}
 		s.attempt("again "+h.name, s.message(h.group, 0, h.fires(s.origin, e)), false)
 		a := s.attempts[len(s.attempts)-1]
-		if !a.acknowledged || len(a.answer.Results) != 1 || a.answer.Results[0].Action != runner.ActionRun || a.answer.Results[0].Reason != string(ledger.RunFiring) {
+		own := slices.DeleteFunc(slices.Clone(a.answer.Results), func(r runner.Result) bool { return r.Command == "other" })
+		if !a.acknowledged || len(own) != 1 || own[0].Action != runner.ActionRun || own[0].Reason != string(ledger.RunFiring) {
 			s.violation("%s does not run at once: %s", a.name, says(a.answer))
 		}
 		time.Sleep(4 * time.Minute)

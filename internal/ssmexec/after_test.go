@@ -3,9 +3,7 @@ package ssmexec
 import (
 	"context"
 	"os"
-
 	"path/filepath"
-
 	"strings"
 	"syscall"
 	"testing"

@@ -57,8 +57,8 @@ var verdicts = map[string]Verdict{
 // errNotSent says that there was no time to send anything.
 type errNotSent struct{ error }
 
-// Judge says what an error of SendCommand proves. What it does not know is
-// [Unknown]: a wrong guess the other way would run a command twice.
+// Judge says what an error of SendCommand proves. An error that it does
+// not know is [Unknown]: a wrong guess the other way would run a command twice.
 func Judge(err error) Verdict {
 	if code := awserr.Code(err); code != "" {
 		return verdicts[code]

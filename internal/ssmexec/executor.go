@@ -68,8 +68,8 @@ type Executor struct {
 // again.
 func sendOnce(o *ssm.Options) { o.Retryer = aws.NopRetryer{} }
 
-// sleep waits, or says that ctx ended first. What is sent or closed on wake ends
-// it early; a nil channel never is.
+// sleep waits, or says that ctx ended first. A value on wake, or its
+// end, ends the wait early; a nil channel never does.
 func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -100,9 +100,9 @@ func hostOf(address string) string {
 	return strings.ToLower(strings.TrimSuffix(address, "."))
 }
 
-// having is the IDs of the nodes with an address. Of several, those that are
-// online count: a node that was terminated is listed on, and its address may be
-// another's by now.
+// having is the IDs of the nodes with an address. If several have it, only
+// those online count: SSM lists a terminated node for a while, and another node may
+// have its address by now.
 func having(list []types.InstanceInformation, host string) []string {
 	if host == "" {
 		return nil // many nodes have no name

@@ -125,7 +125,7 @@ func (x *Executor) State(ctx context.Context, commands []Asked) (*State, error) 
 	return s, nil
 }
 
-// ended is the status of a run whose commands are over; failed is that of a
+// ended is the status of a run whose commands are over; failed is the status of a
 // command that failed as a whole.
 func (s *State) ended(commands []Asked, failed string) string {
 	succeeded, _ := s.Nodes()
@@ -172,8 +172,8 @@ func (x *Executor) overall(ctx context.Context, c Asked, invocations []Invocatio
 }
 
 // Forgotten says that SSM knows none of these commands any more: it keeps them
-// for 30 days. Of commands that were sent lately it proves nothing: the list may
-// lag.
+// for 30 days. It proves nothing about commands that were sent lately: the list
+// may lag.
 func (x *Executor) Forgotten(ctx context.Context, commandIDs ...string) (bool, error) {
 	for _, id := range commandIDs {
 		if _, known, err := x.command(ctx, id); err != nil || known {

@@ -40,7 +40,7 @@ func (powershell) assign(vars amx.Pairs) (text string, readable bool, err error)
 		if strings.ContainsRune(v.Value, 0) {
 			return "", false, fmt.Errorf("%s has a NUL byte, which no environment variable can carry", v.Name)
 		}
-		// What a line's end becomes on its way to Windows is not promised.
+		// Nobody promises how a line's end arrives on Windows.
 		readable = readable && printable(v.Value) && !strings.ContainsAny(v.Value, "\n\r")
 		fmt.Fprintf(&b, "$env:%s = %s\n", v.Name, quotePowerShell(v.Value))
 	}

@@ -27,7 +27,7 @@ const (
 
 	// maxParameters is the size, in bytes of JSON, that the parameters may
 	// have: SSM's limit of 64 KB is on them and the document together, and the
-	// document is under 4 KB. Of a document of somebody's own the size is not
+	// document is under 4 KB. The size of a user's own document is not
 	// known; SSM has the last word there.
 	maxParameters = 60 << 10
 	maxDocument   = 64 << 10
@@ -69,7 +69,7 @@ func Render(j Job) (inputs []*ssm.SendCommandInput, notes []string, err error) {
 // A Request is what a run sends, for people to look at.
 type Request struct {
 	Document   string
-	Parameters map[string][]string // of the first chunk
+	Parameters map[string][]string // of the first part
 	Size       int                 // of Parameters, in bytes of JSON
 	Args       []string            // of cmd or script
 	Variables  amx.Pairs           // those that the request carries; none of a document

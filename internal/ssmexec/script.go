@@ -119,9 +119,9 @@ func (sh) assign(vars amx.Pairs) (text string, readable bool, err error) {
 	return b.String(), readable, nil
 }
 
-// pack unpacks before it evaluates: what cannot be unpacked whole must not run
-// in part, or pass for a text that is empty. Of a pipe the status is the last
-// program's, and gzip fails of itself at what base64 did not give it. Variables
+// pack unpacks before it evaluates: a text that cannot be unpacked whole must not run
+// in part, or pass for an empty one. A pipe's status is its last program's, and gzip
+// fails by itself if base64 gave it too little. Variables
 // are unpacked before the guard is taken, so that a later pass may still run; a
 // command line in the subshell, whose exit code is the run's.
 func (sh) pack(what, text string) string {

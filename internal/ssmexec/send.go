@@ -15,9 +15,9 @@ import (
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// Send sends one request, once: only where SSM says that it is throttled, and
-// has thus done nothing, is it sent again, until ctx ends. What an error proves
-// is [Judge]'s to say.
+// Send sends one request, once. Only if SSM answers that it throttles, and so has
+// done nothing, is the request sent again, until ctx ends. [Judge] says what an error
+// proves.
 func (x *Executor) Send(ctx context.Context, in *ssm.SendCommandInput) (commandID string, err error) {
 	wait := x.Backoff
 	if wait == 0 {

@@ -21,8 +21,8 @@ var instanceID = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(i-(\w{8}|\w{17})|mi-\w{17})$`)
 })
 
-// checkTargets holds rendered targets to SSM's terms, which would else refuse
-// the whole call. Instance IDs may be more than one call takes.
+// checkTargets holds rendered targets to SSM's terms: SSM would refuse the whole call
+// otherwise. Instance IDs may be more than one call takes.
 func checkTargets(targets []amx.Target) error {
 	switch {
 	case len(targets) == 0:

@@ -61,7 +61,7 @@ func ParseToken(comment string) (Token, bool) {
 }
 
 // ParseSignal reads the comment of a command that signals a run's process: whose
-// it is, and the signal's name; false where it is not one. The token's chunk is
+// it is, and the signal's name; false where it is not one. The token's part is
 // not known.
 func ParseSignal(comment string) (t Token, signal string, ok bool) {
 	f := strings.SplitN(comment, " ", 5)

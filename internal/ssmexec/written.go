@@ -25,8 +25,8 @@ func (x *Executor) Written(ctx context.Context, i Invocation) string {
 		return stderr
 	}
 	if !there && x.Outputs != nil && len(i.Output) >= listedOutput-len(errorsFollow) {
-		// Of a document of several steps it would have to be asked step by step;
-		// what is listed has to do then, as it has after an error.
+		// For a document of several steps SSM would have to be asked step by step. The
+		// listed output has to do then, as after an error.
 		out, err := x.Outputs.GetCommandInvocation(ctx, &ssm.GetCommandInvocationInput{CommandId: &i.CommandID, InstanceId: &i.Node})
 		if err == nil && strings.TrimSpace(aws.ToString(out.StandardErrorContent)) != "" {
 			return *out.StandardErrorContent

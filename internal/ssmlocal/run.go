@@ -166,14 +166,14 @@ func (s *Server) exited(inv *invocation, ws syscall.WaitStatus) {
 		// the child's end. On this host the script is read by that shell itself.
 		code = 128 + int(ws.Signal())
 	}
-	switch {
-	case code == -1:
+	switch code {
+	case -1:
 		s.end(inv, failed(-1, fmt.Errorf("signal: %v", ws.Signal())))
-	case code == 0 || code == exitSucceed:
+	case 0, exitSucceed:
 		s.end(inv, outcome{status: statusSuccess, details: statusSuccess, code: code})
-	case code == exitTimedOut:
+	case exitTimedOut:
 		s.end(inv, outcome{status: statusTimedOut, details: detailsExecutionTimedOut, code: code})
-	case code == exitReboot:
+	case exitReboot:
 		inv.rebootAfter = s.sys.boot
 		if isAgent(inv.node) {
 			s.agentOf(inv).reboots++

@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/go-analyze/charts/chartdraw"
 	"github.com/go-analyze/charts/chartdraw/drawing"
@@ -61,7 +62,7 @@ func (g *Graph) PNG() ([]byte, error) {
 	c.head()
 	c.axes()
 	c.sinceLine()
-	for i := len(g.Series) - 1; i >= 0; i-- { // the alert's own last: on top
+	for i := range slices.Backward(g.Series) { // the alert's own last: on top
 		c.line(i)
 	}
 	c.thresholdLine()

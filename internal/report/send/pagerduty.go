@@ -74,14 +74,7 @@ func (o *outgoing) toPagerDuty(ctx context.Context) error {
 }
 
 // forwards: the alert itself is reported, and not only what its resolve ends.
-func (o *outgoing) forwards() bool {
-	for _, on := range o.d.On {
-		if on == amx.OnAlert {
-			return true
-		}
-	}
-	return false
-}
+func (o *outgoing) forwards() bool { return slices.Contains(o.d.On, amx.OnAlert) }
 
 // worst is a temporary error if there is one, else all of them.
 func worst(errs []error) error {

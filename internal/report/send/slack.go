@@ -264,17 +264,17 @@ func judged(err error) error {
 		return nil
 	}
 	if e, ok := errors.AsType[*slack.RateLimitedError](err); ok {
-		return &temporary{after: min(max(0, e.RetryAfter), maxAfter), err: errors.New("Slack limits the rate of messages")}
+		return &temporary{after: min(max(0, e.RetryAfter), maxAfter), err: errors.New("the rate of messages is limited by Slack")}
 	}
 	if e, ok := errors.AsType[slack.StatusCodeError](err); ok {
-		answer := fmt.Errorf("Slack answers %s", e.Status)
+		answer := fmt.Errorf("answer of Slack: %s", e.Status)
 		if e.Code >= 500 || e.Code == http.StatusTooManyRequests || e.Code == http.StatusRequestTimeout {
 			return &temporary{err: answer}
 		}
 		return answer
 	}
 	if e, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
-		answer := fmt.Errorf("Slack answers %q", e.Err)
+		answer := fmt.Errorf("answer of Slack: %q", e.Err)
 		switch {
 		case slices.Contains([]string{"internal_error", "fatal_error", "service_unavailable", "request_timeout", "ratelimited", "rate_limited", "team_added_to_org", "accesslimited"}, e.Err):
 			return &temporary{err: answer}

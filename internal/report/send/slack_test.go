@@ -234,7 +234,7 @@ func TestWhatSlackNeverTakesIsGivenUpWithWhatToDo(t *testing.T) {
 	w := newWorld(t, strings.Replace(slackConfig, "#alerts", "#private", 1))
 	w.record(run(1, history.Running))
 	w.deliver()
-	want := `Slack answers \"not_in_channel\": invite the app to the channel: /invite @amx`
+	want := `answer of Slack: \"not_in_channel\": invite the app to the channel: /invite @amx`
 	if !strings.Contains(w.log.String(), want) || len(w.lost) != 1 {
 		t.Errorf("lost %q, log\n%s", w.lost, w.log.String())
 	}

@@ -1,0 +1,101 @@
+package ledger
+
+import (
+	"testing"
+	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
+)
+
+// A step that only asks for a place at the gate changes nothing: a run that the
+// gate then refuses has begun no cooldown, and its alert still waits.
+func TestAskingForAPlaceChangesNothing(t *testing.T) {
+	s := tell(t, Policy{Cooldown: time.Hour}, []line{
+		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+		{answers("r1", "c1"), "r1 c1"},
+		{ends("r1", "Success"), "r1 c1 (done) Success"},
+		{comes(3*m, resolves("a", 2*m)), "skip a r1: resolved: its run is over"},
+	})
+	by := s.actor(2*h, 2*h, "x")
+	by.MaxEntry = 1 << 10 // so that it is checked
+	prepare := s.entry.Step(by, Delivered{Alerts: amx.Alerts{fires("a", 119*m)}})[0].(Prepare)
+	prepare.Run = "r2"
+	before, _ := s.entry.Encode()
+	if _, ok := s.entry.Step(by, Prepared{Start: prepare.Start, Parts: 1})[0].(Take); !ok {
+		t.Fatal("it asks for no place")
+	}
+	if after, _ := s.entry.Encode(); string(after) != string(before) {
+		t.Errorf("the entry was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// One alert that the cooldown holds back does not keep another from its run.
+func TestACooldownHoldsOneAlertOfAGroup(t *testing.T) {
+	tell(t, Policy{Cooldown: time.Hour}, []line{
+		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+		{answers("r1", "c1"), "r1 c1"},
+		{ends("r1", "Success"), "r1 c1 (done) Success"},
+		{comes(3*m, resolves("a", 2*m)), "skip a r1: resolved: its run is over"},
+		{comes(5*m, fires("a", 4*m), fires("b", 4*m)), "put off a: cooldown: not before 2026-11-01T13:01:00Z; run r2 for b: firing"},
+	})
+}
+
+// What is left of a run that has begun waits, whatever refuses new runs.
+func TestTheRestOfARunWaitsForTheBreaker(t *testing.T) {
+	s := tell(t, Policy{Skips: true}, []line{
+		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+		{answers("r1", "lost"), "r1 ?"},
+	})
+	by := s.actor(4*m, 4*m, "x")
+	taken := Taken{Prepared: Prepared{Start: Start{Case: Case{Run: "r1", Alerts: amx.Alerts{fires("a", 0)}, aim: toSend}, TakenOver: true}}, Reason: "breaker", Final: true}
+	if d, ok := s.entry.Step(by, taken)[0].(Defer); !ok || !d.Held {
+		t.Error("it does not wait")
+	}
+}
+
+// A person who cancels a run means now, also where its command is another
+// delivery's for a moment: no signal takes the place of the cancellation.
+func TestAPersonsCancelIsNoSignal(t *testing.T) {
+	s := tell(t, Policy{Signal: "SIGTERM"}, []line{
+		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+	})
+	by := s.actor(61*s0, 61*s0, "x")
+	wait, ok := s.entry.Step(by, Stop{Run: "r1", Who: "ann", Why: "wrong"})[0].(Wait)
+	if !ok {
+		t.Fatal("it does not wait for the sender")
+	}
+	answers("r1", "c1")(s)
+	cancel, ok := s.entry.Step(by, Waited{wait})[0].(Cancel)
+	if !ok {
+		t.Fatal("it does not cancel")
+	}
+	confirm := s.entry.Step(by, Cancelled{Cancel: cancel, Done: []string{"c1"}})[0].(Confirm)
+	for _, a := range s.entry.Step(by, Confirmed{Confirm: confirm}) {
+		if k, ok := a.(Settle); ok && k.Reason != "cancelled by ann: cancel requested" {
+			t.Errorf("it says %q", k.Reason)
+		}
+	}
+}
+
+const s0 = time.Second
+
+// A cancel that was asked is finished by whoever next reads the entry, an event of
+// SSM about another run included.
+func TestAnEventFinishesACancelThatWasAsked(t *testing.T) {
+	s := tell(t, Policy{}, []line{
+		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+		{answers("r1", "c1"), "r1 c1"},
+		{comes(2*m, fires("b", 1*m+30*s0)), "run r2 for b: firing"},
+		{answers("r2", "c2"), "r2 c2"},
+		{comes(5*m, resolves("a", 4*m)), "cancel r1 for a: resolved"},
+	})
+	var cancelled []Command
+	for _, a := range s.entry.Step(s.actor(6*m, 6*m, "x"), Check{Run: "r2", Ended: true}) {
+		if c, ok := a.(Cancel); ok {
+			cancelled = c.Commands
+		}
+	}
+	if len(cancelled) != 1 || cancelled[0].ID != "c1" {
+		t.Errorf("cancels %v", cancelled)
+	}
+}
