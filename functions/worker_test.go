@@ -10,6 +10,8 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/lambdatest"
+	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/ledger/dynamo"
 	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/queue/sqs"
 )
@@ -79,6 +81,22 @@ func TestTheWorkerHandlesWhatWasPutOff(t *testing.T) {
 	}
 	if left := s.sqs.Messages("work"); len(left) > 0 {
 		t.Errorf("on the queue: %+v", left)
+	}
+}
+
+// Who looks at a stack sees the configuration that its functions have.
+func TestTheWorkerEntersTheConfiguration(t *testing.T) {
+	s := newStack(t)
+	store := &dynamo.Store{Client: awstest.DynamoDBClient(s.table.Endpoint), Table: s.table.Name}
+	e := episode{alert: "NginxDown", node: node1, start: time.Now().Add(-time.Minute), end: time.Now()}
+	f := s.worker()
+	for range 2 {
+		s.put("restart-nginx", e, "firing")
+		s.drain(f)
+		read, err := store.Get(t.Context(), ledger.ConfigKey)
+		if err != nil || read[0].Version != 1 || string(read[0].Value) != amx.Pack([]byte(config)) {
+			t.Errorf("the table has %+v, %v", read, err)
+		}
 	}
 }
 

@@ -62,13 +62,18 @@ type cli struct {
 	Page pageCmd `cmd:"" help:"Show all of this in a browser."`
 
 	Template templateCmd `cmd:"" help:"Print configuration for what sends the notifications."`
+
+	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
+	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`
+	Man        manCmd        `cmd:"" help:"Print the manual page amx(1)."`
 }
 
 const description = `amx runs commands when Prometheus alerts fire, and stops them when the alerts resolve.
 
   amx serve -f amx.yaml            # try it on this machine
   amx check amx.yaml               # is the configuration right?
-  amx explain -f amx.yaml p.json   # what would this notification run?`
+  amx explain -f amx.yaml p.json   # what would this notification run?
+  amx help cancel                  # flags and examples of a command`
 
 func main() {
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -119,6 +124,7 @@ func run(ctx context.Context, args []string, io stdio) (code int) {
 	parser, err := kong.New(&cli{},
 		kong.Name("amx"), kong.Description(description), kong.Vars{"version": "amx " + version},
 		kong.Writers(io.out, io.err), kong.Exit(func(code int) { panic(left{code}) }),
+		kong.PostBuild(addExamples), kong.ExplicitGroups([]kong.Group{{Key: "where", Title: "Which amx:"}}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(io))
 	if err != nil {

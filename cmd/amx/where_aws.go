@@ -25,6 +25,7 @@ import (
 	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/history"
 	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
+	"github.com/amx-lambda/amx/internal/ledger"
 	ledgerdynamo "github.com/amx-lambda/amx/internal/ledger/dynamo"
 	"github.com/amx-lambda/amx/internal/operate"
 	"github.com/amx-lambda/amx/internal/runner"
@@ -54,12 +55,39 @@ func (w *where) onAWS(ctx context.Context) (operate.Operator, error) {
 	desk := &operate.Desk{
 		History: records, Ledger: store, Outputs: runCommand,
 		Stopper: stopper{func() *runner.Runner { return hands }},
-		Gates:   &operate.Gates{Ledger: store, Limits: seen(records), Now: time.Now},
+		Gates:   &operate.Gates{Ledger: store, Limits: configured(store, seen(records)), Now: time.Now},
 	}
 	if place.queue != "" {
 		desk.Queue = place.attributes(sqs.NewFromConfig(cfg))
 	}
 	return operate.Operator{Viewer: desk, Actor: named{desk, sts.NewFromConfig(cfg)}}, nil
+}
+
+// configured is the commands of the configuration that the worker has entered;
+// those that are seen where it has entered none yet.
+func configured(store ledger.Store, seen func(context.Context) ([]operate.Limit, error)) func(context.Context) ([]operate.Limit, error) {
+	return func(ctx context.Context) ([]operate.Limit, error) {
+		read, err := store.Get(ctx, ledger.ConfigKey)
+		if err != nil {
+			return nil, err
+		}
+		if len(read[0].Value) == 0 {
+			return seen(ctx)
+		}
+		text, err := amx.Unpack(read[0].Value)
+		if err != nil {
+			return nil, fmt.Errorf("the configuration in the table: %w", err)
+		}
+		cfg, err := amx.ParseConfig("the configuration in the table", text)
+		if err != nil {
+			return seen(ctx) // a newer release's
+		}
+		var all []operate.Limit
+		for _, c := range cfg.Commands {
+			all = append(all, operate.Limit{Command: c.Name, Max: max(0, c.Max)})
+		}
+		return all, nil
+	}
 }
 
 // listLag is by how much SSM's list may lag a send, as the functions have it by

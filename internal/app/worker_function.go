@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/queue/sqs"
 	"github.com/amx-lambda/amx/internal/ssmexec"
@@ -46,6 +47,9 @@ type WorkerFunction struct {
 	deadLetters putter
 	log         *slog.Logger
 	now         func() time.Time
+
+	store   ledger.Store // optional: where the configuration is entered for people
+	entered string       // the text of the one that is there
 }
 
 // NewWorkerFunction makes the function from its environment. It calls AWS only
@@ -64,6 +68,7 @@ func NewWorkerFunction(ctx context.Context, env Getenv, log *slog.Logger, out io
 	f := &WorkerFunction{
 		common: c, work: c.runner, again: c.queue,
 		deadLetters: &sqs.Queue{Client: c.sqs, URL: s.deadLetters}, log: log, now: time.Now,
+		store: c.runner.Store,
 	}
 	f.reports = reports(f.parts(env, c.conn))
 	return f, nil
@@ -85,6 +90,7 @@ func (f *WorkerFunction) Handle(ctx context.Context, event json.RawMessage) (any
 		return nil, fmt.Errorf("decoding the event: %w", err)
 	}
 	f.config.refresh(ctx)
+	defer f.enterConfig(ctx)
 	switch {
 	case shape.Source == ssmSource:
 		return nil, f.ssmEvent(ctx, event)

@@ -56,7 +56,7 @@ func (s *stack) worker(w work, vars map[string]string) lambda.Handler {
 		s.Fatal(err)
 	}
 	if w != nil {
-		f.work = w
+		f.work, f.store = w, nil
 	}
 	return lambda.NewHandler(f.Handle)
 }

@@ -65,6 +65,10 @@ func entryID(command, kind string, about any) ID {
 	return ID(hex.EncodeToString(sum[:8]))
 }
 
+// ConfigKey is the store's key of the configuration in use, packed. The functions
+// read their own; the one here is for people.
+const ConfigKey = "config"
+
 // EntryKey is the store's key of an entry. The command's name is only there for
 // a person who looks into the table.
 func EntryKey(command string, id ID) string { return "entry/" + command + "/" + string(id) }

@@ -268,7 +268,7 @@ func TestARunShowsAllThatIsKnown(t *testing.T) {
 	b.records = []history.Record{retry, r}
 	b.streams = []operate.Stream{{Node: r.Nodes[0].Node, Stdout: "out <b>\n", Stderr: "err\x1b[31m\n"}}
 	text := b.get(runPath(r.Run), http.StatusOK)
-	b.shows(text, "Stopped by bob: wrong host", r.Run, "out &lt;b&gt;", "err␛[31m", "web-1 is down", `href="http://prometheus/graph"`, `href="http://alertmanager"`,
+	b.shows(text, "Stopped by bob: wrong host", "run: firing", r.Run, "out &lt;b&gt;", "err␛[31m", "web-1 is down", `href="http://prometheus/graph"`, `href="http://alertmanager"`,
 		"receiver amx, token alertmanager", "<span>alertname</span> <bdi>Down</bdi>", "echo 11111111-2222-3333-4444-555555555555", "AWS-RunShellScript",
 		"attempt 2", runPath(retry.Run), "&#34;command_ids&#34;", `<rect class="good" x="333.3" width="333.3" height="10"/>`, `href="/try?run=`+r.Run)
 	b.lacks(text, "/-/page/cancel", "data-since", "data-seen")

@@ -43,8 +43,8 @@ func (p *Page) loadRun(ctx context.Context, in request) (any, error) {
 	if m.JSON, err = indented(d); err != nil {
 		return nil, err
 	}
-	if p.Options.Sent != nil && len(d.CommandIDs) > 0 {
-		sent, err := p.Options.Sent(ctx, d.CommandIDs[0])
+	if p.Sent != nil && len(d.CommandIDs) > 0 {
+		sent, err := p.Sent(ctx, d.CommandIDs[0])
 		if err != nil {
 			m.SentWhy = err.Error()
 		} else {

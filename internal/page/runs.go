@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 
@@ -53,9 +54,7 @@ func (p *Page) loadRuns(ctx context.Context, in request) (any, error) {
 		m.Sinces = append(slices.Clone(sinces), choice{m.Since, "since " + m.Since})
 	}
 	asked := url.Values{"since": {m.Since}}
-	for name, values := range given {
-		asked[name] = values
-	}
+	maps.Copy(asked, given)
 	q, err := operate.ParseQuery(asked, in.now)
 	if err != nil {
 		return nil, queryError{err}
@@ -105,10 +104,7 @@ func (p *Page) fill(ctx context.Context, q history.Query) (out history.Page, err
 
 // address is that of the list with one parameter changed; empty leaves it out.
 func address(v url.Values, name, value string) string {
-	changed := url.Values{}
-	for n, values := range v {
-		changed[n] = values
-	}
+	changed := maps.Clone(v)
 	if changed.Del(name); value != "" {
 		changed.Set(name, value)
 	}

@@ -88,6 +88,9 @@ func (s *schedule) invoke(a *attempt, limit time.Duration, handle func(context.C
 
 func (s *schedule) newRunner(p *cloudtest.Process) *runner.Runner {
 	run := newRunner(p, s.config)
+	if s.shape.changes > 0 && time.Since(s.origin) > s.shape.changes {
+		run.Config = func() *amx.Config { return s.changed }
+	}
 	run.Store, run.Exec.Client, run.Queue = s.bug.store(p.Table()), s.bug.client(p.SSM()), s.bug.queue(p.Queue())
 	return run
 }

@@ -28,6 +28,7 @@ func (s *schedule) check() []string {
 	s.everyRunRan()
 	s.theGate()
 	s.truth()
+	s.nothingBeginsWhilePaused()
 	s.settledInTheEnd()
 	return s.violations
 }
@@ -194,7 +195,7 @@ func (s *schedule) everyAcknowledgedFiringRan() {
 			if first.IsZero() || !resolved.After(first.Add(soon)) {
 				continue // it may have been resolved before it reached its nodes
 			}
-			if putOff && s.shape.max > 0 {
+			if putOff && (s.shape.max > 0 || s.shape.pauses > 0) {
 				continue // and what it was put off for may have become the limit
 			}
 			s.ranFor(h.name, start, first.Add(soon-s.soon+time.Second), resolved)
@@ -337,6 +338,15 @@ func (s *schedule) theGate() {
 			if n > s.shape.max {
 				s.violation("at %v %d runs run, over max: %d", s.since(p.Started), n, s.shape.max)
 			}
+		}
+	}
+}
+
+// nothingBeginsWhilePaused: but for who had read the ledger before.
+func (s *schedule) nothingBeginsWhilePaused() {
+	for _, r := range s.runs() {
+		if from := s.paused[0].Add(timeout); s.shape.pauses > 0 && r.claimed.After(from) && r.claimed.Before(s.paused[1].Add(-time.Second)) {
+			s.violation("%s was claimed at %v, while the command was paused", r.id, s.since(r.claimed))
 		}
 	}
 }

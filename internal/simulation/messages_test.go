@@ -34,6 +34,9 @@ type news struct {
 }
 
 func (h *history) fires(origin time.Time, e episode) amx.Alert {
+	if h.blank {
+		return amx.Alert{Status: amx.Firing, Fingerprint: h.name, Labels: amx.KV{"alertname": h.name}, StartsAt: origin.Add(e.start + h.skew)}
+	}
 	return amx.Alert{
 		Status: amx.Firing, Fingerprint: h.name, Labels: amx.KV{"alertname": h.name, "node": nodeOf(h.name)},
 		StartsAt: origin.Add(e.start + h.skew),

@@ -20,14 +20,17 @@ import (
 
 // A schedule is one play of the simulation, all of it drawn from its seed.
 type schedule struct {
-	seed   uint64
-	bug    bug
-	cloud  *cloudtest.Cloud
-	books  *books
-	config *amx.Config
-	origin time.Time
-	shape  shape
-	alerts []*history
+	seed    uint64
+	bug     bug
+	cloud   *cloudtest.Cloud
+	books   *books
+	config  *amx.Config
+	changed *amx.Config // as it is after a change
+	paused  [2]time.Time
+	called  map[string]int // :: operation and second → calls
+	origin  time.Time
+	shape   shape
+	alerts  []*history
 
 	calm   bool          // the faults are over
 	over   bool          // and so is all that happened under them
@@ -46,22 +49,27 @@ type schedule struct {
 
 // A shape is what a schedule is about.
 type shape struct {
-	perAlert bool
-	retries  int
-	ignore   bool
-	max      int
-	term     bool // resolved_signal: SIGTERM
-	chunked  bool
-	document bool          // a document, which no guard keeps from running twice
-	repeat   time.Duration // repeat_after
-	wait     time.Duration
-	calm     bool // no fault but reordering and duplicates
-	serve    bool // amx serve: one process at a time, which is killed and started again
-	lost     bool // SSM has lost the node of an alert
-	pair     bool // of Prometheis, whose clocks are up to a minute apart
-	real     bool // the source is Alertmanager as it is, and not whatever may be
-	cluster  bool // of two Alertmanagers
-	other    bool // there is a second command, that SSM may not send
+	perAlert  bool
+	retries   int
+	ignore    bool
+	max       int
+	term      bool // resolved_signal: SIGTERM
+	chunked   bool
+	document  bool          // a document, which no guard keeps from running twice
+	repeat    time.Duration // repeat_after
+	wait      time.Duration
+	calm      bool          // no fault but reordering and duplicates
+	serve     bool          // amx serve: one process at a time, which is killed and started again
+	lost      bool          // SSM has lost the node of an alert
+	pair      bool          // of Prometheis, whose clocks are up to a minute apart
+	real      bool          // the source is Alertmanager as it is, and not whatever may be
+	cluster   bool          // of two Alertmanagers
+	other     bool          // there is a second command, that SSM may not send
+	throttles bool          // SSM takes two calls of an operation in a second
+	changes   time.Duration // when the configuration changes what the command sends; 0: never
+	pauses    time.Duration // when the command is paused, for five minutes; 0: never
+	blank     bool          // an alert does not say where to run
+	groups    int
 }
 
 // A server is one life of amx serve.
@@ -76,6 +84,7 @@ type history struct {
 	name     string
 	group    string
 	skew     time.Duration // of that clock
+	blank    bool          // it has no node
 	episodes []episode
 }
 
@@ -111,7 +120,7 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 }
 
 func newSchedule(seed uint64, b bug) *schedule {
-	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, soon: 2 * time.Minute}
+	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, called: map[string]int{}, soon: 2 * time.Minute}
 	s.books = keepBooks(s.cloud)
 	s.cloud.Arrived, s.cloud.Ended = s.arrived, s.commandEnded
 	r := s.draw("shape")
@@ -120,7 +129,7 @@ func newSchedule(seed uint64, b bug) *schedule {
 		s.shape.retries = 1 + r.IntN(2)
 	}
 	if r.IntN(4) == 0 {
-		s.shape.max = 1 + r.IntN(2)
+		s.shape.max = 1 + r.IntN(4)
 	}
 	if r.IntN(2) == 0 {
 		s.shape.wait = 5 * time.Second
@@ -131,6 +140,13 @@ func newSchedule(seed uint64, b bug) *schedule {
 	s.shape.document = !s.shape.term && r.IntN(6) == 0
 	s.shape.serve, s.shape.pair, s.shape.lost = r.IntN(8) == 0, r.IntN(8) == 0, r.IntN(8) == 0
 	s.shape.real, s.shape.cluster, s.shape.other = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(6) == 0
+	s.shape.throttles, s.shape.blank, s.shape.groups = r.IntN(6) == 0, r.IntN(8) == 0, 1+r.IntN(3)
+	if r.IntN(6) == 0 {
+		s.shape.changes = between(r, time.Minute, 10*time.Minute)
+	}
+	if r.IntN(8) == 0 {
+		s.shape.pauses = between(r, time.Second, 10*time.Minute)
+	}
 	if s.shape.real {
 		s.shape.pair = false
 	}
@@ -162,14 +178,23 @@ func newSchedule(seed uint64, b bug) *schedule {
 	if s.config, err = amx.ParseConfig("amx.yaml", []byte(config)); err != nil {
 		panic(err)
 	}
+	if s.changed, err = amx.ParseConfig("amx.yaml", []byte(strings.Replace(config, "cmd: /bin/fix", "cmd: /bin/fix\n    args: [changed]", 1))); err != nil {
+		panic(err)
+	}
 	s.cloud.IDs = "c%03d"
 	s.surroundings()
 	n := 1 + r.IntN(3)
+	if r.IntN(6) == 0 {
+		n += 4
+	}
 	if s.shape.chunked {
 		n = 2 + r.IntN(2)
 	}
 	for i := range n {
-		h := &history{name: string(rune('a' + i)), group: "g", skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second)}
+		h := &history{name: string(rune('a' + i)), group: "g", skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second), blank: s.shape.blank && i == 1}
+		if !s.shape.chunked {
+			h.group = string(rune('g' + i%s.shape.groups))
+		}
 		at := between(r, 0, 3*time.Minute)
 		if i > 0 && s.shape.chunked {
 			at = s.alerts[0].episodes[0].start // it takes two alerts to have two chunks
@@ -267,6 +292,18 @@ func (s *schedule) fate(c cloudtest.Call) (f cloudtest.Fate) {
 		return f
 	}
 	now := time.Since(s.origin)
+	if s.shape.throttles && (c.Op == "SendCommand" || c.Op == "CancelCommand" || c.Op == "ListCommands") {
+		s.mu.Lock()
+		key := fmt.Sprint(c.Op, int(now/time.Second))
+		s.called[key]++
+		n := s.called[key]
+		s.mu.Unlock()
+		if n > 2 {
+			f.Err = cloudtest.APIError("ThrottlingException")
+			s.count("over the rate")
+			return f
+		}
+	}
 	if o := s.draw("outage", int(now/(30*time.Second))); (c.Op == "Get" || c.Op == "Put") && o.IntN(40) == 0 {
 		f.Err = context.DeadlineExceeded
 		s.count("outage")
@@ -324,6 +361,9 @@ func (s *schedule) count(fault string) {
 func (s *schedule) play() {
 	defer s.cloud.Close()
 	var all sync.WaitGroup
+	if s.shape.pauses > 0 {
+		all.Go(s.pause)
+	}
 	if s.shape.real {
 		groups := s.groups()
 		for _, g := range slices.Sorted(maps.Keys(groups)) {
@@ -337,6 +377,20 @@ func (s *schedule) play() {
 		s.whatever(&all)
 	}
 	s.end()
+}
+
+// pause pauses the command for a time, as people do.
+func (s *schedule) pause() {
+	time.Sleep(s.shape.pauses)
+	now := time.Now()
+	s.paused = [2]time.Time{now, now.Add(5 * time.Minute)}
+	pauses := &ledger.Pauses{}
+	pauses.Set("fix", ledger.Pause{Who: "op", Why: "work", Since: now, Until: s.paused[1]})
+	value, _ := pauses.Encode(now)
+	s.cloud.Mu.Lock()
+	defer s.cloud.Mu.Unlock()
+	r := s.cloud.Records[ledger.PauseKey]
+	s.cloud.Records[ledger.PauseKey] = ledger.Record{Key: ledger.PauseKey, Version: r.Version + 1, Value: value}
 }
 
 // whatever is a source from which anything may come: doubled, late, in any order.
@@ -404,6 +458,9 @@ func (s *schedule) fireAgain() {
 	}
 	s.over = true
 	for _, h := range s.alerts {
+		if h.blank {
+			continue
+		}
 		now := time.Since(s.origin).Round(time.Second) - h.skew
 		e := episode{start: now - 61*time.Second, end: now + 3*time.Minute}
 		s.attempt("again "+h.name, s.message(h.group, 0, h.fires(s.origin, e)), false)

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -119,8 +120,12 @@ func (w *world) works(b *sandbox, until time.Duration) {
 	w.Helper()
 	for w.at(until).After(time.Now()) && len(w.cloud.Waiting()) > 0 {
 		for _, q := range w.cloud.Waiting() {
-			if !time.Now().Before(q.Due) && b.handle(w.T, q.Item).Err == nil {
-				w.cloud.Settled(q, false)
+			if time.Now().Before(q.Due) {
+				continue
+			}
+			err := b.handle(w.T, q.Item).Err
+			if givenUp := errors.Is(err, queue.ErrGivenUp); err == nil || givenUp {
+				w.cloud.Settled(q, givenUp)
 			}
 		}
 		time.Sleep(time.Second)
@@ -164,6 +169,24 @@ func newRunner(p *cloudtest.Process, c *amx.Config) *runner.Runner {
 		Window: window,
 		Random: &counter{name: p.Name},
 	}
+}
+
+// spread is a counter whose jitter differs from call to call.
+type spread struct {
+	counter
+	seed uint64
+}
+
+func (s *spread) Read(b []byte) (int, error) {
+	s.name = fmt.Sprint("spread", s.seed)
+	n, err := s.counter.Read(b)
+	if len(b) == 1 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seed = s.seed*6364136223846793005 + 1442695040888963407
+		b[0] = byte(s.seed >> 56)
+	}
+	return n, err
 }
 
 // counter is randomness that never repeats and is the same in every replay. A
@@ -211,6 +234,25 @@ func (b *sandbox) deliverWithin(t *testing.T, m *amx.Message, timeout time.Durat
 		t.Errorf("%s answered while %d of its calls were under way", b.Name, n)
 	}
 	return a
+}
+
+// webhook delivers as the webhook's function does: Alertmanager gives up after
+// group_interval, 10 s at least.
+func (w *world) webhook(b *sandbox, m *amx.Message, want string) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), webhookTimeout)
+	defer cancel()
+	a := b.Handle(ctx, m, runner.Source{Waits: true, Within: runner.Within})
+	if got := says(a); got != want || ctx.Err() != nil {
+		w.Errorf("%s at %v answered\n %s\nnot\n %s\nin time: %v", b.Name, time.Since(w.origin), got, want, ctx.Err() == nil)
+	}
+}
+
+// topic is a message that SNS stamped with its time.
+func (w *world) topic(sent time.Duration, alerts ...amx.Alert) *amx.Message {
+	m := message(alerts...)
+	m.SentAt = w.at(sent)
+	return m
 }
 
 // says is an answer in words, for tests to compare.

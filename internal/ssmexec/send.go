@@ -19,14 +19,10 @@ import (
 // done nothing, is the request sent again, until ctx ends. [Judge] says what an error
 // proves.
 func (x *Executor) Send(ctx context.Context, in *ssm.SendCommandInput) (commandID string, err error) {
-	wait := x.Backoff
-	if wait == 0 {
-		wait = 250 * time.Millisecond
-	}
 	if ctx.Err() != nil {
 		return "", fmt.Errorf("SendCommand: %w", errNotSent{ctx.Err()})
 	}
-	for {
+	for pause := x.pauses(10 * time.Second); ; {
 		out, err := x.Client.SendCommand(ctx, in, sendOnce)
 		switch {
 		case err == nil && (out.Command == nil || aws.ToString(out.Command.CommandId) == ""):
@@ -36,14 +32,26 @@ func (x *Executor) Send(ctx context.Context, in *ssm.SendCommandInput) (commandI
 		case Judge(err) != Throttled:
 			return "", fmt.Errorf("SendCommand: %w", awserr.Plain(err))
 		}
+		if sleep(ctx, pause(), nil) != nil {
+			return "", fmt.Errorf("SendCommand: %w", awserr.Plain(err))
+		}
+	}
+}
+
+// pauses answers the pauses after calls that SSM throttles. They double, up to the
+// longest.
+func (x *Executor) pauses(longest time.Duration) func() time.Duration {
+	wait := x.Backoff
+	if wait == 0 {
+		wait = 250 * time.Millisecond
+	}
+	return func() time.Duration {
 		pause := wait
 		if x.Jitter != nil {
 			pause = wait/2 + time.Duration(x.Jitter()*float64(wait))
 		}
-		if sleep(ctx, pause, nil) != nil {
-			return "", fmt.Errorf("SendCommand: %w", awserr.Plain(err))
-		}
-		wait = min(2*wait, 10*time.Second)
+		wait = min(2*wait, longest)
+		return pause
 	}
 }
 
@@ -65,11 +73,18 @@ func (x *Executor) Cancel(ctx context.Context, commandID string, nodes ...string
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CancelCommand.html
 const maxCancelled = 50
 
+// cancel sends one request again for as long as SSM throttles it, until ctx ends. Its
+// pauses stay short: a few such requests at a time are to use all that SSM takes.
 func (x *Executor) cancel(ctx context.Context, in *ssm.CancelCommandInput) error {
-	if _, err := x.Client.CancelCommand(ctx, in); err != nil {
-		return fmt.Errorf("CancelCommand %q: %w", *in.CommandId, awserr.Plain(err))
+	for pause := x.pauses(2 * time.Second); ; {
+		_, err := x.Client.CancelCommand(ctx, in)
+		if err == nil {
+			return nil
+		}
+		if Judge(err) != Throttled || sleep(ctx, pause(), nil) != nil {
+			return fmt.Errorf("CancelCommand %q: %w", *in.CommandId, awserr.Plain(err))
+		}
 	}
-	return nil
 }
 
 // A Signal is a signal to the process of a run, on the run's own nodes.

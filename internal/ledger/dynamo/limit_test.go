@@ -66,8 +66,9 @@ func fires(e *ledger.Entry, r *rand.Rand, alerts amx.Alerts, limit int) bool {
 	for range alerts {
 		p.Targets[0].Values = append(p.Targets[0].Values, fmt.Sprintf("i-%017x", r.Uint64()))
 	}
-	send, ok := e.Step(actor, p)[0].(ledger.Send)
+	take, ok := e.Step(actor, p)[0].(ledger.Take)
 	if ok {
+		send := e.Step(actor, ledger.Taken{Prepared: take.Prepared, OK: true})[0].(ledger.Send)
 		e.Step(actor, ledger.Sent{Send: send, Answers: []ledger.Answer{{Command: fmt.Sprintf("%016x-%016x", r.Uint64(), r.Uint64())}}})
 	}
 	return ok
