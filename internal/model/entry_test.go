@@ -33,7 +33,8 @@ func (s *state) leave(x int) {
 
 // learn enters commands of a run that a list showed.
 func (r *run) learn(commands uint8) {
-	if r.commands |= commands; r.commands != 0 {
+	r.commands |= commands
+	if r.commands != 0 {
 		r.unknown = false
 	}
 }

@@ -29,7 +29,7 @@ type explorer struct {
 	seed     maphash.Seed
 	first    state
 	nodes    []node
-	index    map[uint64]int32 // by the state's hash. Two of 10 million share one once in 400,000 explorations
+	index    map[uint64]int32 // by the state's hash. Two of 10 million share one once in 100,000 explorations
 	frontier []state
 	numbers  []int32 // of the frontier's states
 	edges    []edge

@@ -10,7 +10,8 @@ func (t turn) list(s *state, i int) {
 	x := w.reads
 	w.read |= 1 << x
 	if c, ok := fault(&n); ok {
-		if c.worker[i].at = cancelling; c.worker[i].claims != 0 {
+		c.worker[i].at = cancelling // of what is known
+		if w.claims != 0 {
 			c.worker[i].putOff()
 		}
 		t.yield(&c, i, "cannot read the list")
@@ -25,7 +26,8 @@ func (t turn) list(s *state, i int) {
 		}
 		lags = lags || c.stage != 0 && c.run == x && !c.listed
 	}
-	if t.yield(&n, i, "reads the list"); !lags {
+	t.yield(&n, i, "reads the list")
+	if !lags {
 		return
 	}
 	for id, c := range s.ssm {
@@ -53,7 +55,8 @@ func (t turn) learn(s *state, i int) {
 		r.learn(w.found)
 	}
 	if r.in && w.proof && !w.stale && r.holder == 0 {
-		if r.doubt, r.unknown = false, false; r.commands == 0 {
+		r.doubt, r.unknown = false, false
+		if r.commands == 0 {
 			n.leave(x)
 		}
 	}

@@ -180,7 +180,8 @@ func (s *state) begin(id int, guarded bool) string {
 	}
 	c.stage, s.guard[c.run] = running, true
 	firing := s.facts.claimed[c.run]
-	if s.facts.effects[firing]++; s.facts.effects[firing] > 1 {
+	s.facts.effects[firing]++
+	if s.facts.effects[firing] > 1 {
 		s.facts.broken = once
 	} else if s.facts.firing[c.run] < s.facts.settled {
 		s.facts.broken = settled

@@ -83,7 +83,8 @@ func (t turn) alertmanager(s *state) {
 		if fires(s.world) == a.fired || s.world == 0 {
 			return
 		}
-		if a.snapshot = s.world; t.topic {
+		a.snapshot = s.world
+		if t.topic {
 			n.queue[s.world]++
 			a.fired = fires(s.world)
 			t.yield(&n, theSource, "flushes to the topic")
