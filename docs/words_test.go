@@ -59,7 +59,7 @@ func sentences(text string) []prose {
 	end := func() {
 		joined := emphasis.Replace(markup.ReplaceAllString(linkText.ReplaceAllString(strings.Join(strings.Fields(strings.Join(open, " ")), " "), "$1"), ""))
 		open = nil
-		for _, s := range strings.Split(sentence.ReplaceAllString(joined, "$1\x00$2"), "\x00") {
+		for s := range strings.SplitSeq(sentence.ReplaceAllString(joined, "$1\x00$2"), "\x00") {
 			if s = strings.TrimSpace(s); s != "" {
 				found = append(found, prose{begun, s})
 			}
@@ -69,7 +69,7 @@ func sentences(text string) []prose {
 		switch {
 		case strings.HasPrefix(line, "|"):
 			end()
-			for _, cell := range strings.Split(strings.Trim(line, "|"), "|") {
+			for cell := range strings.SplitSeq(strings.Trim(line, "|"), "|") {
 				begun, open = i+1, []string{cell}
 				end()
 			}

@@ -149,7 +149,7 @@ func (d *doctor) fixedTargets(ctx context.Context, named map[string]bool) {
 				filters = nil
 				break
 			}
-			what += " " + t.Key + "=" + strings.Join(t.Values, ",")
+			what = fmt.Sprintf("%s %s=%s", what, t.Key, strings.Join(t.Values, ","))
 			switch {
 			case t.Key == amx.KeyInstanceIDs:
 				for _, id := range t.Values {

@@ -73,11 +73,12 @@ func addExamples(k *kong.Kong) error {
 		if len(all) == 0 {
 			continue
 		}
-		text := "Examples:\n"
+		var text strings.Builder
+		text.WriteString(leaf.Detail + "\n\nExamples:\n")
 		for _, e := range all {
-			text += "\n  # " + e.does + "\n  " + e.call
+			text.WriteString("\n  # " + e.does + "\n  " + e.call)
 		}
-		leaf.Detail = strings.TrimSpace(leaf.Detail + "\n\n" + text)
+		leaf.Detail = strings.TrimSpace(text.String())
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func (f front) notify(w http.ResponseWriter, r *http.Request) {
 			method = "" // refused, as any other that sends no notification
 		}
 	}
-	seen := io.Writer(io.Discard)
+	var seen io.Writer = io.Discard
 	var text bytes.Buffer
 	if f.host.log.Enabled(r.Context(), slog.LevelDebug) {
 		seen = &text

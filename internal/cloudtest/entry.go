@@ -2,6 +2,7 @@ package cloudtest
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/ledger"
@@ -106,9 +107,7 @@ func ReadEntry(r ledger.Record) (*Entry, error) {
 // Value is the entry as the store keeps it.
 func (e *Entry) Value() ([]byte, error) {
 	all := map[string]any{}
-	for k, v := range e.Rest {
-		all[k] = v
-	}
+	maps.Copy(all, e.Rest)
 	all["episodes"], all["resolves"], all["runs"] = e.Episodes, e.Resolves, e.Runs
 	return json.Marshal(all)
 }

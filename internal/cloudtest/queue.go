@@ -38,7 +38,7 @@ func (q Queue) Put(ctx context.Context, it queue.Item) error {
 	about := fmt.Sprintf("%s %s %s", it.Kind, it.Command, it.Run)
 	if it.Message != nil {
 		for _, a := range it.Message.Alerts[:min(1, len(it.Message.Alerts))] {
-			about += " " + a.Status + " " + a.Fingerprint
+			about = fmt.Sprintf("%s %s %s", about, a.Status, a.Fingerprint)
 		}
 	}
 	err = q.do(ctx, "Enqueue", about, func() error { return q.Cloud.enqueue(text, q.Name) })

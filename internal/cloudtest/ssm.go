@@ -81,14 +81,14 @@ func (a SSM) CancelCommand(ctx context.Context, in *ssm.CancelCommandInput, _ ..
 // ListCommands lists what was sent, by time or ID, a page at a time, and as late as the cloud says.
 func (a SSM) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, _ ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error) {
 	times := map[types.CommandFilterKey]time.Time{}
-	about := aws.ToString(in.CommandId)
+	about := []string{aws.ToString(in.CommandId)}
 	for _, f := range in.Filters {
 		times[f.Key], _ = time.Parse(time.RFC3339, aws.ToString(f.Value))
-		about += aws.ToString(f.Value)
+		about = append(about, aws.ToString(f.Value))
 	}
 	after, before := times[types.CommandFilterKeyInvokedAfter], times[types.CommandFilterKeyInvokedBefore]
 	out := &ssm.ListCommandsOutput{}
-	err := a.do(ctx, "ListCommands", about+" "+aws.ToString(in.NextToken), func() error {
+	err := a.do(ctx, "ListCommands", strings.Join(about, "")+" "+aws.ToString(in.NextToken), func() error {
 		out = &ssm.ListCommandsOutput{}
 		from, n := 0, 0
 		if in.NextToken != nil {

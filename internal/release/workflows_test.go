@@ -95,7 +95,7 @@ func TestWorkflowsCallTargetsThatExist(t *testing.T) {
 	for file, w := range workflows(t) {
 		for _, line := range w.runs() {
 			for _, call := range makeCall.FindAllStringSubmatch(context.ReplaceAllString(line, ""), -1) {
-				for _, word := range strings.Fields(call[1]) {
+				for word := range strings.FieldsSeq(call[1]) {
 					if strings.Contains(word, "=") {
 						continue
 					}

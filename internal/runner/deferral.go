@@ -22,8 +22,8 @@ type deferral struct {
 }
 
 // putOff puts on the queue what the delivery has put off so far. An alert goes into
-// one item of its entry, for however many runs it is put off: each run would else
-// make an item of every item, and they would double with each delivery.
+// one item of its entry, for however many runs it is put off. One item for each run
+// would double the items with each delivery.
 func (d *delivery) putOff(ctx context.Context) {
 	d.mu.Lock()
 	left := d.deferrals

@@ -36,7 +36,7 @@ func (q *quick) serve(out http.ResponseWriter, in *http.Request) {
 			p.Function.Kill()
 		}
 	}()
-	p.Process.ServeHTTP(out, in)
+	p.ServeHTTP(out, in)
 }
 
 // wireData is the message as both ways carry it.
