@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/ledger"
@@ -16,22 +15,26 @@ import (
 // not be: where SSM refuses, it is asked.
 func (t *task) cancel(ctx context.Context, a ledger.Cancel) ledger.Event {
 	answer := ledger.Cancelled{Cancel: a}
-	var mu sync.Mutex
-	parallel(a.Commands, func(c ledger.Command) {
-		err := t.Exec.Cancel(ctx, c.ID, c.Nodes...)
-		if err != nil {
-			if state, stateErr := t.state(ctx, []ledger.Command{c}, a.Forget); stateErr == nil && state.Over {
-				err = nil
-			}
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			answer.Err = errors.Join(answer.Err, err)
+	errs := make([]error, len(a.Commands)) // in their order, whichever call was faster
+	at := make([]int, len(a.Commands))
+	for i := range at {
+		at[i] = i
+	}
+	parallel(at, func(i int) {
+		c := a.Commands[i]
+		if errs[i] = t.Exec.Cancel(ctx, c.ID, c.Nodes...); errs[i] == nil {
 			return
 		}
-		answer.Done = append(answer.Done, c.ID)
+		if state, err := t.state(ctx, []ledger.Command{c}, a.Forget); err == nil && state.Over {
+			errs[i] = nil
+		}
 	})
+	for i, c := range a.Commands {
+		if errs[i] == nil {
+			answer.Done = append(answer.Done, c.ID)
+		}
+	}
+	answer.Err = errors.Join(errs...)
 	slices.Sort(answer.Done)
 	return answer
 }
