@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -46,11 +47,9 @@ func (g grafana) Notify(ctx context.Context, alerts ...*alert.Alert) notify.Noti
 		fields["silenceURL"], fields["dashboardURL"], fields["panelURL"], fields["imageURL"] = "https://grafana.example/silence", "", "", "https://grafana.example/a.png"
 		fields["fingerprint"] = "57c6d9296de2ad39" // Grafana's: it is not that of the labels
 	}
-	for name, value := range map[string]any{
+	maps.Copy(message, map[string]any{
 		"version": "1", "groupKey": "{}:{}", "truncatedAlerts": 0, "orgId": 1, "title": "[FIRING:1]", "state": state, "message": "**Firing**", "vars": nil,
-	} {
-		message[name] = value
-	}
+	})
 	body, err := json.Marshal(message)
 	if err != nil {
 		return notify.Unrecoverable(err, notify.DefaultReason)

@@ -115,7 +115,7 @@ func (f front) notify(w http.ResponseWriter, r *http.Request) {
 			method = "" // refused, as any other that sends no notification
 		}
 	}
-	var seen io.Writer = io.Discard
+	seen := io.Discard
 	var text bytes.Buffer
 	if f.host.log.Enabled(r.Context(), slog.LevelDebug) {
 		seen = &text
