@@ -40,7 +40,9 @@ type host struct {
 	metrics *metrics
 	names   *names
 
-	working sync.WaitGroup // what handles items and ends of runs
+	working sync.WaitGroup // what enters the ends of runs
+	closing sync.Mutex     // over closed, and over what joins working
+	closed  bool           // the store closes: nothing joins working any more
 	ready   chan struct{}  // closed when runner is there
 
 	stopping atomic.Bool // it ends what runs
@@ -215,6 +217,9 @@ func (h *host) stopCommands(ctx context.Context) {
 
 func (h *host) close() error {
 	h.stopCommands(context.Background())
+	h.closing.Lock()
+	h.closed = true
+	h.closing.Unlock()
 	h.working.Wait()
 	return h.store.Close()
 }

@@ -15,6 +15,11 @@ func (h *host) told(commandID string) {
 	if !ok {
 		return
 	}
+	h.closing.Lock()
+	defer h.closing.Unlock()
+	if h.closed {
+		return // whoever closes has told of every command that ran
+	}
 	h.working.Go(func() {
 		<-h.ready // a command of an earlier process may end before
 		h.runEnded(string(t.Entry), t.Run, t.Command)

@@ -1,6 +1,7 @@
 package awstest
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -30,8 +31,14 @@ func (w *Wire) SSM(t testing.TB) *ssm.Client {
 type direct struct{ http.Handler }
 
 func (d direct) Do(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		r.Body = http.NoBody
+	own := r.Clone(r.Context()) // the handler's: the caller may have its request back before that is done
+	own.Body = http.NoBody
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		own.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	answered := make(chan *http.Response, 1)
 	go func() {
@@ -46,7 +53,7 @@ func (d direct) Do(r *http.Request) (*http.Response, error) {
 				panic(p)
 			}
 		}()
-		d.ServeHTTP(out, r)
+		d.ServeHTTP(out, own)
 	}()
 	select {
 	case answer := <-answered:

@@ -65,8 +65,10 @@ func TestAnOpenPageIsToldOfNews(t *testing.T) {
 		if got := wait(10 * time.Second); got != ": still here\n\n" {
 			t.Errorf("after silence: %q", got)
 		}
+		b.mu.Lock()
 		b.records = []history.Record{storetest.Sample(noon.Add(-time.Minute), 1)}
 		b.records[0].Run = storetest.RunID(time.Now(), 1)
+		b.mu.Unlock()
 		if got := wait(2 * time.Second); !strings.HasPrefix(got, "event: changed\ndata: ") {
 			t.Errorf("with news: %q", got)
 		}

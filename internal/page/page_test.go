@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ var noon = time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 
 // operator is an amx whose history is in memory. It records what it is asked to do.
 type operator struct {
+	mu      sync.Mutex       // over records, where the page is open when they change
 	records []history.Record // the newest first
 	status  operate.Status
 	streams []operate.Stream
@@ -36,6 +38,8 @@ type operator struct {
 }
 
 func (o *operator) Runs(_ context.Context, q history.Query) (out history.Page, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.asked = append(o.asked, q)
 	if q, err = q.Normal(noon); err != nil || o.err != nil {
 		return out, errors.Join(err, o.err)

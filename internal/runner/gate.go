@@ -36,7 +36,8 @@ func (g *gates) lock(key string) (unlock func()) {
 // A gate is one of the store's, for one delivery.
 type gate struct {
 	*record
-	all     bool // over all commands
+	name    string // its key in the store, which never changes, to lock it by
+	all     bool   // over all commands
 	limits  ledger.Limits
 	full    ledger.Reason // why it had no room, when all who hold it had been asked: that holds for all runs of the delivery
 	unknown error         // some of them could not be told of
@@ -62,7 +63,8 @@ func (d *delivery) gate(command string, limits ledger.Limits) *gate {
 	defer d.mu.Unlock()
 	g := d.passed[command]
 	if g == nil {
-		g = &gate{record: newRecord(ledger.GateKey(command)), all: command == "", limits: limits}
+		key := ledger.GateKey(command)
+		g = &gate{record: newRecord(key), name: key, all: command == "", limits: limits}
 		d.passed[command] = g
 	}
 	return g
@@ -119,7 +121,7 @@ func (d *delivery) tellEndings() {
 // pass passes one gate. Where it has no room, those who hold it are asked once
 // whether they still run.
 func (t *task) pass(ctx context.Context, g *gate, a ledger.Take) (ledger.GateAction, error) {
-	defer t.Runner.gates.lock(g.Key)()
+	defer t.Runner.gates.lock(g.name)()
 	for read := false; ; {
 		action, err := t.stepGate(ctx, g, ledger.SlotWanted{
 			Run: a.Run, Command: t.command.Name, All: g.all, Entry: t.entry, Spread: a.Spread, Limits: g.limits,
@@ -210,7 +212,7 @@ func (t *task) release(ctx context.Context, a ledger.Release) {
 // tellGate tells a gate what has become of a run. Where that fails the slot is
 // free when its lease has ended, or when those who hold the gate are asked for.
 func (t *task) tellGate(ctx context.Context, g *gate, ev ledger.GateEvent) ledger.GateAction {
-	defer t.Runner.gates.lock(g.Key)()
+	defer t.Runner.gates.lock(g.name)()
 	action, err := t.stepGate(ctx, g, ev)
 	if err != nil {
 		t.Log.WarnContext(ctx, "a gate is not updated: the slot is free when its lease has ended", "command", t.command.Name, "error", err.Error())
