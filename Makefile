@@ -57,7 +57,7 @@ test: ## all tests of the product
 
 .PHONY: test-race
 test-race: ## the same under the race detector
-	CGO_ENABLED=1 $(GO) test -race ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 
 # Fake time: 100,000 schedules take some six minutes on one core. A seed that
 # fails is printed, and SEED=N plays it again, with all that happened.

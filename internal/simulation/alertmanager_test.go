@@ -231,7 +231,7 @@ func (m *alertmanager) enter(to receiver, is logged) {
 func (m *alertmanager) tries(ctx context.Context, to receiver, name string, first bool, alerts amx.Alerts) bool {
 	r := m.draw("network", name)
 	fault := r.IntN(20)
-	if m.shape.calm || m.calm {
+	if m.shape.calm || m.calm.Load() {
 		fault = 20
 	}
 	if fault == 0 {

@@ -216,7 +216,7 @@ func (q *quick) fate(c cloudtest.Call) cloudtest.Fate {
 	q.calls.Add(1)
 	r := q.draw("fate", c.Process, c.Op, c.About, c.Nth)
 	f := cloudtest.Fate{Takes: between(r, time.Millisecond, 10*time.Millisecond), Answers: time.Millisecond}
-	if q.calm {
+	if q.calm.Load() {
 		return f
 	}
 	outage := q.draw("outage", int(time.Since(q.origin)/time.Second)).IntN(10) == 0
@@ -275,9 +275,11 @@ func (q *quick) play() {
 	}
 	all.Wait()
 	time.Sleep(quickWindow + quickTimeout + 2*time.Second)
-	q.calm = true
+	q.calm.Store(true)
 	q.drain()
+	q.read()
 	q.nothingIsLost()
+	q.read()
 	for _, h := range q.alerts {
 		last := h.episodes[len(h.episodes)-1]
 		for _, f := range q.functions {
@@ -289,6 +291,7 @@ func (q *quick) play() {
 	}
 	q.drain()
 	time.Sleep(time.Second)
+	q.read()
 	q.stoppedInTheEnd()
 	q.queueEnds()
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -74,11 +75,12 @@ func (s *schedule) end() {
 	// The faults are over, and so is every window. What was put off is done soon,
 	// whatever became of it before. Then what has resolved resolves once more, and
 	// this time has to be acknowledged.
-	time.Sleep(2*window + 2*timeout)
-	s.calm = true
-	time.Sleep(settles)
+	s.rests(2*window + 2*timeout)
+	s.calm.Store(true)
+	s.rests(settles)
 	s.nothingIsLost()
 	s.sourcesLoss()
+	s.read()
 	for _, h := range s.alerts {
 		last := h.episodes[len(h.episodes)-1]
 		for sender := range 1 + btoi(s.shape.pair) {
@@ -86,11 +88,27 @@ func (s *schedule) end() {
 			s.attempt(fmt.Sprint("last ", h.name, sender), s.message(h.group, 0, m.alerts...), false)
 		}
 	}
-	time.Sleep(settles)
+	s.rests(settles)
 	s.stoppedInTheEnd()
-	time.Sleep(4 * time.Hour)
+	s.read()
+	s.rests(4 * time.Hour)
 	s.fireAgain()
 	s.queueEnds()
+}
+
+// rests lets d pass, and everybody finish what is due by then. What they wrote may
+// then be read.
+func (s *schedule) rests(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+	s.read()
+}
+
+// read is around what is read without the cloud's lock: it comes after all that was
+// written under it, and before all that will be.
+func (s *schedule) read() {
+	s.cloud.Mu.Lock()
+	defer s.cloud.Mu.Unlock()
 }
 
 func btoi(b bool) int {
@@ -119,16 +137,21 @@ func (s *schedule) fireAgain() {
 		now := time.Since(s.origin).Round(time.Second) - h.skew
 		e := episode{start: now - 61*time.Second, end: now + 3*time.Minute}
 		s.attempt("again "+h.name, s.message(h.group, 0, h.fires(s.origin, e)), false)
+		s.mu.Lock()
 		a := s.attempts[len(s.attempts)-1]
+		s.mu.Unlock()
 		own := slices.DeleteFunc(slices.Clone(a.answer.Results), func(r runner.Result) bool { return r.Command == "other" })
 		if !a.acknowledged || len(own) != 1 || own[0].Action != runner.ActionRun || own[0].Reason != string(ledger.RunFiring) {
 			s.violation("%s does not run at once: %s", a.name, says(a.answer))
 		}
 		time.Sleep(4 * time.Minute)
 		s.attempt("last of "+h.name, s.message(h.group, 0, h.resolves(s.origin, e)), false)
-		time.Sleep(3 * time.Hour)
+		s.rests(3 * time.Hour)
 	}
-	for key, r := range s.cloud.Records {
+	s.cloud.Mu.Lock()
+	records := maps.Clone(s.cloud.Records)
+	s.cloud.Mu.Unlock()
+	for key, r := range records {
 		// Room for the run just now, and for one whose end it has found out.
 		if limit := 1500 + 200*len(s.alerts); len(r.Value) > limit && !s.shape.chunked {
 			s.violation("%s has %d bytes in the end: %s", key, len(r.Value), r.Value)

@@ -26,7 +26,7 @@ func (s *schedule) arrived(q *cloudtest.Queued) {
 	if r.IntN(4) == 0 {
 		late = between(r, time.Second, time.Minute)
 	}
-	twice := !s.shape.serve && !s.calm && r.IntN(8) == 0
+	twice := !s.shape.serve && !s.calm.Load() && r.IntN(8) == 0
 	double := late + between(r, time.Millisecond, time.Minute)
 	again := visibility
 	if s.shape.serve {

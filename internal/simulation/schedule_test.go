@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -31,7 +32,7 @@ type schedule struct {
 	shape   shape
 	alerts  []*history
 
-	calm   bool          // the faults are over
+	calm   atomic.Bool   // the faults are over
 	over   bool          // and so is all that happened under them
 	soon   time.Duration // how long after its acknowledgement a firing may take to run
 	server *server
@@ -272,7 +273,7 @@ func (s *schedule) surroundings() {
 func (s *schedule) fate(c cloudtest.Call) (f cloudtest.Fate) {
 	r := s.draw("fate", c.Process, c.Op, c.About, c.Nth)
 	f = cloudtest.Fate{Takes: between(r, time.Millisecond, 20*time.Millisecond), Answers: between(r, time.Millisecond, 20*time.Millisecond)}
-	if s.shape.calm || s.calm {
+	if s.shape.calm || s.calm.Load() {
 		return f
 	}
 	if s.shape.serve {
@@ -312,6 +313,8 @@ func (s *schedule) fate(c cloudtest.Call) (f cloudtest.Fate) {
 	if c.Op == "Enqueue" {
 		defer func() {
 			if f.Err != nil || f.Lost != nil || f.Hangs || f.Takes > time.Second || f.Answers > time.Second {
+				s.mu.Lock()
+				defer s.mu.Unlock()
 				s.queueFails[c.Process] = true
 			}
 		}()
