@@ -87,13 +87,16 @@ func TestMoreRunsThanOneInvocationCanSend(t *testing.T) {
 	f, worker := s.webhook(), s.worker()
 	var answer urlAnswer
 	for tries := 1; answer.StatusCode == 0; tries++ {
-		// On a busy machine Lambda may kill it; then Alertmanager sends again.
+		// On a busy machine Lambda may kill it, or it cannot even put off what is
+		// left; then Alertmanager sends again.
 		if a := f.Invoke(many("DiskFull", n, "firing"), 5*time.Second); a.Err != nil {
 			if tries == 5 {
 				t.Fatal(a.Err)
 			}
 		} else if err := json.Unmarshal(a.Body, &answer); err != nil {
 			t.Fatal(err)
+		} else if answer.StatusCode == 500 && tries < 5 {
+			answer = urlAnswer{}
 		}
 	}
 	begun := len(s.ssm.Commands())
