@@ -144,6 +144,7 @@ func (f *Function) Invoke(event []byte, timeout time.Duration) Answer {
 	}
 	select {
 	case a := <-i.answer:
+		a.RequestID = i.id
 		return a
 	case <-f.exited:
 		return gone

@@ -28,6 +28,8 @@ func (e *Error) Error() string { return e.Type + ": " + e.Message }
 type Answer struct {
 	Body []byte // of the function's answer
 	Err  *Error // it failed, or Lambda ended it
+
+	RequestID string // that its lines of the log carry
 }
 
 type invocation struct {

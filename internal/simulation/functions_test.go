@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -203,7 +204,7 @@ func (q *quick) process(f *quickFunction) *quickProcess {
 	q.alive[name] = p
 	p.Function = lambdatest.Start(
 		logger{q.T, q.cloud}, f.bootstrap, "AMX_CONFIG=file:"+q.file, "AMX_TABLE=amx", "AMX_QUEUE_URL=https://sqs/1/work", "AMX_DEAD_LETTER_URL=https://sqs/1"+cloudtest.DeadLetters, "AMX_AUTH=iam",
-		"AMX_TOPIC_ARNS="+quickTopic, "AMX_LIST_LAG="+quickWindow.String(),
+		"AMX_TOPIC_ARNS="+quickTopic, "AMX_LIST_LAG="+quickWindow.String(), "AWS_LAMBDA_LOG_LEVEL=DEBUG",
 		"AWS_ENDPOINT_URL_SSM="+q.front.URL+"/"+name, "AWS_ENDPOINT_URL_DYNAMODB="+q.front.URL+"/"+name, "AWS_ENDPOINT_URL_SQS="+q.front.URL+"/"+name,
 	)
 	return p
@@ -294,6 +295,31 @@ func (q *quick) play() {
 	q.read()
 	q.stoppedInTheEnd()
 	q.queueEnds()
+	q.readLogs()
+}
+
+// readLogs ends the functions, and learns from their logs what became of what SNS
+// and the queue delivered, since no answer says it.
+func (q *quick) readLogs() {
+	told := map[[2]string][]runner.Result{} // :: process, request → what it did
+	for name, p := range q.alive {
+		p.Function.Kill()
+		for line := range strings.Lines(p.Log()) {
+			var said struct {
+				Message, RequestID string
+				runner.Result
+			}
+			if json.Unmarshal([]byte(line), &said) == nil && said.Message == "settled" {
+				k := [2]string{name, said.RequestID}
+				told[k] = append(told[k], said.Result)
+			}
+		}
+	}
+	for _, a := range q.attempts {
+		if a.answer.Results == nil {
+			a.answer.Results = told[[2]string{a.process, a.request}]
+		}
+	}
 }
 
 func (q *quick) bring(f *quickFunction, name string, n news, delay time.Duration) {
@@ -314,7 +340,7 @@ func (q *quick) invoke(f *quickFunction, name string, m *amx.Message) bool {
 	if f.sns {
 		event = snsEvent(name, m)
 	}
-	return q.handle(f, event, &attempt{name: name, sent: m.SentAt, alerts: m.Alerts, silent: f.sns}, func(body []byte) runner.Answer {
+	return q.handle(f, event, &attempt{name: name, sent: m.SentAt, alerts: m.Alerts}, func(body []byte) runner.Answer {
 		if f.sns {
 			return runner.Answer{}
 		}
@@ -330,7 +356,7 @@ func (q *quick) handle(f *quickFunction, event []byte, a *attempt, read func([]b
 	p := q.process(f)
 	a.process, a.begun = p.Name, time.Now()
 	answer := p.Invoke(event, quickTimeout)
-	a.ended = time.Now()
+	a.ended, a.request = time.Now(), answer.RequestID
 	switch {
 	case p.Dead():
 		q.killed.Add(1)

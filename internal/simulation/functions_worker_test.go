@@ -42,7 +42,7 @@ func (q *quick) deliverItem(it *cloudtest.Queued, name string) bool {
 	if err != nil {
 		panic(err) // it was decoded
 	}
-	a := &attempt{name: name, sent: it.SentAt, item: &it.Item, silent: true}
+	a := &attempt{name: name, sent: it.SentAt, item: &it.Item}
 	if it.Kind == queue.Notification {
 		a.alerts = it.Message.Alerts
 	}
@@ -78,7 +78,7 @@ func (q *quick) commandEnded(c *cloudtest.Command) {
 	}})
 	go func() {
 		for i := range 3 {
-			a := &attempt{name: fmt.Sprintf("%s ended/%d", c.ID, i), silent: true}
+			a := &attempt{name: fmt.Sprintf("%s ended/%d", c.ID, i)}
 			if q.handle(q.worker, event, a, func([]byte) runner.Answer { return runner.Answer{} }) {
 				return
 			}

@@ -231,7 +231,7 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 			told, full = true, full || ledger.Reason(r.Reason).Limited()
 		}
 		switch {
-		case !a.acknowledged || full || a.silent:
+		case !a.acknowledged || full:
 		case !told:
 			s.violation("%s acknowledged %s and does not say what became of it", a.name, fingerprint)
 		case first.IsZero() || a.ended.Before(first):

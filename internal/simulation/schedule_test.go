@@ -103,7 +103,7 @@ type attempt struct {
 	first        bool        // of a notification's requests
 	lost         bool        // its answer, on the way
 	late         bool        // its source had given up by then
-	silent       bool        // what became of it is in the log alone
+	request      string      // that the process's lines of its log carry
 	item         *queue.Item // the worker's: it is no delivery of the source
 }
 
