@@ -46,7 +46,7 @@ func (t *task) note(ctx context.Context, r ledger.Run) {
 func (t *task) finished(ctx context.Context, f ledger.Finished) {
 	if t.checking {
 		t.delivery.mu.Lock()
-		t.endings = append(t.endings, func() { t.tellGates(ctx, f) })
+		t.endings = append(t.endings, func(ctx context.Context) { t.tellGates(ctx, f) })
 		t.delivery.mu.Unlock()
 	} else {
 		t.tellGates(ctx, f)

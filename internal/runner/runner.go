@@ -107,7 +107,7 @@ type delivery struct {
 	looks     []look
 	deferrals []deferral
 	away      map[string]bool         // :: alert of an entry → an item has it
-	endings   []func()                // of runs that were found to be over while a gate was held
+	endings   []func(context.Context) // of runs that were found to be over while a gate was held
 	last      []func(context.Context) // what waits for the end of runs
 }
 
