@@ -38,8 +38,7 @@ type gate struct {
 	*record
 	all     bool // over all commands
 	limits  ledger.Limits
-	full    ledger.Reason // why it had no room, when all who hold it had been asked: that holds for all runs of the delivery
-	unknown error         // some of them could not be told of
+	unknown error // this delivery has asked for those who hold it, and some could not be told of
 }
 
 // gates is those that a command's runs pass: the one over all commands first.
@@ -88,7 +87,7 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 		}
 		if answer.Err = err; err != nil || answer.Reason != "" {
 			if answer.Slot && i > 0 && !a.TakenOver {
-				t.release(ctx, ledger.Release{Runs: []string{a.Run}})
+				t.release(ctx, ledger.Release{Run: a.Run})
 			}
 			return answer
 		}
@@ -96,7 +95,7 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	if a.Remind {
 		if answer.Err = t.remind(ctx, a.Run, a.Alerts, t.lease); answer.Err != nil {
 			if answer.Slot {
-				t.release(ctx, ledger.Release{Runs: []string{a.Run}})
+				t.release(ctx, ledger.Release{Run: a.Run})
 			}
 			return answer
 		}
@@ -124,7 +123,7 @@ func (t *task) pass(ctx context.Context, g *gate, a ledger.Take) (ledger.GateAct
 	for read := false; ; {
 		action, err := t.stepGate(ctx, g, ledger.SlotWanted{
 			Run: a.Run, Command: t.command.Name, All: g.all, Entry: t.entry, Spread: a.Spread, Limits: g.limits,
-			Asked: g.full != "", Unknown: g.unknown,
+			Asked: g.unknown != nil, Unknown: g.unknown,
 		})
 		refresh, ok := action.(ledger.Refresh)
 		if err != nil || !ok {
@@ -191,20 +190,20 @@ func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 		}
 	}
 	if len(free.Over)+len(free.Unsent) == 0 {
-		g.full, g.unknown = "full", unknown
+		g.unknown = unknown
 		free.Asked = unknown == nil // else somebody else may ask at once
 	}
 	_, err := t.stepGate(ctx, g, free)
 	return err
 }
 
-// release gives up the slots of runs that were not sent after all.
+// release gives up the slots of a run that was not sent after all.
 func (t *task) release(ctx context.Context, a ledger.Release) {
 	if t.checking {
 		return // who checks sees that the slot is free
 	}
 	for _, g := range t.gates {
-		t.tellGate(ctx, g, ledger.SlotsFree{Unsent: a.Runs})
+		t.tellGate(ctx, g, ledger.SlotsFree{Unsent: []string{a.Run}})
 	}
 }
 

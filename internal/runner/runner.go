@@ -1,8 +1,7 @@
 // Package runner is the loop around the ledger: it reads an entry, steps it,
 // writes it, does the actions, and feeds their results into the next step, until
-// no action is left. Every rule is the ledger's; it
-// reads no field of an entry. task.go has the loop; each kind of action has a
-// file.
+// no action is left. Every rule is the ledger's; it reads no field of an entry.
+// task.go has the loop; each kind of action has a file.
 package runner
 
 import (
