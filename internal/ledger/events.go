@@ -378,7 +378,7 @@ type Settle struct {
 	// Ill: the run ended, and not well, and nobody resolved it meanwhile. GoesOn:
 	// as far as is known a run of these alerts goes on, or is tried again.
 	Ill, GoesOn bool
-	Of          Case // of a refusal
+	Of          Case // of a refusal: the alerts that have no run
 }
 
 // A Verb is what a [Settle] reports.

@@ -269,10 +269,12 @@ func (s *step) takeOver(c Case) {
 		s.putOff(c, maybeSent(c)) // nothing on the node would make one effect of two
 	case r.Sends != s.Policy.Sends:
 		r.giveUp()
-		s.do(Settle{Verb: VerbRefuse, Reason: RefuseChanged, Run: r.ID, Alerts: c.fingerprints(), Of: c})
+		refusal := Settle{Verb: VerbRefuse, Reason: RefuseChanged, Run: r.ID, Alerts: c.fingerprints()}
 		if s.entry.drop(r) == nil {
+			refusal.Of = c
 			s.do(Release{c.Run})
 		}
+		s.do(refusal)
 	default:
 		s.do(Prepare{Start{Case: c, Targets: r.Targets, TakenOver: true, Prev: r.Prev, Attempt: r.Attempt, lease: r.Lease}})
 	}
