@@ -88,7 +88,7 @@ func (s *step) begin(start Start) {
 		}
 		c := start.Case
 		c.Alerts = amx.Alerts{a}
-		s.limited(c, LimitedCooldown(until), false, false)
+		s.limited(c, limitCooldown(until), false, false)
 	}
 	if len(ready.Alerts) > 0 {
 		s.do(Prepare{ready})
@@ -234,7 +234,7 @@ func (s *step) tooOld(p *plan, a *amx.Alert) {
 			return
 		}
 		if r.giveUp(); s.entry.drop(r) == nil {
-			s.do(Release{[]string{ep.Run}})
+			s.do(Release{ep.Run})
 		}
 		c.Run = ep.Run
 	}

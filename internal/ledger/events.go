@@ -7,9 +7,9 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// An Event is something that has happened. The set is closed: Delivered is where
-// a delivery begins, Checked where the gate asks, and each of the others answers
-// the action of its name.
+// An Event is something that has happened. The set is closed: Delivered, Reminded,
+// KillDue, Check, Stop and DropWaiting come from outside, and each of the others
+// answers the action of its name.
 type Event interface {
 	apply(*step)
 	// About is the case that the event is about: what is to be put off where
@@ -209,9 +209,9 @@ type Remind struct {
 // GiveUp is to give up alerts that waited until their firing was too old.
 type GiveUp struct{ Case }
 
-// Release is to give up the slots of runs that were not sent after all. Where
+// Release is to give up the slots of a run that was not sent after all. Where
 // that fails they are free when their lease has ended.
-type Release struct{ Runs []string }
+type Release struct{ Run string }
 
 // Send is to send these portions of a run, side by side.
 type Send struct {
@@ -307,7 +307,6 @@ type Await struct{ Ask }
 type Awaited struct {
 	Await
 	State *State
-	Err   error
 }
 
 // Cancel is to cancel commands: all of each, or on some of its nodes.
@@ -379,7 +378,7 @@ type Settle struct {
 	// Ill: the run ended, and not well, and nobody resolved it meanwhile. GoesOn:
 	// as far as is known a run of these alerts goes on, or is tried again.
 	Ill, GoesOn bool
-	Of          Case // of a refusal
+	Of          Case // of a refusal: the alerts that have no run
 }
 
 // A Verb is what a [Settle] reports.

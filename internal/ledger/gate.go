@@ -43,9 +43,6 @@ type slot struct {
 	Over    bool      `json:"over,omitempty"`
 }
 
-// MaxSlots is how many runs one gate counts at the most.
-const MaxSlots = 5000
-
 // askAgain is how often those who hold a full gate are asked for, whoever waits.
 const askAgain = 30 * time.Second
 
@@ -290,13 +287,19 @@ func (e RunEnded) applyTo(g *Gate, a *Actor) GateAction {
 	return g.breaker.ended(e, a.Now)
 }
 
-// forget drops what no window counts any more.
+// forget drops what no window counts any more, and then the oldest runs that are
+// over, until there is room for one.
 func (g *Gate) forget(l *Limits, now time.Time) {
 	reach := l.reach()
 	g.slots = slices.DeleteFunc(g.slots, func(s slot) bool { return s.Over && now.Sub(s.At) >= reach })
-	if over := len(g.slots) - MaxSlots + 1; over > 0 {
-		g.slots = slices.DeleteFunc(g.slots, func(s slot) bool { over--; return s.Over && over >= 0 })
-	}
+	over := len(g.slots) - amx.MaxRuns + 1
+	g.slots = slices.DeleteFunc(g.slots, func(s slot) bool {
+		if !s.Over || over <= 0 {
+			return false
+		}
+		over--
+		return true
+	})
 }
 
 // Free says that the holder's slot is free, by what the entry has of its run, and

@@ -210,16 +210,34 @@ func TestTheBreaker(t *testing.T) {
 // A gate of as many runs as it may count fits into an item of the store, gzipped.
 func TestAFullGateIsBounded(t *testing.T) {
 	g := &Gate{}
-	limits := Limits{Windows: []amx.Window{{Runs: MaxSlots, Per: 24 * time.Hour}}}
-	for i := range MaxSlots + 100 {
+	limits := Limits{Windows: []amx.Window{{Runs: amx.MaxRuns, Per: 24 * time.Hour}}}
+	for i := range amx.MaxRuns + 100 {
 		run := fmt.Sprintf("01JD8Z5T3M6Q9W2X4Y7B%06d", i)
 		a := Actor{Delivery: "0123456789abcdef", Now: at(time.Duration(i) * s), Lease: at(time.Duration(i) * s)}
 		if _, ok := g.Step(a, SlotWanted{Run: run, Command: "fix", Entry: "3f2a9c0d1e2b4a5c", Limits: limits}).(SlotTaken); ok {
 			g.Step(a, RunEnded{Run: run, Ended: a.Now, Last: true, Limits: limits})
 		}
 	}
-	if value, _ := g.Encode(); len(g.slots) > MaxSlots || len(value) > 600<<10 {
+	if value, _ := g.Encode(); len(g.slots) > amx.MaxRuns || len(value) > 600<<10 {
 		t.Errorf("%d runs, %d bytes", len(g.slots), len(value))
+	}
+}
+
+// Runs that go on for longer than a window stay, and what is over makes room.
+func TestRunsThatGoOnDoNotKeepAFullGateFromForgetting(t *testing.T) {
+	g := &Gate{}
+	for i := range 10 {
+		g.slots = append(g.slots, slot{Run: fmt.Sprintf("long%d", i), At: at(-48 * h)})
+	}
+	for i := range amx.MaxRuns - 1 {
+		g.slots = append(g.slots, slot{Run: fmt.Sprintf("r%d", i), At: at(0), Over: true})
+	}
+	limits := Limits{Windows: []amx.Window{{Runs: amx.MaxRuns, Per: 24 * time.Hour}}}
+	if got := g.Step(Actor{Now: at(1 * m)}, SlotWanted{Run: "new", Limits: limits}); got != (SlotTaken{Slot: true}) {
+		t.Fatalf("got %v", got)
+	}
+	if n := len(g.slots); n != amx.MaxRuns || g.slots[9].Run != "long9" || g.slots[10].Run != "r10" {
+		t.Errorf("%d slots, after the runs that go on %s", n, g.slots[10].Run)
 	}
 }
 

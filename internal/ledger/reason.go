@@ -42,12 +42,6 @@ const (
 	CancelKilled Reason = "resolved: still running after its signal and kill_after"
 )
 
-// LimitedCooldown is the reason for which a run is not begun within the command's
-// cooldown.
-func LimitedCooldown(until time.Time) Reason {
-	return Reason(byCooldown + " not before " + until.UTC().Format(time.RFC3339))
-}
-
 // The limits, as reasons.
 const (
 	byMax    = "concurrency limit reached"
@@ -90,6 +84,10 @@ func limitRate(w amx.Window, all bool) Reason {
 
 func limitSpread(value string) Reason {
 	return Reason(fmt.Sprintf(bySpread+": runs go on for %q", value))
+}
+
+func limitCooldown(until time.Time) Reason {
+	return Reason(byCooldown + " not before " + until.UTC().Format(time.RFC3339))
 }
 
 // short is a duration without the units that are zero: 1h, not 1h0m0s.

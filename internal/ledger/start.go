@@ -146,7 +146,7 @@ func (ev Taken) apply(s *step) {
 // over keeps its slot: another delivery may send it.
 func (s *step) release(ev Taken) {
 	if ev.Slot && !ev.TakenOver {
-		s.do(Release{[]string{ev.Run}})
+		s.do(Release{ev.Run})
 	}
 }
 
@@ -269,10 +269,12 @@ func (s *step) takeOver(c Case) {
 		s.putOff(c, maybeSent(c)) // nothing on the node would make one effect of two
 	case r.Sends != s.Policy.Sends:
 		r.giveUp()
-		s.do(Settle{Verb: VerbRefuse, Reason: RefuseChanged, Run: r.ID, Alerts: c.fingerprints(), Of: c})
+		refusal := Settle{Verb: VerbRefuse, Reason: RefuseChanged, Run: r.ID, Alerts: c.fingerprints()}
 		if s.entry.drop(r) == nil {
-			s.do(Release{[]string{c.Run}})
+			refusal.Of = c
+			s.do(Release{c.Run})
 		}
+		s.do(refusal)
 	default:
 		s.do(Prepare{Start{Case: c, Targets: r.Targets, TakenOver: true, Prev: r.Prev, Attempt: r.Attempt, lease: r.Lease}})
 	}
@@ -357,7 +359,7 @@ func (ev Sent) apply(s *step) {
 		s.begun(r, c)
 		return
 	}
-	s.do(Release{[]string{ev.Run}})
+	s.do(Release{ev.Run})
 	switch {
 	case len(failed) == 0 || len(commands) > 0:
 		// Somebody has declared the run never sent, which only happens past its
@@ -424,17 +426,16 @@ func partly(r *run, c Case) string {
 func (ev Looked) apply(s *step) {
 	r := s.entry.run(ev.Run)
 	if r != nil {
-		begun := ev.Begun
 		switch {
 		case ev.Err != nil:
 		case r.Lease.After(ev.Lease):
 			s.entry.looked(r, ev.Found, time.Time{}, &s.Actor)
 		default:
 			s.looked = ev.Run
-			r = s.entry.looked(r, ev.Found, begun, &s.Actor)
+			r = s.entry.looked(r, ev.Found, ev.Begun, &s.Actor)
 		}
 		if r == nil {
-			s.do(Release{[]string{ev.Run}})
+			s.do(Release{ev.Run})
 		}
 	}
 	switch c := ev.Case; {

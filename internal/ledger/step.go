@@ -197,28 +197,27 @@ func (e *Entry) waitsNoMore(alert string) {
 	e.waits = slices.DeleteFunc(e.waits, func(w waiting) bool { return w.Alert == alert })
 }
 
-// skip reports alerts for which nothing is done, by their fingerprints; those of
-// one reason and one run are one result.
+// skip reports alerts for which nothing is done, by their fingerprints.
 func (s *step) skip(reason Reason, run string, alerts ...string) {
-	for i, a := range s.actions {
-		if k, ok := a.(Settle); ok && k.Verb == VerbSkip && k.Reason == reason && k.Run == run {
-			k.Alerts = append(k.Alerts, alerts...)
-			s.actions[i] = k
-			return
-		}
-	}
-	s.do(Settle{Verb: VerbSkip, Reason: reason, Run: run, Alerts: alerts})
+	s.skipped(Settle{Reason: reason, Run: run, Alerts: alerts})
 }
 
 // goesOn skips an alert whose run may go on.
 func (s *step) goesOn(reason Reason, r *run, a *amx.Alert) {
-	s.skip(reason, r.ID, a.Fingerprint)
-	for i, act := range s.actions {
-		if k, ok := act.(Settle); ok && k.Verb == VerbSkip && k.Reason == reason && k.Run == r.ID {
-			k.GoesOn = true
-			s.actions[i] = k
+	s.skipped(Settle{Reason: reason, Run: r.ID, Alerts: []string{a.Fingerprint}, GoesOn: true})
+}
+
+// skipped reports what is skipped: for one reason and one run, as one result.
+func (s *step) skipped(k Settle) {
+	k.Verb = VerbSkip
+	for i, a := range s.actions {
+		if was, ok := a.(Settle); ok && was.Verb == k.Verb && was.Reason == k.Reason && was.Run == k.Run {
+			was.Alerts, was.GoesOn = append(was.Alerts, k.Alerts...), was.GoesOn || k.GoesOn
+			s.actions[i] = was
+			return
 		}
 	}
+	s.do(k)
 }
 
 // fingerprints is what results say of the case's alerts.

@@ -31,8 +31,6 @@ type Result struct {
 	Alerts     []string `json:"alerts"` // fingerprints
 	Status     string   `json:"status"` // SSM's StatusDetails without spaces, or ""
 	Error      string   `json:"error,omitempty"`
-
-	held bool // put off by a limit or a pause
 }
 
 // The actions of a [Result].

@@ -125,7 +125,7 @@ func (d *delivery) settleBy(ctx context.Context, it queue.Item, of ...deferral) 
 
 func (d *delivery) settleLater(ctx context.Context, all ...deferral) {
 	for _, x := range all {
-		d.settle(Result{Command: x.item.Command, Action: ActionLater, Reason: x.item.Reason, RunID: x.Run, Alerts: x.Shown(), held: x.Held})
+		d.settle(Result{Command: x.item.Command, Action: ActionLater, Reason: x.item.Reason, RunID: x.Run, Alerts: x.Shown()})
 		x.task.enterWaiting(ctx, x.Defer)
 	}
 }

@@ -36,11 +36,9 @@ func (g *gates) lock(key string) (unlock func()) {
 // A gate is one of the store's, for one delivery.
 type gate struct {
 	*record
-	name    string // its key in the store, which never changes, to lock it by
-	all     bool   // over all commands
+	all     bool // over all commands
 	limits  ledger.Limits
-	full    ledger.Reason // why it had no room, when all who hold it had been asked: that holds for all runs of the delivery
-	unknown error         // some of them could not be told of
+	unknown error // this delivery has asked for those who hold it, and some could not be told of
 }
 
 // gates is those that a command's runs pass: the one over all commands first.
@@ -63,8 +61,7 @@ func (d *delivery) gate(command string, limits ledger.Limits) *gate {
 	defer d.mu.Unlock()
 	g := d.passed[command]
 	if g == nil {
-		key := ledger.GateKey(command)
-		g = &gate{record: newRecord(key), name: key, all: command == "", limits: limits}
+		g = &gate{record: newRecord(ledger.GateKey(command)), all: command == "", limits: limits}
 		d.passed[command] = g
 	}
 	return g
@@ -74,7 +71,7 @@ func (d *delivery) gate(command string, limits ledger.Limits) *gate {
 // again, unless its command is paused.
 func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	answer := ledger.Taken{Prepared: a.Prepared}
-	defer t.tellEndings()
+	defer t.tellEndings(ctx)
 	if pause, ok := t.paused(); ok {
 		answer.Reason = ledger.PausedReason(pause)
 		return answer
@@ -90,7 +87,7 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 		}
 		if answer.Err = err; err != nil || answer.Reason != "" {
 			if answer.Slot && i > 0 && !a.TakenOver {
-				t.release(ctx, ledger.Release{Runs: []string{a.Run}})
+				t.release(ctx, ledger.Release{Run: a.Run})
 			}
 			return answer
 		}
@@ -98,7 +95,7 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	if a.Remind {
 		if answer.Err = t.remind(ctx, a.Run, a.Alerts, t.lease); answer.Err != nil {
 			if answer.Slot {
-				t.release(ctx, ledger.Release{Runs: []string{a.Run}})
+				t.release(ctx, ledger.Release{Run: a.Run})
 			}
 			return answer
 		}
@@ -108,24 +105,25 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 }
 
 // tellEndings tells the gates of ended runs that were found while a gate was locked.
-func (d *delivery) tellEndings() {
+// The time for asking who holds it is over by then.
+func (d *delivery) tellEndings(ctx context.Context) {
 	d.mu.Lock()
 	endings := d.endings
 	d.endings = nil
 	d.mu.Unlock()
 	for _, tell := range endings {
-		tell()
+		tell(ctx)
 	}
 }
 
 // pass passes one gate. Where it has no room, those who hold it are asked once
 // whether they still run.
 func (t *task) pass(ctx context.Context, g *gate, a ledger.Take) (ledger.GateAction, error) {
-	defer t.Runner.gates.lock(g.name)()
+	defer t.Runner.gates.lock(g.key)()
 	for read := false; ; {
 		action, err := t.stepGate(ctx, g, ledger.SlotWanted{
 			Run: a.Run, Command: t.command.Name, All: g.all, Entry: t.entry, Spread: a.Spread, Limits: g.limits,
-			Asked: g.full != "", Unknown: g.unknown,
+			Asked: g.unknown != nil, Unknown: g.unknown,
 		})
 		refresh, ok := action.(ledger.Refresh)
 		if err != nil || !ok {
@@ -179,7 +177,7 @@ func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 	free := ledger.SlotsFree{Asked: true}
 	var unknown error
 	for i, h := range a.Holders {
-		entry, err := ledger.Decode(holders[i].record.Value)
+		entry, err := ledger.Decode(holders[i].record.value)
 		if err = cmp.Or(append(holders[i].failed, err)...); err != nil {
 			unknown = cmp.Or(unknown, fmt.Errorf("asking whether run %s still counts against a limit: %w", h.Run, err))
 			continue
@@ -192,27 +190,27 @@ func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 		}
 	}
 	if len(free.Over)+len(free.Unsent) == 0 {
-		g.full, g.unknown = "full", unknown
+		g.unknown = unknown
 		free.Asked = unknown == nil // else somebody else may ask at once
 	}
 	_, err := t.stepGate(ctx, g, free)
 	return err
 }
 
-// release gives up the slots of runs that were not sent after all.
+// release gives up the slots of a run that was not sent after all.
 func (t *task) release(ctx context.Context, a ledger.Release) {
 	if t.checking {
 		return // who checks sees that the slot is free
 	}
 	for _, g := range t.gates {
-		t.tellGate(ctx, g, ledger.SlotsFree{Unsent: a.Runs})
+		t.tellGate(ctx, g, ledger.SlotsFree{Unsent: []string{a.Run}})
 	}
 }
 
 // tellGate tells a gate what has become of a run. Where that fails the slot is
 // free when its lease has ended, or when those who hold the gate are asked for.
 func (t *task) tellGate(ctx context.Context, g *gate, ev ledger.GateEvent) ledger.GateAction {
-	defer t.Runner.gates.lock(g.name)()
+	defer t.Runner.gates.lock(g.key)()
 	action, err := t.stepGate(ctx, g, ev)
 	if err != nil {
 		t.Log.WarnContext(ctx, "a gate is not updated: the slot is free when its lease has ended", "command", t.command.Name, "error", err.Error())
@@ -222,7 +220,7 @@ func (t *task) tellGate(ctx context.Context, g *gate, ev ledger.GateEvent) ledge
 
 // paused is the pause that holds the command back.
 func (t *task) paused() (ledger.Pause, bool) {
-	pauses, err := ledger.DecodePauses(t.pauses.Value)
+	pauses, err := ledger.DecodePauses(t.pauses.value)
 	if err != nil {
 		return ledger.Pause{Who: "nobody", Why: err.Error(), Until: t.now().Add(time.Hour)}, true
 	}

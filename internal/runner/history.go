@@ -46,7 +46,7 @@ func (t *task) note(ctx context.Context, r ledger.Run) {
 func (t *task) finished(ctx context.Context, f ledger.Finished) {
 	if t.checking {
 		t.delivery.mu.Lock()
-		t.endings = append(t.endings, func() { t.tellGates(ctx, f) })
+		t.endings = append(t.endings, func(ctx context.Context) { t.tellGates(ctx, f) })
 		t.delivery.mu.Unlock()
 	} else {
 		t.tellGates(ctx, f)
@@ -150,8 +150,8 @@ func nodesOf(s *ssmexec.State) []history.Node {
 
 // enterRefused tells the history of alerts that have no run.
 func (t *task) enterRefused(ctx context.Context, s ledger.Settle) {
-	if s.Run != "" {
-		return // of a part of a run
+	if len(s.Of.Alerts) == 0 {
+		return // of a part of a run: the rest of it is the alerts' run
 	}
 	t.enter(ctx, history.Record{
 		Run: history.RefusedID(string(t.entry), string(s.Reason), s.Alerts...), State: history.Refused, Reason: string(s.Reason),

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/history"
 	"github.com/amx-lambda/amx/internal/runner"
 )
@@ -84,6 +85,19 @@ func TestWhatIsDroppedWaitsNoLonger(t *testing.T) {
 		}
 		w.work(q, 3*time.Minute)
 		if got, want := h.shows(), []string{"running a: firing"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+// What SSM refuses has no run, and is shown as what amx refuses is.
+func TestARunThatSSMRefusesIsShown(t *testing.T) {
+	in(t, once, func(w *world) {
+		h := &records{}
+		w.runner.History = h
+		w.wire.Fault = always("SendCommand", awstest.Fault{Error: "InvalidDocument"})
+		w.want(w.deliver(30*time.Second, w.fires("a")), "", "refuse: SendCommand: InvalidDocument: a fault of the test:")
+		if got, want := h.shows(), []string{"refused a: SendCommand: InvalidDocument: a fault of the test"}; !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})

@@ -163,7 +163,7 @@ func (r *Runner) HandleItem(ctx context.Context, it queue.Item) error {
 	var a Answer
 	switch c := d.commandNamed(it.Command); it.Kind {
 	case queue.Notification:
-		tasks := slices.DeleteFunc(d.tasks(), func(t *task) bool { return t.command.Name != it.Command })
+		tasks := d.tasks()
 		a = d.handle(ctx, tasks)
 		if a.Err == nil {
 			parallel(tasks, func(t *task) { t.enterWaited(ctx) })
@@ -217,7 +217,7 @@ func (d *delivery) about(ctx context.Context, t *task, ev ledger.Event) Answer {
 	if err := d.read(d.acts, []*task{t}); err != nil {
 		return Answer{Err: err}
 	}
-	t.rounds(d.acts, func() { t.feed(d.acts, ev) })
+	d.rounds(d.acts, func() { t.feed(d.acts, ev) })
 	return d.end(ctx)
 }
 

@@ -54,9 +54,6 @@ func (d *delivery) rounds(ctx context.Context, act func()) {
 	}
 }
 
-// rounds of a task are those of its delivery.
-func (t *task) rounds(ctx context.Context, act func()) { t.delivery.rounds(ctx, act) }
-
 // seen is what the list shows of a run. The entry is read again: the list counts
 // for it as it is by then.
 func (t *task) seen(ctx context.Context, a ledger.Look, begun time.Time, found []ssmexec.Found, err error) ledger.Event {

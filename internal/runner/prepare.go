@@ -49,14 +49,29 @@ func (t *task) prepare(ctx context.Context, a ledger.Prepare) ledger.Event {
 }
 
 // targets renders the targets of a run and finds the nodes that they name by
-// their address. An alert whose own cannot be is left out, and the others run.
+// their address. An alert whose own cannot be is left out, and the others run. SSM
+// is asked once for all alerts that have the same.
 func (t *task) targets(ctx context.Context, alerts amx.Alerts) (targets []amx.Target, placed amx.Alerts, without []ledger.Unplaced, err error) {
-	targets, err = t.resolve(ctx, alerts)
+	known := map[string]place{}
+	resolve := func(alerts amx.Alerts) ([]amx.Target, error) {
+		rendered, err := t.command.ExpandTargets(t.message.Narrow(alerts).At(t.arrivedFirst()), alerts)
+		if err != nil {
+			return nil, err
+		}
+		text := fmt.Sprintf("%q", rendered)
+		p, ok := known[text]
+		if !ok {
+			p.targets, p.err = t.resolve(ctx, rendered)
+			known[text] = p
+		}
+		return p.targets, p.err
+	}
+	targets, err = resolve(alerts)
 	if err == nil || len(alerts) == 1 || len(t.command.Targets) == 0 {
 		return targets, alerts, nil, err
 	}
 	for _, a := range alerts {
-		if _, err := t.resolve(ctx, amx.Alerts{a}); err != nil {
+		if _, err := resolve(amx.Alerts{a}); err != nil {
 			without = append(without, ledger.Unplaced{Alert: a, Err: err, Again: errors.Is(err, ssmexec.ErrNodes)})
 			continue
 		}
@@ -65,16 +80,18 @@ func (t *task) targets(ctx context.Context, alerts amx.Alerts) (targets []amx.Ta
 	if len(without) == 0 || len(placed) == 0 {
 		return nil, placed, without, err // it is of all of them together
 	}
-	targets, err = t.resolve(ctx, placed)
+	targets, err = resolve(placed)
 	return targets, placed, without, err
 }
 
-func (t *task) resolve(ctx context.Context, alerts amx.Alerts) ([]amx.Target, error) {
-	expanded, err := t.command.ExpandTargets(t.message.Narrow(alerts).At(t.arrivedFirst()), alerts)
-	if err != nil {
-		return nil, err
-	}
-	targets, err := t.Exec.Resolve(ctx, expanded)
+// A place is rendered targets in SSM's form, or why no run can go there.
+type place struct {
+	targets []amx.Target
+	err     error
+}
+
+func (t *task) resolve(ctx context.Context, rendered []amx.Target) ([]amx.Target, error) {
+	targets, err := t.Exec.Resolve(ctx, rendered)
 	if err != nil {
 		return nil, err
 	}

@@ -20,15 +20,19 @@ const (
 )
 
 // A record is one of the store's, as this delivery last read or wrote it. Its
-// turn is held from a read to the write that follows from it.
+// turn is held from a read to the write that follows from it, and over all but its
+// key, which never changes.
 type record struct {
-	turn turn
-	ledger.Record
+	key     string
+	turn    turn
+	read    bool // else nothing is known of what the store has
+	version int64
+	value   []byte
 }
 
-func newRecord(key string) *record {
-	return &record{turn: newTurn(), Record: ledger.Record{Key: key}}
-}
+func newRecord(key string) *record { return &record{key: key, turn: newTurn()} }
+
+func (r *record) is(now ledger.Record) { r.read, r.version, r.value = true, now.Version, now.Value }
 
 // change is the one writer. It changes what the record was last read as, and
 // writes it on that version; where somebody else wrote meanwhile, it reads again
@@ -36,18 +40,23 @@ func newRecord(key string) *record {
 func (d *delivery) change(ctx context.Context, r *record, f func(value []byte) (after []byte, expires time.Time, err error)) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
+	if !r.read { // of a run that was met on the way, such as one that holds a slot
+		if err := d.get(ctx, r); err != nil {
+			return err
+		}
+	}
 	for conflicts := 0; ; conflicts++ {
-		after, expires, err := f(r.Value)
+		after, expires, err := f(r.value)
 		if err != nil {
 			return err
 		}
 		if expires.IsZero() {
-			if len(r.Value) == 0 {
+			if len(r.value) == 0 {
 				return nil // it said nothing, and says nothing
 			}
 			expires = d.now().Add(keepEmpty)
 		}
-		if bytes.Equal(after, r.Value) {
+		if bytes.Equal(after, r.value) {
 			return nil
 		}
 		err = d.put(ctx, r, after, expires)
@@ -66,22 +75,22 @@ func (d *delivery) change(ctx context.Context, r *record, f func(value []byte) (
 // put writes the record. A write whose answer was lost, or that an attempt of the
 // SDK's met in its own earlier attempt, is found by reading again.
 func (d *delivery) put(ctx context.Context, r *record, value []byte, expires time.Time) error {
-	next := ledger.Record{Key: r.Key, Version: r.Version, Value: value, Expires: expires}
+	next := ledger.Record{Key: r.key, Version: r.version, Value: value, Expires: expires}
 	err := d.Store.Put(ctx, next)
 	if err == nil {
 		next.Version++
-		r.Record = next
+		r.is(next)
 		return nil
 	}
 	if errors.Is(err, ledger.ErrTooLarge) {
 		return fmt.Errorf("%w: %s", err, ledger.Narrower)
 	}
-	now, readErr := d.Store.Get(ctx, r.Key)
+	now, readErr := d.Store.Get(ctx, r.key)
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}
-	if now[0].Version > r.Version && bytes.Equal(now[0].Value, value) {
-		r.Record = now[0]
+	if now[0].Version > r.version && bytes.Equal(now[0].Value, value) {
+		r.is(now[0])
 		return nil
 	}
 	return err
@@ -106,14 +115,14 @@ func (d *delivery) reread(ctx context.Context, r *record) error {
 func (d *delivery) get(ctx context.Context, records ...*record) error {
 	keys := make([]string, len(records))
 	for i, r := range records {
-		keys[i] = r.Key
+		keys[i] = r.key
 	}
 	read, err := d.Store.Get(ctx, keys...)
 	if err != nil {
 		return fmt.Errorf("reading the ledger: %w", err)
 	}
-	for i, r := range read {
-		records[i].Record = r
+	for i, now := range read {
+		records[i].is(now)
 	}
 	return nil
 }

@@ -1,8 +1,7 @@
 // Package runner is the loop around the ledger: it reads an entry, steps it,
 // writes it, does the actions, and feeds their results into the next step, until
-// no action is left. Every rule is the ledger's; it
-// reads no field of an entry. task.go has the loop; each kind of action has a
-// file.
+// no action is left. Every rule is the ledger's; it reads no field of an entry.
+// task.go has the loop; each kind of action has a file.
 package runner
 
 import (
@@ -107,7 +106,7 @@ type delivery struct {
 	looks     []look
 	deferrals []deferral
 	away      map[string]bool         // :: alert of an entry → an item has it
-	endings   []func()                // of runs that were found to be over while a gate was held
+	endings   []func(context.Context) // of runs that were found to be over while a gate was held
 	last      []func(context.Context) // what waits for the end of runs
 }
 

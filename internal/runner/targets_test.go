@@ -114,6 +114,23 @@ func TestMoreTargetsThanMaxTargets(t *testing.T) {
 	}, machines(4)...)
 }
 
+// Where a group's targets are refused, each alert is asked for by itself: SSM is
+// not asked again for the same tag.
+func TestATagOfManyAlertsIsCountedOnce(t *testing.T) {
+	config := strings.ReplaceAll(on(`[{key: 'tag:Role', values: [web]}]`), "max_targets: 200", "max_targets: 2")
+	in(t, config, func(w *world) {
+		a := w.deliver(30*time.Second, w.fires("a", "b", "c", "d", "e"))
+		for _, r := range a.Results {
+			if r.Action != "refuse" || r.Reason != "more than 2 nodes, over max_targets: 2" {
+				w.Errorf("%+v", r)
+			}
+		}
+		if asked := len(w.wire.Calls("DescribeInstanceInformation")); len(a.Results) != 5 || asked != 1 {
+			w.Errorf("%d results, and DescribeInstanceInformation was called %d times", len(a.Results), asked)
+		}
+	}, machines(8)...)
+}
+
 func TestTheListOfNodesIsReadAtMostOnceAMinute(t *testing.T) {
 	in(t, on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), func(w *world) {
 		for i := 1; i <= 3; i++ {
