@@ -166,6 +166,8 @@ var places = map[string]place{
 		libraries: []string{awsCore, awsSDK + "/service/ssm", awsSmithy},
 	},
 	"internal/lambdatest": {},
+	// A real Alertmanager.
+	"internal/alertmanagertest": {},
 	// The services that hear of things, on the loopback.
 	"internal/reporttest": {},
 	// A file that people copy, and amx prints.
