@@ -1,7 +1,6 @@
 package functions
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"encoding/xml"
@@ -12,9 +11,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,12 +19,10 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/amx-lambda/amx/examples/amp"
+	"github.com/amx-lambda/amx/internal/alertmanagertest"
 	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/lambdatest"
 )
-
-// patience is how long something may take that takes seconds.
-const patience = 30 * time.Second
 
 // A real Alertmanager publishes to a real server of SNS's API, which delivers to
 // the built function: in each form, a firing runs the command and the resolve
@@ -57,15 +51,15 @@ func TestAnAlertmanagerAndATopicRunAndStopACommand(t *testing.T) {
 			delete(alert["labels"].(map[string]string), "path")
 		}
 		before := len(s.ssm.Commands())
-		am.post(alert)
-		await(t, answers, form+", firing")
+		am.Post(alert)
+		await(t, am, answers, form+", firing")
 		sent := s.ssm.Commands()
 		if len(sent) != before+1 || sent[before].Nodes[0] != node || sent[before].Status != "InProgress" {
 			t.Fatalf("%s: the firing left %+v", form, sent)
 		}
 		alert["endsAt"] = time.Now()
-		am.post(alert)
-		await(t, answers, form+", resolved")
+		am.Post(alert)
+		await(t, am, answers, form+", resolved")
 		if c := s.ssm.Commands()[before]; c.Status != "Cancelled" {
 			t.Errorf("%s: the resolve left the command %s", form, c.Status)
 		}
@@ -78,10 +72,6 @@ func TestAnAlertmanagerAndATopicRunAndStopACommand(t *testing.T) {
 // Two commands of one notification, one of them without the right to be sent: the
 // other runs, and the resolve stops it.
 func TestAnAlertmanagerAndACommandWithoutRights(t *testing.T) {
-	binary := os.Getenv("AMX_TEST_ALERTMANAGER")
-	if binary == "" {
-		t.Skip("AMX_TEST_ALERTMANAGER names the program; .ci/run has it")
-	}
 	s := newStack(t)
 	s.vars["AMX_CONFIG"] = "file:" + write(t, t.TempDir(), "amx.yaml", `
 targets: [{key: InstanceIds, values: ['{{ .Labels.instance_id }}']}]
@@ -107,12 +97,12 @@ commands:
 		answers <- a
 	}))
 	t.Cleanup(endpoint.Close)
-	am := startAlertmanagerWith(t, binary, map[string]any{
+	am := alertmanagertest.Start(t, os.Getenv("AMX_TEST_ALERTMANAGER"), string(must(map[string]any{ // JSON is YAML
 		"route":     map[string]any{"receiver": "amx", "group_by": []string{"alertname"}, "group_wait": "0s", "group_interval": "10s", "repeat_interval": "1h"},
 		"receivers": []any{map[string]any{"name": "amx", "webhook_configs": []any{map[string]any{"url": endpoint.URL, "send_resolved": true}}}},
-	})
+	})))
 	alert := map[string]any{"labels": map[string]string{"alertname": "NginxDown", "instance_id": node1}, "startsAt": start}
-	am.post(alert)
+	am.Post(alert)
 	for _, want := range []struct{ results, status string }{
 		{`"command":"refused","action":"later"`, "InProgress"},
 		{`"command":"long","action":"cancel"`, "Cancelled"},
@@ -120,15 +110,15 @@ commands:
 		var a urlAnswer
 		select {
 		case a = <-answers:
-		case <-time.After(patience):
-			t.Fatalf("nothing was delivered in %v", patience)
+		case <-am.Ended:
+			t.Fatal("Alertmanager has ended")
 		}
 		sent := s.ssm.Commands()
 		if a.StatusCode != 200 || !strings.Contains(a.Body, want.results) || len(sent) != 1 || sent[0].Status != want.status {
 			t.Errorf("answered %d %s, want %s; sent %+v", a.StatusCode, a.Body, want.results, sent)
 		}
 		alert["endsAt"] = time.Now()
-		am.post(alert)
+		am.Post(alert)
 	}
 }
 
@@ -144,15 +134,15 @@ var forms = map[string]string{
 		` "annotations": { {{ range $i, $p := .Annotations.SortedPairs }}{{ if $i }}, {{ end }}"{{ .Name }}": "{{ .Value }}"{{ end }} }}{{ end }}]}`,
 }
 
-func await(t *testing.T, answers <-chan lambdatest.Answer, what string) {
+func await(t *testing.T, am *alertmanagertest.Alertmanager, answers <-chan lambdatest.Answer, what string) {
 	t.Helper()
 	select {
 	case a := <-answers:
 		if a.Err != nil {
 			t.Fatalf("%s: %v", what, a.Err)
 		}
-	case <-time.After(patience):
-		t.Fatalf("%s: nothing was delivered in %v", what, patience)
+	case <-am.Ended:
+		t.Fatalf("%s: Alertmanager has ended", what)
 	}
 }
 
@@ -210,7 +200,7 @@ func deliver(t *testing.T, to *snsServer, arn string, f *lambdatest.Function) <-
 			t.Errorf("SNS delivered %s: %v", text, err)
 		}
 		if record["Type"] == "Notification" {
-			answers <- f.Invoke(must(map[string]any{"Records": []any{map[string]any{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": record}}}), patience)
+			answers <- f.Invoke(must(map[string]any{"Records": []any{map[string]any{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": record}}}), 30*time.Second)
 		}
 	}))
 	t.Cleanup(endpoint.Close)
@@ -220,19 +210,10 @@ func deliver(t *testing.T, to *snsServer, arn string, f *lambdatest.Function) <-
 	return answers
 }
 
-// alertmanager is the process.
-type alertmanager struct {
-	*testing.T
-	url string
-}
-
-var listening = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-
-// startAlertmanager starts it with the project's definition and a receiver for
+// startAlertmanager starts one with the project's definition and a receiver for
 // each form, all of which publish to one topic.
-func startAlertmanager(t *testing.T, binary, server, arn string) *alertmanager {
+func startAlertmanager(t *testing.T, binary, server, arn string) *alertmanagertest.Alertmanager {
 	t.Helper()
-	dir := t.TempDir()
 	var definition struct {
 		Templates map[string]string `yaml:"template_files"`
 	}
@@ -247,64 +228,11 @@ func startAlertmanager(t *testing.T, binary, server, arn string) *alertmanager {
 			"sigv4": map[string]string{"region": awstest.Region, "access_key": awstest.AccessKey, "secret_key": awstest.SecretKey},
 		}}})
 	}
-	return startAlertmanagerWith(t, binary, map[string]any{
-		"templates": []string{write(t, dir, "amx.tmpl", definition.Templates["amx"])},
+	return alertmanagertest.Start(t, binary, string(must(map[string]any{ // JSON is YAML
+		"templates": []string{write(t, t.TempDir(), "amx.tmpl", definition.Templates["amx"])},
 		"route": map[string]any{
 			"receiver": "nobody", "group_by": []string{"alertname", "form"}, "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h", "routes": routes,
 		},
 		"receivers": receivers,
-	})
-}
-
-// startAlertmanagerWith starts it with this configuration.
-func startAlertmanagerWith(t *testing.T, binary string, file map[string]any) *alertmanager {
-	t.Helper()
-	dir := t.TempDir()
-	config := write(t, dir, "alertmanager.yml", string(must(file))) // JSON is YAML
-	cmd := exec.Command(binary, "--config.file="+config, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0", "--cluster.listen-address=")
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	address, ended := make(chan string, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if found := listening.FindStringSubmatch(lines.Text()); found != nil {
-				address <- found[1]
-			}
-			t.Log(lines.Text())
-		}
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // unless it has gone before
-		<-ended
-		_ = cmd.Wait() // killed
-	})
-	select {
-	case a := <-address:
-		return &alertmanager{t, "http://" + a}
-	case <-ended:
-		t.Fatal("Alertmanager has ended")
-	case <-time.After(patience):
-		t.Fatal("Alertmanager does not say where it listens")
-	}
-	return nil
-}
-
-// post sends it an alert, as Prometheus does.
-func (am *alertmanager) post(alert map[string]any) {
-	am.Helper()
-	answer, err := http.Post(am.url+"/api/v2/alerts", "application/json", strings.NewReader(string(must([]any{alert}))))
-	if err != nil {
-		am.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(answer.Body)
-		am.Fatalf("Alertmanager answers %s: %s", answer.Status, text)
-	}
+	})))
 }

@@ -1,96 +1,39 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/alertmanagertest"
 )
 
 // alertmanager is a real one that sends to amx serve, each name of an alert in a
 // group of its own. Its group_interval is Alertmanager's least: it tries one
 // notification for as long, and sends a resolve only for what was answered 2xx in
 // that time.
-type alertmanager struct {
-	*testing.T
-	url string
-}
+type alertmanager struct{ *alertmanagertest.Alertmanager }
 
 const groupInterval = 10 * time.Second
 
-var amListens = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-
-func startAlertmanager(t *testing.T, webhook string) *alertmanager {
+func startAlertmanager(t *testing.T, webhook string) alertmanager {
 	t.Helper()
-	binary := os.Getenv("AMX_TEST_ALERTMANAGER")
-	if binary == "" {
-		t.Skip("AMX_TEST_ALERTMANAGER names the program; .ci/run has it")
-	}
-	config := write(t, "alertmanager.yml", fmt.Sprintf(`
+	return alertmanager{alertmanagertest.Start(t, os.Getenv("AMX_TEST_ALERTMANAGER"), fmt.Sprintf(`
 route: {receiver: amx, group_by: [alertname, name], group_wait: 0s, group_interval: %v, repeat_interval: 1h}
 receivers: [{name: amx, webhook_configs: [{url: %q, send_resolved: true}]}]
-`, groupInterval, webhook))
-	cmd := exec.Command(binary, "--config.file="+config, "--storage.path="+filepath.Join(t.TempDir(), "data"), "--web.listen-address=127.0.0.1:0", "--cluster.listen-address=")
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	address, ended := make(chan string, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		for lines := bufio.NewScanner(log); lines.Scan(); {
-			if found := amListens.FindStringSubmatch(lines.Text()); found != nil {
-				address <- found[1]
-			}
-			t.Log(lines.Text())
-		}
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // unless it has gone before
-		<-ended
-		_ = cmd.Wait() // killed
-	})
-	select {
-	case a := <-address:
-		return &alertmanager{t, "http://" + a}
-	case <-ended:
-		t.Fatal("Alertmanager has ended")
-	}
-	return nil
+`, groupInterval, webhook))}
 }
 
-// post sends it an alert, as Prometheus does; resolved has it end.
-func (am *alertmanager) post(name string, resolved bool) {
+// post sends it an alert; resolved has it end.
+func (am alertmanager) post(name string, resolved bool) {
 	am.Helper()
 	alert := map[string]any{"labels": map[string]string{"alertname": "A", "name": name}, "startsAt": time.Now().Add(-time.Minute)}
 	if resolved {
 		alert["endsAt"] = time.Now()
 	}
-	text, err := json.Marshal([]any{alert})
-	if err != nil {
-		am.Fatal(err)
-	}
-	answer, err := http.Post(am.url+"/api/v2/alerts", "application/json", strings.NewReader(string(text)))
-	if err != nil {
-		am.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(answer.Body)
-		am.Fatalf("Alertmanager answers %s: %s", answer.Status, text)
-	}
+	am.Post(alert)
 }
 
 // An alert that resolves within its first group_interval, while its command runs:

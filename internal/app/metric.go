@@ -23,6 +23,9 @@ const (
 	// itemsGivenUp counts items of the queue that go to the dead letters, by
 	// their kind.
 	itemsGivenUp = "ItemsGivenUp"
+	// reportsLost counts reports that were given up, by destination, and those
+	// that the queue did not take ("queue").
+	reportsLost = "ReportsLost"
 	// runs counts what becomes of alerts by table and state of the history, and
 	// by command; runSeconds is how long the runs took that ended. All functions
 	// of a stack share its table: one may send a run, and another see its end.

@@ -18,9 +18,6 @@ import (
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
-// reportsLost counts reports that were given up, by destination.
-const reportsLost = "ReportsLost"
-
 // ReportParts is what the worker gives to whoever sends reports. Only the worker
 // links that: the other functions have to start fast.
 type ReportParts struct {

@@ -18,7 +18,7 @@ const (
 	MaxAlerts  = 64 << 10 // bytes of all alerts as JSON
 	MaxOutput  = 2500     // bytes of a node's output, as SSM lists it
 	MaxOutputs = 20       // nodes whose output is kept
-	MaxNodes   = 2000     // nodes whose state is kept
+	maxNodes   = 2000     // nodes whose state is kept
 	maxReason  = 2 << 10
 	maxValue   = 1 << 10 // bytes of a label's or annotation's value where the alert alone is too large
 )
@@ -37,9 +37,9 @@ func Cut(r Record) Record {
 	slices.SortStableFunc(r.Nodes, func(a, b Node) int {
 		return cmp.Or(cmp.Compare(a.Order(), b.Order()), cmp.Compare(a.Node, b.Node))
 	})
-	if len(r.Nodes) > MaxNodes {
+	if len(r.Nodes) > maxNodes {
 		r.NodesTotal = max(r.NodesTotal, len(r.Nodes))
-		r.Nodes = r.Nodes[:MaxNodes]
+		r.Nodes = r.Nodes[:maxNodes]
 	}
 	for i, outputs := 0, 0; i < len(r.Nodes); i++ {
 		n := &r.Nodes[i]

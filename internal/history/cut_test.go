@@ -56,7 +56,7 @@ func TestCutNodesAndOutputs(t *testing.T) {
 		r.Nodes = append(r.Nodes, n)
 	}
 	r = Cut(r)
-	if len(r.Nodes) != MaxNodes || r.NodesTotal != 3000 {
+	if len(r.Nodes) != maxNodes || r.NodesTotal != 3000 {
 		t.Errorf("%d nodes of %d", len(r.Nodes), r.NodesTotal)
 	}
 	record, outputs := Split(r)

@@ -73,12 +73,19 @@ var places = map[string]place{
 	"internal/awserr": {
 		libraries: []string{awsSmithy},
 	},
+	// sleep waits with a context, for whoever tries something again.
+	"internal/sleep": {},
+	// table is what the stores in DynamoDB have in common.
+	"internal/table": {
+		below:     []string{"internal/awserr", "internal/sleep"},
+		libraries: []string{awsCore, awsSDK + "/service/dynamodb"},
+	},
 	"internal/ledger/bolt": {
 		below:     []string{"internal/amx", "internal/ledger"},
 		libraries: []string{"go.etcd.io/bbolt"},
 	},
 	"internal/ledger/dynamo": {
-		below:     []string{"internal/amx", "internal/awserr", "internal/ledger"},
+		below:     []string{"internal/amx", "internal/awserr", "internal/ledger", "internal/table"},
 		libraries: []string{awsCore, awsSDK + "/service/dynamodb"},
 	},
 	"internal/queue": {
@@ -100,8 +107,8 @@ var places = map[string]place{
 		libraries: []string{"go.etcd.io/bbolt"},
 	},
 	"internal/history/dynamo": {
-		below:     []string{"internal/awserr", "internal/history"},
-		libraries: []string{awsCore, awsSDK + "/service/dynamodb", awsSmithy},
+		below:     []string{"internal/awserr", "internal/history", "internal/sleep", "internal/table"},
+		libraries: []string{awsCore, awsSDK + "/service/dynamodb"},
 	},
 	// ssmexec speaks the ledger's terms: entry, run, claim. It has no store.
 	"internal/ssmexec": {
@@ -116,12 +123,12 @@ var places = map[string]place{
 		libraries: []string{awsCore, "github.com/go-analyze/charts"},
 	},
 	"internal/report/send": {
-		below:     []string{"internal/amx", "internal/history", "internal/ledger", "internal/queue", "internal/report", "internal/report/graph"},
+		below:     []string{"internal/amx", "internal/history", "internal/ledger", "internal/queue", "internal/report", "internal/report/graph", "internal/sleep"},
 		libraries: []string{"github.com/slack-go/slack"},
 	},
 	// operate asks the runner through an interface of its own.
 	"internal/operate": {
-		below:     []string{"internal/history", "internal/ledger"},
+		below:     []string{"internal/history", "internal/ledger", "internal/sleep"},
 		libraries: []string{awsCore, awsSDK + "/service/ssm"},
 	},
 	// page is linked by the command line, not by the functions that must start fast.
@@ -166,6 +173,8 @@ var places = map[string]place{
 		libraries: []string{awsCore, awsSDK + "/service/ssm", awsSmithy},
 	},
 	"internal/lambdatest": {},
+	// A real Alertmanager.
+	"internal/alertmanagertest": {},
 	// The services that hear of things, on the loopback.
 	"internal/reporttest": {},
 	// A file that people copy, and amx prints.

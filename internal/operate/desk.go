@@ -175,13 +175,13 @@ func (d *Desk) toCancel(ctx context.Context, in CancelRequest) ([]history.Record
 
 // The bounds of a pause.
 const (
-	DefaultPause = 24 * time.Hour
+	defaultPause = 24 * time.Hour
 	maxPause     = 90 * 24 * time.Hour
 )
 
 // Pause holds back what starts.
 func (d *Desk) Pause(ctx context.Context, in PauseRequest) ([]Pause, error) {
-	length := cmp.Or(in.For, DefaultPause)
+	length := cmp.Or(in.For, defaultPause)
 	switch {
 	case length < time.Minute || length > maxPause:
 		return nil, invalid("a pause of %v: want 1m to %v", length, maxPause)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/sleep"
 )
 
 // A Limit is a command, and how many of its runs may go on at once.
@@ -88,13 +89,4 @@ func (g *Gates) CloseBreaker(ctx context.Context, command string) (bool, error) 
 }
 
 // rest waits a moment, so that who writes the same does not meet again.
-func rest(ctx context.Context) error {
-	t := time.NewTimer(rand.N(100 * time.Millisecond))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func rest(ctx context.Context) error { return sleep.For(ctx, rand.N(100*time.Millisecond)) }

@@ -1,17 +1,21 @@
 package dynamo
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go"
 
 	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/history"
 	"github.com/amx-lambda/amx/internal/history/storetest"
+	"github.com/amx-lambda/amx/internal/table"
 )
 
 func TestStore(t *testing.T) {
@@ -57,18 +61,18 @@ func TestARunTakesOneCallAndItsEndTwo(t *testing.T) {
 func fill(t testing.TB, n int) (*Reader, *awstest.Table) {
 	t.Helper()
 	db := &awstest.DynamoDB{Table: "amx"}
-	table := &awstest.Table{Name: "amx", Wire: &awstest.Wire{Next: db}}
-	table.Endpoint = table.Listen(t)
-	s := NewReader(awstest.DynamoDBClient(table.Endpoint), table.Name, history.Default, func() time.Time { return storetest.Noon })
-	var items []map[string]types.AttributeValue
+	double := &awstest.Table{Name: "amx", Wire: &awstest.Wire{Next: db}}
+	double.Endpoint = double.Listen(t)
+	s := NewReader(awstest.DynamoDBClient(double.Endpoint), double.Name, history.Default, func() time.Time { return storetest.Noon })
+	var items []table.Item
 	for i := range n {
 		r := storetest.Sample(storetest.Noon.Add(-time.Duration(i)*time.Minute), i)
 		item := s.item(&r)
-		item[attrKey], item[attrVersion] = text(recordKey(r.Run)), number(1)
+		item[table.Key], item[table.Version] = table.Text(recordKey(r.Run)), table.Number(1)
 		items = append(items, item)
 	}
 	db.Load(items...)
-	return s, table
+	return s, double
 }
 
 func TestAListTakesACallForEachDayThatItShows(t *testing.T) {
@@ -121,5 +125,22 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 				t.Errorf("got %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// noIndex answers as a table of an earlier release does.
+type noIndex struct{ Querier }
+
+func (noIndex) Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error) {
+	return nil, fmt.Errorf("operation error DynamoDB: Query, https response error StatusCode: 400: %w",
+		&smithy.GenericAPIError{Code: "ValidationException", Message: "The table does not have the specified index: by_day"})
+}
+
+func TestATableWithoutTheIndexIsNamed(t *testing.T) {
+	_, err := NewReader(noIndex{}, "amx", history.Default, nil).List(t.Context(), history.Query{})
+	want := `listing the history: Query: table "amx" has no index by_day: deploy this release's template.yaml: ` +
+		"api error ValidationException: The table does not have the specified index: by_day"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

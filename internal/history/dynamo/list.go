@@ -3,18 +3,21 @@ package dynamo
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/amx-lambda/amx/internal/awserr"
 	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/table"
 )
 
-// Querier is what lists need beside [Client]. The functions do without it.
+// Querier is what lists need beside [table.Client]. The functions do without it.
 type Querier interface {
-	Client
+	table.Client
 	Query(context.Context, *dynamodb.QueryInput, ...func(*dynamodb.Options)) (*dynamodb.QueryOutput, error)
 }
 
@@ -81,7 +84,10 @@ func (s *Reader) List(ctx context.Context, q history.Query) (page history.Page, 
 func (s *Reader) query(ctx context.Context, q *history.Query, day time.Time, cursor, least string, page *history.Page) (last string, more bool, err error) {
 	out, err := s.Querier.Query(ctx, s.input(q, day, cursor))
 	if err != nil {
-		return "", false, s.failed("Query", err)
+		if strings.Contains(awserr.Message(err), "does not have the specified index") {
+			return "", false, fmt.Errorf("Query: table %q has no index %s: deploy this release's template.yaml: %w", s.Table, Index, awserr.Plain(err))
+		}
+		return "", false, s.table().Failed("Query", err)
 	}
 	for _, item := range out.Items {
 		r, err := decodeRecord(item)
@@ -110,7 +116,7 @@ func (s *Reader) input(q *history.Query, day time.Time, cursor string) *dynamodb
 		KeyConditionExpression:   aws.String("#d = :d AND #r < :r"),
 		ExpressionAttributeNames: map[string]string{"#d": attrDay, "#r": attrRun},
 		ExpressionAttributeValues: map[string]types.AttributeValue{
-			":d": text(day.Format(history.DayForm)), ":r": text(cursor),
+			":d": table.Text(day.Format(history.DayForm)), ":r": table.Text(cursor),
 		},
 	}
 	filter := ""
@@ -123,7 +129,7 @@ func (s *Reader) input(q *history.Query, day time.Time, cursor string) *dynamodb
 		}
 		filter += "#" + name + " = :" + name
 		in.ExpressionAttributeNames["#"+name] = attribute
-		in.ExpressionAttributeValues[":"+name] = text(value)
+		in.ExpressionAttributeValues[":"+name] = table.Text(value)
 	}
 	add("c", attrCommand, q.Command)
 	add("s", attrState, string(q.State))

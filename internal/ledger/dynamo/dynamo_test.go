@@ -20,6 +20,7 @@ import (
 	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/ledger/storetest"
+	"github.com/amx-lambda/amx/internal/table"
 )
 
 func TestStore(t *testing.T) {
@@ -80,7 +81,7 @@ func (s *stub) BatchGetItem(_ context.Context, in *dynamodb.BatchGetItemInput, _
 			out.UnprocessedKeys = map[string]types.KeysAndAttributes{"t": unprocessed}
 			continue
 		}
-		k["version"], k["value"] = number(7), &types.AttributeValueMemberB{Value: []byte(key)}
+		k["version"], k["value"] = table.Number(7), &types.AttributeValueMemberB{Value: []byte(key)}
 		out.Responses["t"] = append(out.Responses["t"], k)
 	}
 	return out, nil
@@ -215,11 +216,11 @@ func TestAnItemOfSomebodyElseIsAnError(t *testing.T) {
 	key := &types.AttributeValueMemberS{Value: "k"}
 	value := &types.AttributeValueMemberB{Value: []byte("{}")}
 	for want, item := range map[string]map[string]types.AttributeValue{
-		`an item has no string "pk"`:                  {"pk": number(1)},
+		`an item has no string "pk"`:                  {"pk": table.Number(1)},
 		`item "k": "version" is not a number from 1`:  {"pk": key, "value": value},
-		`item "k" has no binary "value"`:              {"pk": key, "version": number(1), "value": key},
-		`item "k": "expires_at": not a number`:        {"pk": key, "version": number(1), "value": value, "expires_at": key},
-		`item "k": unpacking "value": unexpected EOF`: {"pk": key, "version": number(1), "value": &types.AttributeValueMemberB{Value: []byte{0x1f, 0x8b, 8}}},
+		`item "k" has no binary "value"`:              {"pk": key, "version": table.Number(1), "value": key},
+		`item "k": "expires_at": not a number`:        {"pk": key, "version": table.Number(1), "value": value, "expires_at": key},
+		`item "k": unpacking "value": unexpected EOF`: {"pk": key, "version": table.Number(1), "value": &types.AttributeValueMemberB{Value: []byte{0x1f, 0x8b, 8}}},
 	} {
 		if _, err := decode(item); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

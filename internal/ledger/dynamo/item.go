@@ -3,23 +3,14 @@ package dynamo
 import (
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/amx-lambda/amx/internal/ledger"
-)
-
-// The attributes of an item. template.yaml declares the first and the last.
-const (
-	attrKey     = "pk"
-	attrVersion = "version"
-	attrValue   = "value"
-	attrExpires = "expires_at"
+	"github.com/amx-lambda/amx/internal/table"
 )
 
 // packFrom is the size, in bytes, from which a value is gzipped. A write is
@@ -58,37 +49,29 @@ func unpack(value []byte) ([]byte, error) {
 
 // decode reads an item. What is not a record was written by somebody else, and
 // acting on it could run a command twice: it is an error.
-func decode(item map[string]types.AttributeValue) (ledger.Record, error) {
-	key, ok := item[attrKey].(*types.AttributeValueMemberS)
+func decode(item table.Item) (ledger.Record, error) {
+	key, ok := item[table.Key].(*types.AttributeValueMemberS)
 	if !ok {
-		return ledger.Record{}, fmt.Errorf("an item has no string %q", attrKey)
+		return ledger.Record{}, fmt.Errorf("an item has no string %q", table.Key)
 	}
 	r := ledger.Record{Key: key.Value}
 	var err error
-	if r.Version, err = integer(item[attrVersion]); err != nil || r.Version < 1 {
-		return r, fmt.Errorf("item %q: %q is not a number from 1", r.Key, attrVersion)
+	if r.Version, err = table.VersionOf(item); err != nil {
+		return r, fmt.Errorf("item %q: %w", r.Key, err)
 	}
-	value, ok := item[attrValue].(*types.AttributeValueMemberB)
+	value, ok := item[table.Value].(*types.AttributeValueMemberB)
 	if !ok {
-		return r, fmt.Errorf("item %q has no binary %q", r.Key, attrValue)
+		return r, fmt.Errorf("item %q has no binary %q", r.Key, table.Value)
 	}
 	if r.Value, err = unpack(value.Value); err != nil {
-		return r, fmt.Errorf("item %q: unpacking %q: %w", r.Key, attrValue, err)
+		return r, fmt.Errorf("item %q: unpacking %q: %w", r.Key, table.Value, err)
 	}
-	if expires, ok := item[attrExpires]; ok {
-		seconds, err := integer(expires)
+	if expires, ok := item[table.Expires]; ok {
+		seconds, err := table.Integer(expires)
 		if err != nil {
-			return r, fmt.Errorf("item %q: %q: %w", r.Key, attrExpires, err)
+			return r, fmt.Errorf("item %q: %q: %w", r.Key, table.Expires, err)
 		}
 		r.Expires = time.Unix(seconds, 0)
 	}
 	return r, nil
-}
-
-func integer(v types.AttributeValue) (int64, error) {
-	n, ok := v.(*types.AttributeValueMemberN)
-	if !ok {
-		return 0, errors.New("not a number")
-	}
-	return strconv.ParseInt(n.Value, 10, 64)
 }

@@ -20,9 +20,9 @@ const (
 	// MaxMessage is the size, in bytes, of a message that SQS takes.
 	// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
 	MaxMessage = 1 << 20
-	// MaxDelay is the longest delay that SQS takes. An item that is due later
+	// maxDelay is the longest delay that SQS takes. An item that is due later
 	// arrives after it, and is put again.
-	MaxDelay = 900 * time.Second
+	maxDelay = 900 * time.Second
 )
 
 // Client is the part of SQS that the queue uses, in the SDK's own shape. The SDK
@@ -67,7 +67,7 @@ func (q *Queue) delay(it *queue.Item) int32 {
 	if q.Now != nil {
 		now = q.Now
 	}
-	wait := min(it.Wait(now()), MaxDelay)
+	wait := min(it.Wait(now()), maxDelay)
 	return int32((wait + time.Second - 1) / time.Second)
 }
 

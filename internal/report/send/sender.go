@@ -24,6 +24,7 @@ import (
 	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/report"
 	"github.com/amx-lambda/amx/internal/report/graph"
+	"github.com/amx-lambda/amx/internal/sleep"
 )
 
 const (
@@ -230,12 +231,5 @@ func (s *Sender) wait(ctx context.Context, d time.Duration) error {
 	if s.Wait != nil {
 		return s.Wait(ctx, d)
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return sleep.For(ctx, d)
 }
