@@ -44,8 +44,16 @@ func (n Node) is(t types.Target) bool {
 	return there && slices.Contains(t.Values, value)
 }
 
-// DescribeInstanceInformation lists the managed nodes, or those of a filter on
-// their IDs, a page at a time. It is denied where the cloud does not know them.
+// passes says whether a filter on tags or IDs keeps the node.
+func (n Node) passes(f types.InstanceInformationStringFilter) bool {
+	if key := aws.ToString(f.Key); strings.HasPrefix(key, "tag:") {
+		return n.is(types.Target{Key: f.Key, Values: f.Values})
+	}
+	return slices.Contains(f.Values, n.ID)
+}
+
+// DescribeInstanceInformation lists the managed nodes, or those of filters on their
+// tags or IDs, a page at a time. It is denied where the cloud does not know them.
 func (a SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, _ ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
 	if a.Cloud.Nodes == nil {
 		return nil, APIError("AccessDeniedException")
@@ -55,7 +63,7 @@ func (a SSM) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeIn
 		out = &ssm.DescribeInstanceInformationOutput{}
 		from, _ := strconv.Atoi(aws.ToString(in.NextToken))
 		for i, n := range a.Cloud.Nodes[from:] {
-			if slices.ContainsFunc(in.Filters, func(f types.InstanceInformationStringFilter) bool { return !slices.Contains(f.Values, n.ID) }) {
+			if slices.ContainsFunc(in.Filters, func(f types.InstanceInformationStringFilter) bool { return !n.passes(f) }) {
 				continue
 			}
 			if len(out.InstanceInformationList) == int(aws.ToInt32(in.MaxResults)) {
