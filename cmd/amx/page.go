@@ -30,7 +30,7 @@ import (
 func (h *host) newPage(accepts func(context.Context, string) (*app.Token, error)) *page.Page {
 	name, _ := os.Hostname() // the page is as good without it
 	o := page.Options{
-		Operator: h.operator, Place: name, Version: version, Log: h.log, Now: time.Now, Random: rand.Reader,
+		Operator: h.operator, Place: name, Version: version, Log: h.log, Now: time.Now,
 		Config: func(context.Context) (page.Configuration, error) {
 			c := page.Configuration{Config: h.current.Load()}
 			if t := h.loaded.Load(); t != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -79,7 +78,7 @@ func servePage(ctx context.Context, p *page.Page, l net.Listener) error {
 
 // options is the page of the place that the flags name.
 func (c *pageCmd) options(ctx context.Context, std stdio) (o page.Options, err error) {
-	o = page.Options{Key: newKey(), Who: userName(os.Getuid()), Version: version, Now: time.Now, Random: rand.Reader}
+	o = page.Options{Key: newKey(), Who: userName(os.Getuid()), Version: version, Now: time.Now}
 	if o.Operator, err = c.Where.operator(ctx, std); err != nil {
 		return o, err
 	}
