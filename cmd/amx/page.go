@@ -68,7 +68,7 @@ func operatorOf(accepts func(context.Context, string) (*app.Token, error)) func(
 		case token == nil:
 			return "", errors.New("this token is not accepted")
 		case !token.Operator:
-			return "", fmt.Errorf("the token %q can send notifications and nothing else: add the word operator to its line of the token file", token.Name)
+			return "", errors.New(noOperator(token.Name))
 		}
 		return token.Name, nil
 	}
