@@ -165,8 +165,8 @@ func TestDurations(t *testing.T) {
 		}
 	}
 	for d, want := range map[time.Duration]string{5 * time.Second: "5s", 48 * time.Hour: "48h", 10 * time.Minute: "10m", 90 * time.Minute: "1h30m", 0: "0s"} {
-		if got := Short(d); got != want {
-			t.Errorf("Short(%v) = %s, want %s", d, got, want)
+		if got := short(d); got != want {
+			t.Errorf("short(%v) = %s, want %s", d, got, want)
 		}
 	}
 }

@@ -151,9 +151,9 @@ func duration[T any](least, most, unit time.Duration, field func(*T) *time.Durat
 		case err != nil:
 			r.fail(n.Line, path, "%q: %v", s, err)
 		case most > 0 && (d < least || d > most):
-			r.fail(n.Line, path, "%s: want %s to %s", s, Short(least), Short(most))
+			r.fail(n.Line, path, "%s: want %s to %s", s, short(least), short(most))
 		case d < least:
-			r.fail(n.Line, path, "%s: want %s or more", s, Short(least))
+			r.fail(n.Line, path, "%s: want %s or more", s, short(least))
 		case d%unit != 0:
 			r.fail(n.Line, path, "%s: want whole seconds, as SSM does", s)
 		default:
@@ -182,8 +182,8 @@ func never[T any](least time.Duration, field func(*T) *time.Duration) read[T] {
 	}
 }
 
-// Short is a duration as one would type it: 48h, not 48h0m0s.
-func Short(d time.Duration) string {
+// short is a duration as one would type it: 48h, not 48h0m0s.
+func short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = s[:len(s)-2]
