@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,10 +16,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/awserr"
 )
 
 type doctorCmd struct {
@@ -77,7 +76,7 @@ type doctor struct {
 
 	out   io.Writer
 	now   func() time.Time
-	pause func(context.Context, time.Duration) // between two looks
+	pause func(context.Context, time.Duration) bool // between two looks
 
 	stack    *deployed
 	config   *amx.Config // that of the stack, or else of the file; nil: neither is good
@@ -99,7 +98,7 @@ func (c *doctorCmd) Run(ctx context.Context, std stdio) error {
 		stacks: cloudformation.NewFromConfig(cfg), parameters: parameters, commands: parameters,
 		alarms: cloudwatch.NewFromConfig(cfg), queues: sqs.NewFromConfig(cfg), topics: sns.NewFromConfig(cfg),
 		http: &http.Client{Timeout: time.Minute},
-		out:  std.out, now: time.Now, pause: sleep,
+		out:  std.out, now: time.Now, pause: pause,
 	}
 	return d.examine(ctx, c)
 }
@@ -122,15 +121,6 @@ func awsConfig(ctx context.Context, profile, region string) (aws.Config, error) 
 		return cfg, usageError{errors.New("no AWS region is configured: add --region NAME")}
 	}
 	return cfg, nil
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 // examine goes through all checks. One that fails keeps none of the others.
@@ -174,16 +164,10 @@ func (d *doctor) say(how, subject, format string, args ...any) {
 // said is an error in AWS's own words, without the URL and the attempts that the
 // SDK wraps around them.
 func said(operation string, err error) string {
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
-		return fmt.Sprintf("%s: %s", operation, cmp.Or(api.ErrorCode()+": "+api.ErrorMessage(), err.Error()))
+	if code := awserr.Code(err); code != "" {
+		return fmt.Sprintf("%s: %s: %s", operation, code, awserr.Message(err))
 	}
 	return fmt.Sprintf("%s: %v", operation, err)
-}
-
-// isCode says that AWS answered this error.
-func isCode(err error, code string) bool {
-	api, ok := errors.AsType[smithy.APIError](err)
-	return ok && api.ErrorCode() == code
 }
 
 // fileText is the text of the file that --file names; "" without one.

@@ -16,6 +16,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/amx-lambda/amx/internal/app"
+	"github.com/amx-lambda/amx/internal/awserr"
 )
 
 // checkToken reads the accepted tokens, as the webhook does.
@@ -27,7 +28,7 @@ func (d *doctor) checkToken(ctx context.Context) {
 	name := d.parameterName("tokens")
 	out, err := d.parameters.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
 	switch {
-	case isCode(err, "ParameterNotFound"):
+	case awserr.Code(err) == "ParameterNotFound":
 		d.wrong("token", "there is no parameter %q, so the webhook answers 500: run the stack's output TokenCommand", name)
 		return
 	case err != nil:

@@ -14,6 +14,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/awserr"
 )
 
 // checkConfiguration reads the configuration that the functions read, where that
@@ -40,7 +41,7 @@ func (d *doctor) checkConfiguration(ctx context.Context, file string) {
 	name := d.parameterName("config")
 	out, err := d.parameters.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
 	switch {
-	case isCode(err, "ParameterNotFound"):
+	case awserr.Code(err) == "ParameterNotFound":
 		d.wrong("configuration", "there is no parameter %q, so no function starts: put there what amx config --pack prints", name)
 		return
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/awserr"
 )
 
 // checkSecrets looks for what `reports` refer to. A report whose secret is not
@@ -37,7 +38,7 @@ func (d *doctor) checkSecrets(ctx context.Context) {
 func (d *doctor) checkSecret(ctx context.Context, report, name string) {
 	out, err := d.parameters.GetParameter(ctx, &ssm.GetParameterInput{Name: &name, WithDecryption: aws.Bool(true)})
 	switch {
-	case isCode(err, "ParameterNotFound"):
+	case awserr.Code(err) == "ParameterNotFound":
 		d.wrong("report "+report, "there is no parameter %q: put its secret there, as a SecureString", name)
 	case err != nil:
 		d.wrong("report "+report, "%q cannot be decrypted: %s", name, said("GetParameter", err))

@@ -130,11 +130,10 @@ func (r *rehearsal) step(ctx context.Context, what string, look func(context.Con
 		case answer != "":
 			r.ok(r.way+" rehearsal", "%s after %s: %s", what, seconds(took), answer)
 			return true
-		case took >= stepTime || ctx.Err() != nil:
+		case took >= stepTime || !r.pause(ctx, lookPace):
 			r.wrong(r.way+" rehearsal", "%s: not within %s: the function's log says why (docs/runbook.md)", what, stepTime)
 			return false
 		}
-		r.pause(ctx, lookPace)
 	}
 }
 

@@ -91,13 +91,32 @@ func doctorHost(t *testing.T) *host {
 // examined is what amx doctor prints of an account.
 func examined(t *testing.T, a *account, c doctorCmd) (lines string, err error) {
 	t.Helper()
+	// Processes are what runs: however slow they are, no step is over by the clock.
+	return examinedBy(t, a, c, func(ctx context.Context, _ *time.Time, _ time.Duration) bool { return pause(ctx, 10*time.Millisecond) })
+}
+
+// rehearse is what amx doctor --send prints where time passes with its pauses alone.
+func rehearse(t *testing.T, a *account) (lines string, err error) {
+	t.Helper()
+	return examinedBy(t, a, doctorCmd{Node: doctorNode, Send: true}, func(_ context.Context, now *time.Time, d time.Duration) bool {
+		*now = now.Add(d)
+		return true
+	})
+}
+
+// examinedBy has a clock of its own. Each look at it is a microsecond later, so that
+// no two rehearsals begin at one time.
+func examinedBy(t *testing.T, a *account, c doctorCmd, pause func(context.Context, *time.Time, time.Duration) bool) (lines string, err error) {
+	t.Helper()
 	var out bytes.Buffer
 	c.Stack = "amx"
+	now := time.Now()
 	d := &doctor{
-		stacks: a, parameters: a, commands: a, alarms: a, queues: a, topics: a, http: http.DefaultClient,
-		out: &out, now: time.Now, pause: func(ctx context.Context, _ time.Duration) { sleep(ctx, 10*time.Millisecond) },
+		stacks: a, parameters: a, commands: a, alarms: a, queues: a, topics: a, http: http.DefaultClient, out: &out,
+		now:   func() time.Time { now = now.Add(time.Microsecond); return now },
+		pause: func(ctx context.Context, d time.Duration) bool { return pause(ctx, &now, d) },
 	}
-	err = d.examine(context.Background(), &c)
+	err = d.examine(t.Context(), &c)
 	return out.String(), err
 }
 
@@ -302,13 +321,7 @@ func TestTheDoctorsPolicyIsWhatItAsks(t *testing.T) {
 	a := healthy(t, h)
 	delete(a.outputs, "WebhookURL")
 	a.published = func(string, string) {}
-	var out bytes.Buffer
-	now := time.Now()
-	d := &doctor{
-		stacks: a, parameters: a, commands: a, alarms: a, queues: a, topics: a, http: http.DefaultClient, out: &out,
-		now: func() time.Time { return now }, pause: func(_ context.Context, d time.Duration) { now = now.Add(d) },
-	}
-	_ = d.examine(t.Context(), &doctorCmd{Stack: "amx", Node: doctorNode, Send: true}) // SNS delivers nothing, so it ends at the second step
+	_, _ = rehearse(t, a) // SNS delivers nothing, so it ends at the second step
 	asked := append(a.asked, "ssm:ListCommandInvocations")
 	slices.Sort(asked)
 	asked = slices.Compact(asked)
@@ -385,14 +398,7 @@ func TestDoctorSaysWhichStepOfARehearsalFails(t *testing.T) {
 			if a.outputs["WebhookURL"] == "" {
 				a.outputs["TopicArn"] = doctorTopic
 			}
-			var out bytes.Buffer
-			now := time.Now()
-			d := &doctor{
-				stacks: a, parameters: a, commands: a, alarms: a, queues: a, topics: a, http: http.DefaultClient, out: &out,
-				now: func() time.Time { return now }, pause: func(_ context.Context, d time.Duration) { now = now.Add(d) },
-			}
-			err := d.examine(t.Context(), &doctorCmd{Stack: "amx", Node: doctorNode, Send: true})
-			if got := out.String(); err == nil || !strings.HasSuffix(got, "\nwrong  "+tt.want+"\n") {
+			if got, err := rehearse(t, a); err == nil || !strings.HasSuffix(got, "\nwrong  "+tt.want+"\n") {
 				t.Errorf("%v\n%s\nwant at its end\n%s", err, got, tt.want)
 			}
 		})

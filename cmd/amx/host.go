@@ -100,8 +100,9 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	if err := h.metrics.adopt(context.Background(), localClient(h.ssm)); err != nil {
 		log.Warn("metrics: what runs already is not counted", "error", err.Error())
 	}
-	h.operator = h.newDesk().Operator()
-	h.metrics.registry.MustRegister(&holds{ledger: store, gates: &operate.Gates{Ledger: store, Limits: h.limits, Now: time.Now}, length: func() (int, error) { n, _, err := h.queue.Len(); return n, err }, now: time.Now, log: log})
+	desk := h.newDesk()
+	h.operator = desk.Operator()
+	h.metrics.registry.MustRegister(&holds{ledger: store, gates: desk.Gates, queue: desk.Queue, now: time.Now, log: log})
 	h.use(cfg)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails

@@ -27,25 +27,37 @@ func newServer(h *host, accepts func(context.Context, string) (*app.Token, error
 	}
 	healthy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	h.page = h.newPage(accepts)
-	server := &http.Server{
-		Handler: logged(paths{
-			own: map[string]http.Handler{
-				"GET /_health": healthy, "GET /-/healthy": healthy, "GET /-/ready": healthy,
-				"GET /metrics":   h.metrics.handler(),
-				"POST /-/reload": http.HandlerFunc(f.reload),
-			},
-			page:   h.page,
-			api:    f.api(operate.Handler(h.operator, whoAsks, time.Now)),
-			others: http.HandlerFunc(f.notify),
-		}, h.log),
+	server := h.listener(logged(paths{
+		own: map[string]http.Handler{
+			"GET /_health": healthy, "GET /-/healthy": healthy, "GET /-/ready": healthy,
+			"GET /metrics":   h.metrics.handler(),
+			"POST /-/reload": http.HandlerFunc(f.reload),
+		},
+		page:   h.page,
+		api:    f.api(operate.Handler(h.operator, whoAsks, time.Now)),
+		others: http.HandlerFunc(f.notify),
+	}, h.log))
+	server.RegisterOnShutdown(h.page.Close) // an open page would hold it up
+	return server
+}
+
+// listener is a server of amx serve, which logs what is wrong with connections.
+func (h *host) listener(handler http.Handler) *http.Server {
+	server := limited(handler)
+	server.ErrorLog = slog.NewLogLogger(h.log.Handler(), slog.LevelWarn)
+	return server
+}
+
+// limited is a server whose callers hold no connection for ever, however slowly
+// they send.
+func limited(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
-	server.RegisterOnShutdown(h.page.Close) // an open page would hold it up
-	return server
 }
 
 // paths chooses by method and path, as they were sent: http.ServeMux would answer

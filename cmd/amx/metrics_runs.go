@@ -68,7 +68,7 @@ func (m runMetrics) told(r history.Record) {
 // queue, as they are when Prometheus asks.
 type holds struct {
 	ledger ledger.Store
-	length func() (int, error) // of the queue; nil: there is none
+	queue  func(context.Context) (operate.Queue, error)
 	gates  operate.Gatekeeper
 	now    func() time.Time
 	log    *slog.Logger
@@ -94,13 +94,11 @@ func (h *holds) Collect(c chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if h.length != nil {
-		n, err := h.length()
-		if err != nil {
-			h.log.WarnContext(ctx, "metrics: the queue cannot be read", "error", err.Error())
-		} else {
-			gauge(descQueue, float64(n))
-		}
+	q, err := h.queue(ctx)
+	if err != nil {
+		h.log.WarnContext(ctx, "metrics: the queue cannot be read", "error", err.Error())
+	} else {
+		gauge(descQueue, float64(q.Items))
 	}
 	commands, err := h.gates.Gates(ctx)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/history"
 	historybolt "github.com/amx-lambda/amx/internal/history/bolt"
 	"github.com/amx-lambda/amx/internal/operate"
@@ -27,11 +28,15 @@ func (h *host) newDesk() *operate.Desk {
 
 // limits is the commands as they are configured.
 func (h *host) limits(context.Context) ([]operate.Limit, error) {
-	var all []operate.Limit
-	for _, c := range h.current.Load().Commands {
+	return limitsOf(h.current.Load()), nil
+}
+
+// limitsOf is the commands of a configuration, with their limits.
+func limitsOf(cfg *amx.Config) (all []operate.Limit) {
+	for _, c := range cfg.Commands {
 		all = append(all, operate.Limit{Command: c.Name, Max: max(0, c.Max)})
 	}
-	return all, nil
+	return all
 }
 
 // stopper stops runs through a runner.

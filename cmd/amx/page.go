@@ -30,7 +30,7 @@ import (
 func (h *host) newPage(accepts func(context.Context, string) (*app.Token, error)) *page.Page {
 	name, _ := os.Hostname() // the page is as good without it
 	o := page.Options{
-		Operator: h.operator, Place: name, Version: version, Log: h.log, Now: time.Now, Random: rand.Reader,
+		Operator: h.operator, Place: name, Version: version, Log: h.log, Now: time.Now,
 		Config: func(context.Context) (page.Configuration, error) {
 			c := page.Configuration{Config: h.current.Load()}
 			if t := h.loaded.Load(); t != nil {
@@ -68,7 +68,7 @@ func operatorOf(accepts func(context.Context, string) (*app.Token, error)) func(
 		case token == nil:
 			return "", errors.New("this token is not accepted")
 		case !token.Operator:
-			return "", fmt.Errorf("the token %q can send notifications and nothing else: add the word operator to its line of the token file", token.Name)
+			return "", errors.New(noOperator(token.Name))
 		}
 		return token.Name, nil
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -54,18 +53,13 @@ func (c *pageCmd) Run(ctx context.Context, std stdio) error {
 
 // servePage serves until ctx ends.
 func servePage(ctx context.Context, p *page.Page, l net.Listener) error {
-	server := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !p.Takes(r) {
-				http.NotFound(w, r)
-				return
-			}
-			p.ServeHTTP(w, r)
-		}),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		MaxHeaderBytes:    64 << 10,
-	}
+	server := limited(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !p.Takes(r) {
+			http.NotFound(w, r)
+			return
+		}
+		p.ServeHTTP(w, r)
+	}))
 	stop := context.AfterFunc(ctx, func() {
 		p.Close()
 		_ = server.Close() // what is open reads only, or has been done
@@ -79,7 +73,7 @@ func servePage(ctx context.Context, p *page.Page, l net.Listener) error {
 
 // options is the page of the place that the flags name.
 func (c *pageCmd) options(ctx context.Context, std stdio) (o page.Options, err error) {
-	o = page.Options{Key: newKey(), Who: userName(os.Getuid()), Version: version, Now: time.Now, Random: rand.Reader}
+	o = page.Options{Key: newKey(), Who: userName(os.Getuid()), Version: version, Now: time.Now}
 	if o.Operator, err = c.Where.operator(ctx, std); err != nil {
 		return o, err
 	}

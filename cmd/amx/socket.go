@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -41,15 +40,8 @@ func (h *host) serveSocket(path string) (stop func(), err error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("closing the operator's socket to others: %w", err), l.Close())
 	}
-	server := &http.Server{
-		Handler:           onlyUser(operate.Handler(h.operator, whoAsks, time.Now), os.Getuid()),
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, peer{}, c) },
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
-	}
+	server := h.listener(onlyUser(operate.Handler(h.operator, whoAsks, time.Now), os.Getuid()))
+	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, peer{}, c) }
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			h.log.Error("serving the operator's socket", "error", err.Error())
@@ -86,6 +78,11 @@ func userName(uid int) string {
 	return "uid " + strconv.Itoa(uid)
 }
 
+// noOperator says why a token that is accepted may not act as an operator.
+func noOperator(token string) string {
+	return fmt.Sprintf("the token %q can send notifications and nothing else: add the word operator to its line of the token file", token)
+}
+
 // api serves the operator's interface on the listener, for operators' tokens.
 func (f front) api(next http.Handler) http.Handler {
 	refuse := func(w http.ResponseWriter, message string) {
@@ -101,7 +98,7 @@ func (f front) api(next http.Handler) http.Handler {
 		case refusal != nil:
 			reply(w, *refusal)
 		case !token.Operator:
-			refuse(w, fmt.Sprintf("the token %q can send notifications and nothing else: add the word operator to its line of the token file", token.Name))
+			refuse(w, noOperator(token.Name))
 		default:
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), caller{}, token.Name)))
 		}

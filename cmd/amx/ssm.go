@@ -98,14 +98,7 @@ func (h *host) serveSSM(ctx context.Context, address string, out io.Writer) (sto
 	if err != nil {
 		return nil, fmt.Errorf("listening for --ssm-listen on %q: %w", address, err)
 	}
-	server := &http.Server{
-		Handler:           loggedSSM(h.ssm.Signed(credential), h.log),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
-	}
+	server := h.listener(loggedSSM(h.ssm.Signed(credential), h.log))
 	go func() {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			h.log.ErrorContext(ctx, "serving --ssm-listen", "error", err.Error())

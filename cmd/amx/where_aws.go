@@ -82,11 +82,7 @@ func configured(store ledger.Store, seen func(context.Context) ([]operate.Limit,
 		if err != nil {
 			return seen(ctx) // a newer release's
 		}
-		var all []operate.Limit
-		for _, c := range cfg.Commands {
-			all = append(all, operate.Limit{Command: c.Name, Max: max(0, c.Max)})
-		}
-		return all, nil
+		return limitsOf(cfg), nil
 	}
 }
 

@@ -72,7 +72,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		// An error is told by the next loading of the page.
 		if beat, err := p.pulse(r.Context(), run, now); err == nil && (beat != pulse || n%fullLook == 0) {
 			pulse = beat
-			model, err := v.load(p, r.Context(), request{run: run, query: of.Query(), path: of.RequestURI(), now: now})
+			model, err := v.load(p, r.Context(), request{run: run, query: of.Query(), now: now})
 			if d := digest(model); err == nil && d != seen {
 				seen, text = d, fmt.Sprintf("event: changed\ndata: %s\n\n", d)
 			}

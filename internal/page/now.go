@@ -1,7 +1,6 @@
 package page
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -107,6 +106,6 @@ func (p *Page) commandNames(ctx context.Context, also string) ([]string, error) 
 	if also != "" && !slices.Contains(names, also) {
 		names = append(names, also)
 	}
-	slices.SortFunc(names, cmp.Compare[string])
+	slices.Sort(names)
 	return names, nil
 }

@@ -10,7 +10,6 @@ package page
 import (
 	"context"
 	"embed"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -46,7 +45,6 @@ type Options struct {
 	Every   time.Duration // how often an open page looks for news; 0: every 2 s
 	Log     *slog.Logger  // nil: none
 	Now     func() time.Time
-	Random  io.Reader // of session IDs; crypto/rand's
 }
 
 // A Configuration is one, and since when it is in use.
@@ -87,7 +85,7 @@ func New(o Options) *Page {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Page{Options: o, sessions: sessions{random: o.Random, now: o.Now}, closed: make(chan struct{})}
+	return &Page{Options: o, sessions: sessions{now: o.Now}, closed: make(chan struct{})}
 }
 
 // Close ends the streams of open pages, for a server that shuts down.

@@ -2,7 +2,6 @@ package page
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -119,7 +118,7 @@ func open(t *testing.T, change func(*Options)) *browser {
 		Sent: func(_ context.Context, id string) (Sent, error) {
 			return Sent{Document: "AWS-RunShellScript", Script: "echo " + id}, nil
 		},
-		Random: rand.Reader, Now: func() time.Time { return noon },
+		Now: func() time.Time { return noon },
 	}
 	if change != nil {
 		change(&options)

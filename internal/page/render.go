@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/history"
@@ -25,7 +26,6 @@ type shell struct {
 	Who            string // empty: nobody is logged in
 	Said           *said
 	Now            time.Time
-	Path           string // of this view, with its query
 	Seen           string // the digest of what it shows; empty: it does not change
 	Again          bool   // load Back at once
 	Back           string
@@ -37,7 +37,6 @@ type shell struct {
 type request struct {
 	run   string // of the view of a run
 	query url.Values
-	path  string
 	now   time.Time
 }
 
@@ -74,7 +73,7 @@ func (p *Page) view(w http.ResponseWriter, r *http.Request, s *session) {
 		p.problem(w, r, http.StatusNotFound, "There is no such page.")
 		return
 	}
-	in := request{run: run, query: r.URL.Query(), path: r.URL.RequestURI(), now: p.Now()}
+	in := request{run: run, query: r.URL.Query(), now: p.Now()}
 	model, err := v.load(p, r.Context(), in)
 	if err != nil {
 		p.failed(w, r, s, err)
@@ -94,7 +93,7 @@ func (p *Page) view(w http.ResponseWriter, r *http.Request, s *session) {
 func (p *Page) shell(v viewer, s *session, in request) shell {
 	return shell{
 		Title: v.title, View: v.name, Place: p.Place, Version: p.Version, Who: s.who, Said: p.sessions.heard(s),
-		Now: in.now, Path: in.path, CanTry: p.Explain != nil,
+		Now: in.now, CanTry: p.Explain != nil,
 	}
 }
 
@@ -144,7 +143,7 @@ func (p *Page) problem(w http.ResponseWriter, r *http.Request, status int, text 
 // write writes a template whole, or an error: never half of one.
 func (p *Page) write(w http.ResponseWriter, status int, name string, s shell) {
 	var text bytes.Buffer
-	if err := templates[name].Execute(&text, s); err != nil {
+	if err := templates()[name].Execute(&text, s); err != nil {
 		p.Log.Error("page", "view", name, "error", err.Error())
 		http.Error(w, "amx: this page cannot be shown; its log says why", http.StatusInternalServerError)
 		return
@@ -154,12 +153,13 @@ func (p *Page) write(w http.ResponseWriter, status int, name string, s shell) {
 	_, _ = io.WriteString(w, plain(text.String())) // the browser has gone
 }
 
-// templates is each view, in the layout.
-var templates = func() map[string]*template.Template {
+// templates is each view, in the layout. They are parsed for the first page: this
+// package is part of the whole command line, and most calls show none.
+var templates = sync.OnceValue(func() map[string]*template.Template {
 	out := map[string]*template.Template{}
 	for _, name := range []string{"now", "runs", "run", "commands", "try", "login", "problem"} {
 		t := template.New("layout.html").Funcs(functions)
 		out[name] = template.Must(t.ParseFS(assets, "assets/layout.html", "assets/parts.html", "assets/"+name+".html"))
 	}
 	return out
-}()
+})

@@ -29,8 +29,6 @@ func (m runModel) still() bool { return m.Over() }
 type output struct {
 	Node, Stdout, Stderr string
 	Kept                 string // both together, cut, where SSM has nothing any more
-	Status               string
-	Exit                 *int
 }
 
 func (p *Page) loadRun(ctx context.Context, in request) (any, error) {
@@ -38,8 +36,8 @@ func (p *Page) loadRun(ctx context.Context, in request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(d.Nodes, func(a, b history.Node) int { return a.Order() - b.Order() })
 	m := runModel{Detail: d, Outputs: outputs(&d), MayTry: p.Explain != nil && len(d.Alerts) > 0}
-	slices.SortStableFunc(m.Nodes, func(a, b history.Node) int { return a.Order() - b.Order() })
 	if m.JSON, err = indented(d); err != nil {
 		return nil, err
 	}
@@ -82,12 +80,10 @@ func (p *Page) others(ctx context.Context, r *history.Record, now time.Time) (ou
 	return out, err
 }
 
-// outputs is what SSM still has of a node, else what the record keeps of it;
-// nodes that failed come first.
+// outputs is what SSM still has of a node, else what the record keeps of it.
 func outputs(d *operate.Detail) (out []output) {
-	nodes := slices.SortedStableFunc(slices.Values(d.Nodes), func(a, b history.Node) int { return a.Order() - b.Order() })
-	for _, n := range nodes {
-		o := output{Node: n.Node, Status: n.Status, Exit: n.ExitCode, Kept: n.Output}
+	for _, n := range d.Nodes {
+		o := output{Node: n.Node, Kept: n.Output}
 		i := slices.IndexFunc(d.Streams, func(s operate.Stream) bool { return s.Node == n.Node })
 		if i >= 0 && d.Streams[i].Error == "" {
 			o.Stdout, o.Stderr, o.Kept = d.Streams[i].Stdout, d.Streams[i].Stderr, ""

@@ -1,10 +1,9 @@
 package page
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -33,8 +32,7 @@ type said struct {
 
 // sessions is the logins that hold. The cookie has the ID; only its hash is kept.
 type sessions struct {
-	random io.Reader
-	now    func() time.Time
+	now func() time.Time
 
 	mu  sync.Mutex
 	all map[[sha256.Size]byte]*session
@@ -50,11 +48,7 @@ func cookieName(r *http.Request) string {
 }
 
 // begin starts a session and sets its cookie.
-func (s *sessions) begin(w http.ResponseWriter, r *http.Request, who string) error {
-	var id [32]byte
-	if _, err := io.ReadFull(s.random, id[:]); err != nil {
-		return err
-	}
+func (s *sessions) begin(w http.ResponseWriter, r *http.Request, who string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -72,13 +66,12 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, who string) err
 	if s.all == nil {
 		s.all = map[[sha256.Size]byte]*session{}
 	}
-	text := hex.EncodeToString(id[:])
-	s.all[sha256.Sum256([]byte(text))] = &session{who: who, expires: now.Add(sessionLife)}
+	id := rand.Text()
+	s.all[sha256.Sum256([]byte(id))] = &session{who: who, expires: now.Add(sessionLife)}
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName(r), Value: text, Path: "/", MaxAge: int(sessionLife / time.Second),
+		Name: cookieName(r), Value: id, Path: "/", MaxAge: int(sessionLife / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
 	})
-	return nil
 }
 
 // of is the session of a request.
@@ -179,10 +172,7 @@ func (p *Page) isKey(given string) bool {
 }
 
 func (p *Page) open(w http.ResponseWriter, r *http.Request, who, back string) {
-	if err := p.sessions.begin(w, r, who); err != nil {
-		p.problem(w, r, http.StatusInternalServerError, "Logging in: "+err.Error())
-		return
-	}
+	p.sessions.begin(w, r, who)
 	p.Log.InfoContext(r.Context(), "login", "who", who, "remote", r.RemoteAddr)
 	http.Redirect(w, r, back, http.StatusSeeOther)
 }

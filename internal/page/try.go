@@ -2,7 +2,6 @@ package page
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -37,8 +36,7 @@ func (p *Page) loadTry(ctx context.Context, in request) (any, error) {
 			Status: amx.Firing, Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt, GeneratorURL: a.GeneratorURL,
 		})
 	}
-	text, err := json.MarshalIndent(data, "", "  ")
-	m.Body = string(text)
+	m.Body, err = indented(data)
 	return m, err
 }
 
@@ -57,7 +55,7 @@ func (p *Page) try(w http.ResponseWriter, r *http.Request, s *session) {
 			}
 		}
 	}
-	out := p.shell(views["/try"], s, request{path: "/try", now: p.Now()})
+	out := p.shell(views["/try"], s, request{now: p.Now()})
 	out.Main = m
 	p.write(w, http.StatusOK, "try", out)
 }
