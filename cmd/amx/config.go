@@ -82,9 +82,8 @@ func fillIn(text []byte, cfg *amx.Config) ([]byte, error) {
 // fillInCommand adds the keys that a command does not have and that have a
 // default for one of its kind.
 func fillInCommand(n *yaml.Node, cmd *amx.Command) {
-	_, refused := amx.Keys()
 	add := func(key string, value *yaml.Node) {
-		if valueOf(n, key) == nil && !slices.Contains(refused, "commands."+key) {
+		if valueOf(n, key) == nil {
 			n.Content = append(n.Content, plain(key), value)
 		}
 	}

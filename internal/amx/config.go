@@ -131,12 +131,7 @@ func newCommand() *Command {
 // ParseConfig reads a configuration. Name is the file's, for errors only. The
 // error joins everything that is wrong, in the order of the lines.
 func ParseConfig(name string, data []byte) (*Config, error) {
-	return parseConfig(name, data, notYet)
-}
-
-// parseConfig refuses the keys of refused, but reads and checks them too.
-func parseConfig(name string, data []byte, refused map[string]bool) (*Config, error) {
-	r := &reader{file: name, refused: refused}
+	r := &reader{file: name}
 	c := &Config{file: name, empty: true}
 	if root := r.document(data); root != nil {
 		r.named = namedTemplates(root, r.nodes)

@@ -27,7 +27,6 @@ const maxMerges = 10
 // only they know the line and the text as it was typed.
 type reader struct {
 	file     string
-	refused  map[string]bool   // as notYet
 	named    map[string]string // the file's templates, which may come after those that call them
 	problems []problem
 	known    map[problem]bool // what an alias repeats is said once
