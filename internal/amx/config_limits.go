@@ -17,7 +17,7 @@ const leastLimit = time.Second
 
 // Limits holds over all commands together.
 type Limits struct {
-	Max       int      // runs at once; 0: no limit
+	Max       int      // runs at once, to MaxRuns; 0 or less: no limit
 	RateLimit []Window // every one holds; nil: none
 }
 

@@ -290,14 +290,10 @@ func (r *reader) scalar(path string, n *yaml.Node) (string, bool) {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// described is a node in an error.
+// described is a node in an error: a single value is quoted.
 func described(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	default:
+	if n.Kind == yaml.ScalarNode {
 		return fmt.Sprintf("%q", n.Value)
 	}
+	return yamlKind(n)
 }

@@ -317,11 +317,10 @@ func namedTemplates(root *yaml.Node, nodes int) map[string]string {
 		if e.name != "templates" {
 			continue
 		}
-		var c Config
-		readTemplates(&quiet, "", quiet.resolve(e.value), &c)
-		for name, text := range c.Templates {
-			if _, err := parseTemplate(text, nil); err == nil {
-				named[name] = text
+		for _, t := range quiet.entries("", quiet.resolve(e.value)) {
+			text, ok := quiet.scalar("", quiet.resolve(t.value))
+			if _, err := parseTemplate(text, nil); ok && err == nil {
+				named[t.name] = text
 			}
 		}
 	}
