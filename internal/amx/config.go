@@ -173,7 +173,7 @@ func (c *Config) Warnings() []string {
 	for i, cmd := range c.Commands {
 		if cmd.Wait != nil && *cmd.Wait > maxWait {
 			all = append(all, fmt.Sprintf("%s:%d: commands[%d] %q: wait: %s: over %s the answer may come after Alertmanager's group_interval, which then sends no resolve",
-				c.file, cmd.lines["wait"], i, cmd.Name, short(*cmd.Wait), short(maxWait)))
+				c.file, cmd.lines["wait"], i, cmd.Name, ShortDuration(*cmd.Wait), ShortDuration(maxWait)))
 		}
 	}
 	return all

@@ -85,23 +85,11 @@ func limitMax(limit int, all bool) Reason {
 }
 
 func limitRate(w amx.Window, all bool) Reason {
-	return Reason(fmt.Sprintf(byRate+" (%srate_limit: %d per %s)", of(all), w.Runs, short(w.Per)))
+	return Reason(fmt.Sprintf(byRate+" (%srate_limit: %d per %s)", of(all), w.Runs, amx.ShortDuration(w.Per)))
 }
 
 func limitSpread(value string) Reason {
 	return Reason(fmt.Sprintf(bySpread+": runs go on for %q", value))
-}
-
-// short is a duration without the units that are zero: 1h, not 1h0m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // of is the key under which the limits over all commands are.
