@@ -76,7 +76,7 @@ type Command struct {
 	Output          Output
 
 	Cooldown    time.Duration // least time between the starts of two runs for one alert; 0: none
-	Max         int           // runs at once, to MaxRuns; 0 or less: no limit
+	Max         int           // runs at once, up to 5000; 0 or less: no limit
 	RateLimit   []Window      // every one holds; nil or empty: none
 	WhenLimited WhenLimited
 	SpreadBy    string // a template over a due alert: runs go on for one value at a time; "": for all

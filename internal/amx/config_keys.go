@@ -57,7 +57,7 @@ var commandKeys = []key[Command]{
 	{"repeat_after", never(1, func(c *Command) *time.Duration { return &c.RepeatAfter })},
 	{"retry_delay", duration(time.Second, 6*time.Hour, 1, func(c *Command) *time.Duration { return &c.RetryDelay })},
 	{"cooldown", cooldown},
-	{"max", within(minInt, MaxRuns, func(c *Command) *int { return &c.Max })},
+	{"max", within(minInt, maxRuns, func(c *Command) *int { return &c.Max })},
 	{"rate_limit", rates(func(c *Command) *[]Window { return &c.RateLimit })},
 	{"when_limited", choice(func(c *Command) *string { return (*string)(&c.WhenLimited) }, string(LimitedWait), string(LimitedSkip))},
 	{"spread_by", checked(func(c *Command) *string { return &c.SpreadBy }, func(s string) error { return checkTemplate[dueData](s, nil) })},

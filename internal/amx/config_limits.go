@@ -7,9 +7,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// MaxRuns bounds max and the runs of a window: a gate remembers each of them, and
+// maxRuns bounds max and the runs of a window: a gate remembers each of them, and
 // has to fit into one item of the table.
-const MaxRuns = 5000
+const maxRuns = 5000
 
 // leastLimit is the shortest time that a limit can count in: the ledger keeps
 // whole seconds.
@@ -17,13 +17,13 @@ const leastLimit = time.Second
 
 // Limits holds over all commands together.
 type Limits struct {
-	Max       int      // runs at once, to MaxRuns; 0 or less: no limit
+	Max       int      // runs at once, up to 5000; 0 or less: no limit
 	RateLimit []Window // every one holds; nil: none
 }
 
 // Window is a limit of a rate: at most Runs starts in any time of length Per.
 type Window struct {
-	Runs int           // 1 to MaxRuns
+	Runs int           // 1 to 5000
 	Per  time.Duration // 1s or more
 }
 
@@ -62,7 +62,7 @@ const (
 )
 
 var limitsKeys = []key[Limits]{
-	{"max", within(minInt, MaxRuns, func(l *Limits) *int { return &l.Max })},
+	{"max", within(minInt, maxRuns, func(l *Limits) *int { return &l.Max })},
 	{"rate_limit", rates(func(l *Limits) *[]Window { return &l.RateLimit })},
 }
 
@@ -75,7 +75,7 @@ func readLimits(r *reader, path string, n *yaml.Node, c *Config) {
 }
 
 var windowKeys = []key[Window]{
-	{"runs", within(1, MaxRuns, func(w *Window) *int { return &w.Runs })},
+	{"runs", within(1, maxRuns, func(w *Window) *int { return &w.Runs })},
 	{"per", duration(leastLimit, 0, 1, func(w *Window) *time.Duration { return &w.Per })},
 }
 

@@ -68,7 +68,7 @@ commands: [{cmd: a, report: ops}]
 		{Name: "ops", Slack: &SlackReport{Channel: "#alerts", Token: "ssm:/amx/stack/slack"}, On: []Occasion{OnStarted, OnFailed}, Matchers: []string{`team="db"`}},
 		{Name: "hook", Slack: &SlackReport{WebhookURL: "env:HOOK"}, On: usual},
 		{Name: "page", PagerDuty: &PagerDutyReport{FromMessage: true}, On: []Occasion{OnAlert}},
-		{Name: "page2", PagerDuty: &PagerDutyReport{RoutingKey: "file:/etc/amx/key"}, On: Occasions()},
+		{Name: "page2", PagerDuty: &PagerDutyReport{RoutingKey: "file:/etc/amx/key"}, On: occasions()},
 		{Name: "json", Webhook: &WebhookReport{URL: "https://example.net/in?a=b", Secret: "ssm:sign"}, On: usual},
 		{Name: "private", Webhook: &WebhookReport{URLFrom: "ssm:/amx/url"}, On: usual},
 	}

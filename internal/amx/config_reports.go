@@ -16,7 +16,7 @@ type Report struct {
 	Slack     *SlackReport
 	PagerDuty *PagerDutyReport
 	Webhook   *WebhookReport
-	On        []Occasion // in the order of Occasions; never empty
+	On        []Occasion // in the order of the constants; never empty
 	Matchers  []string   // Alertmanager's syntax; one alert of the run has to satisfy all; none: every run
 
 	line     int
@@ -38,8 +38,8 @@ const (
 	OnAlert     Occasion = "alert"   // the alert itself, whether a command matches or not
 )
 
-// Occasions returns all occasions, which "all" stands for.
-func Occasions() []Occasion {
+// occasions returns all occasions, which "all" stands for.
+func occasions() []Occasion {
 	return []Occasion{OnStarted, OnSucceeded, OnFailed, OnCancelled, OnRefused, OnExpired, OnBreaker, OnAlert}
 }
 
@@ -186,7 +186,7 @@ func notInURL(r rune) bool { return r <= ' ' || r == '"' || r == '<' || r == '>'
 
 // readOccasions takes one occasion, a list of them, or all.
 func readOccasions(r *reader, path string, n *yaml.Node, p *Report) {
-	every := Occasions()
+	every := occasions()
 	words := []string{"all"}
 	for _, o := range every {
 		words = append(words, string(o))
