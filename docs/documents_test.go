@@ -47,14 +47,21 @@ type block struct {
 	language, text string
 }
 
-var fenced = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+// fenced may be indented, as a block within a list is.
+var fenced = regexp.MustCompile("(?ms)^ *```([a-z]*)\n(.*?)^ *```$")
 
 func blocks(text string) []block {
 	var found []block
 	for _, at := range fenced.FindAllStringSubmatchIndex(text, -1) {
-		found = append(found, block{1 + strings.Count(text[:at[0]], "\n"), text[at[2]:at[3]], text[at[4]:at[5]]})
+		found = append(found, block{1 + strings.Count(text[:at[0]], "\n"), text[at[2]:at[3]], outdented(text[at[4]:at[5]])})
 	}
 	return found
+}
+
+// outdented is a text without the indentation of its first line.
+func outdented(text string) string {
+	column := len(text) - len(strings.TrimLeft(text, " "))
+	return regexp.MustCompile(fmt.Sprintf("(?m)^ {0,%d}", column)).ReplaceAllString(text, "")
 }
 
 // A block of YAML begins with a comment that names its file: that of amx.yaml
