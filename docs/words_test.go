@@ -33,7 +33,6 @@ var hard = []struct {
 const longest = 30
 
 var (
-	indented = regexp.MustCompile("(?ms)^ *```.*?^ *```$") // or not
 	codeSpan = regexp.MustCompile("`[^`\n]*`")
 	linkText = regexp.MustCompile(`!?\[([^\]]*)\]\([^)]*\)`)
 	listItem = regexp.MustCompile(`^\s*([-*]|[0-9]+\.) `)
@@ -52,7 +51,7 @@ type prose struct {
 // sentences takes a document apart: without blocks, headings and its table of
 // contents, with `code` for each piece of code.
 func sentences(text string) []prose {
-	text = indented.ReplaceAllStringFunc(text, func(b string) string { return strings.Repeat("\n", strings.Count(b, "\n")) })
+	text = fenced.ReplaceAllStringFunc(text, func(b string) string { return strings.Repeat("\n", strings.Count(b, "\n")) })
 	var found []prose
 	var open []string
 	begun := 0

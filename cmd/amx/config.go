@@ -82,9 +82,8 @@ func fillIn(text []byte, cfg *amx.Config) ([]byte, error) {
 // fillInCommand adds the keys that a command does not have and that have a
 // default for one of its kind.
 func fillInCommand(n *yaml.Node, cmd *amx.Command) {
-	_, refused := amx.Keys()
 	add := func(key string, value *yaml.Node) {
-		if valueOf(n, key) == nil && !slices.Contains(refused, "commands."+key) {
+		if valueOf(n, key) == nil {
 			n.Content = append(n.Content, plain(key), value)
 		}
 	}
@@ -102,22 +101,22 @@ func fillInCommand(n *yaml.Node, cmd *amx.Command) {
 	if cmd.Script != "" && cmd.Platform == "linux" {
 		add("shell", plain(cmd.Shell))
 	}
-	add("timeout", plain(short(cmd.Timeout)))
-	add("delivery_timeout", plain(short(cmd.DeliveryTimeout)))
+	add("timeout", plain(amx.ShortDuration(cmd.Timeout)))
+	add("delivery_timeout", plain(amx.ShortDuration(cmd.DeliveryTimeout)))
 	if cmd.Wait != nil {
-		add("wait", plain(short(*cmd.Wait)))
+		add("wait", plain(amx.ShortDuration(*cmd.Wait)))
 	}
 	add("notify_on_failure", plain(strconv.FormatBool(cmd.NotifyOnFailure)))
 	add("retries", plain(strconv.Itoa(cmd.Retries)))
-	add("retry_delay", plain(short(cmd.RetryDelay)))
+	add("retry_delay", plain(amx.ShortDuration(cmd.RetryDelay)))
 	if cmd.RepeatAfter == 0 {
 		add("repeat_after", plain("never"))
 	}
-	add("cooldown", plain(short(cmd.Cooldown)))
+	add("cooldown", plain(amx.ShortDuration(cmd.Cooldown)))
 	add("max", plain(strconv.Itoa(cmd.Max)))
 	add("when_limited", plain(string(cmd.WhenLimited)))
 	add("breaker", &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: []*yaml.Node{
-		plain("failures"), plain(strconv.Itoa(cmd.Breaker.Failures)), plain("for"), plain(short(cmd.Breaker.For)),
+		plain("failures"), plain(strconv.Itoa(cmd.Breaker.Failures)), plain("for"), plain(amx.ShortDuration(cmd.Breaker.For)),
 	}})
 	add("ignore_resolved", plain(strconv.FormatBool(cmd.IgnoreResolved)))
 	add("resolved_signal", plain(cmd.ResolvedSignal))

@@ -1,11 +1,6 @@
 package main
 
-import (
-	"strings"
-	"time"
-
-	"gopkg.in/yaml.v3"
-)
+import "gopkg.in/yaml.v3"
 
 // written is a node with its aliases and merges written out, which ParseConfig
 // has found to be no more than a file may unfold to.
@@ -62,16 +57,4 @@ func plain(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Va
 
 func quoted(text string) *yaml.Node {
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: text}
-}
-
-// short writes a duration as people do: 1h, not 1h0m0s.
-func short(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }

@@ -76,7 +76,7 @@ type Command struct {
 	Output          Output
 
 	Cooldown    time.Duration // least time between the starts of two runs for one alert; 0: none
-	Max         int           // runs at once, to MaxRuns; 0 or less: no limit
+	Max         int           // runs at once, up to MaxRuns; 0 or less: no limit
 	RateLimit   []Window      // every one holds; nil or empty: none
 	WhenLimited WhenLimited
 	SpreadBy    string // a template over a due alert: runs go on for one value at a time; "": for all
@@ -131,12 +131,7 @@ func newCommand() *Command {
 // ParseConfig reads a configuration. Name is the file's, for errors only. The
 // error joins everything that is wrong, in the order of the lines.
 func ParseConfig(name string, data []byte) (*Config, error) {
-	return parseConfig(name, data, notYet)
-}
-
-// parseConfig refuses the keys of refused, but reads and checks them too.
-func parseConfig(name string, data []byte, refused map[string]bool) (*Config, error) {
-	r := &reader{file: name, refused: refused}
+	r := &reader{file: name}
 	c := &Config{file: name, empty: true}
 	if root := r.document(data); root != nil {
 		r.named = namedTemplates(root, r.nodes)
@@ -178,7 +173,7 @@ func (c *Config) Warnings() []string {
 	for i, cmd := range c.Commands {
 		if cmd.Wait != nil && *cmd.Wait > maxWait {
 			all = append(all, fmt.Sprintf("%s:%d: commands[%d] %q: wait: %s: over %s the answer may come after Alertmanager's group_interval, which then sends no resolve",
-				c.file, cmd.lines["wait"], i, cmd.Name, short(*cmd.Wait), short(maxWait)))
+				c.file, cmd.lines["wait"], i, cmd.Name, ShortDuration(*cmd.Wait), ShortDuration(maxWait)))
 		}
 	}
 	return all

@@ -11,12 +11,6 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// notYet has the keys that are read and checked, and then refused, because this
-// version cannot do what they say: to ignore one would be to run a command in a
-// way that nobody asked for. Whoever builds what a key says deletes its line.
-// Those of a command have "commands." before them.
-var notYet = map[string]bool{}
-
 // key is one key of a mapping of the configuration.
 type key[T any] struct {
 	name string
@@ -88,58 +82,31 @@ func readKeys[T any](r *reader, path string, n *yaml.Node, table []key[T], into 
 		lines[e.name] = e.line
 		i := slices.IndexFunc(table, func(k key[T]) bool { return k.name == e.name })
 		if i < 0 {
-			r.fail(e.line, path, "unknown key %q: %s", e.name, remedy(e.name, names(table, r.refused)))
+			r.fail(e.line, path, "unknown key %q: %s", e.name, remedy(e.name, names(table)))
 			continue
-		}
-		if r.refused[fullName(into, e.name)] {
-			r.fail(e.line, path, "key %q: not supported yet: remove it", e.name)
 		}
 		table[i].read(r, under(path, e.name), r.resolve(e.value), into)
 	}
 	return lines
 }
 
-// fullName is a key as notYet has it. The tables below a command have no keys
-// there: they are refused with the key that they belong to.
-func fullName(into any, name string) string {
-	switch into.(type) {
-	case *Config:
-		return name
-	case *Command:
-		return "commands." + name
-	}
-	return ""
-}
-
-// names is the keys of a table, without those that are refused.
-func names[T any](table []key[T], refused map[string]bool) []string {
-	var list []string
-	for _, k := range table {
-		if !refused[fullName(new(T), k.name)] {
-			list = append(list, k.name)
-		}
+// names is the keys of a table.
+func names[T any](table []key[T]) []string {
+	list := make([]string, len(table))
+	for i, k := range table {
+		list[i] = k.name
 	}
 	return list
 }
 
 // Keys returns the keys of the file and of a command, in the order in which the
-// documentation has them: those that this version takes, and those that it
-// refuses with "not supported yet". Those of a command have "commands." before
-// them.
-func Keys() (supported, refused []string) {
-	for _, k := range configKeys {
-		supported = append(supported, k.name)
+// documentation has them. Those of a command have "commands." before them.
+func Keys() []string {
+	all := names(configKeys)
+	for _, name := range names(commandKeys) {
+		all = append(all, "commands."+name)
 	}
-	for _, k := range commandKeys {
-		supported = append(supported, "commands."+k.name)
-	}
-	isRefused := func(name string) bool { return notYet[name] }
-	for _, name := range supported {
-		if isRefused(name) {
-			refused = append(refused, name)
-		}
-	}
-	return slices.DeleteFunc(supported, isRefused), refused
+	return all
 }
 
 // under is the path of a key's value.

@@ -17,7 +17,7 @@ const leastLimit = time.Second
 
 // Limits holds over all commands together.
 type Limits struct {
-	Max       int      // runs at once; 0: no limit
+	Max       int      // runs at once, up to MaxRuns; 0 or less: no limit
 	RateLimit []Window // every one holds; nil: none
 }
 
@@ -132,6 +132,6 @@ func readBreaker(r *reader, path string, n *yaml.Node, c *Command) {
 func cooldown(r *reader, path string, n *yaml.Node, c *Command) {
 	duration(0, 0, 1, func(c *Command) *time.Duration { return &c.Cooldown })(r, path, n, c)
 	if 0 < c.Cooldown && c.Cooldown < leastLimit {
-		r.fail(n.Line, path, "%s: want 0s, or %s or more", n.Value, short(leastLimit))
+		r.fail(n.Line, path, "%s: want 0s, or %s or more", n.Value, ShortDuration(leastLimit))
 	}
 }

@@ -3,23 +3,12 @@ package amx
 import (
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
 
-// built reads a file as a version would that can do all that it says.
-func built(t *testing.T, yaml string) *Config {
-	t.Helper()
-	c, err := parseConfig("amx.yaml", []byte(yaml), nil)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, yaml)
-	}
-	return c
-}
-
 func TestLimitsOfTheFileAndOfACommand(t *testing.T) {
-	c := built(t, `
+	c := parse(t, `
 limits: {max: 20, rate_limit: [{runs: 50, per: 1h}]}
 commands:
   - cmd: a
@@ -62,7 +51,7 @@ commands:
 }
 
 func TestReportsSayWhoIsTold(t *testing.T) {
-	c := built(t, `
+	c := parse(t, `
 prometheus: {url: https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1, sigv4: true}
 templates: {where: '{{ .CommonLabels.instance }}'}
 reports:
@@ -79,7 +68,7 @@ commands: [{cmd: a, report: ops}]
 		{Name: "ops", Slack: &SlackReport{Channel: "#alerts", Token: "ssm:/amx/stack/slack"}, On: []Occasion{OnStarted, OnFailed}, Matchers: []string{`team="db"`}},
 		{Name: "hook", Slack: &SlackReport{WebhookURL: "env:HOOK"}, On: usual},
 		{Name: "page", PagerDuty: &PagerDutyReport{FromMessage: true}, On: []Occasion{OnAlert}},
-		{Name: "page2", PagerDuty: &PagerDutyReport{RoutingKey: "file:/etc/amx/key"}, On: Occasions()},
+		{Name: "page2", PagerDuty: &PagerDutyReport{RoutingKey: "file:/etc/amx/key"}, On: occasions()},
 		{Name: "json", Webhook: &WebhookReport{URL: "https://example.net/in?a=b", Secret: "ssm:sign"}, On: usual},
 		{Name: "private", Webhook: &WebhookReport{URLFrom: "ssm:/amx/url"}, On: usual},
 	}
@@ -101,7 +90,6 @@ commands: [{cmd: a, report: ops}]
 	}
 }
 
-// Each case is what a version that can do all of it would say, in lines.
 func TestLimitsAndReportsThatAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, yaml, want string }{
 		{"limits", "limits: {max: 5001, rate_limit: {runs: 5001, per: 999ms}, cooldown: 1h}", `amx.yaml:1: limits: max: 5001: want 5000 or less
@@ -160,32 +148,8 @@ amx.yaml:8: commands[0] "x": report: no destination of ` + "`reports`" + ` is na
 		{"a graph from nowhere", "prometheus: {sigv4: true}\ntemplates: {a: '{{ nosuch }}'}", `amx.yaml:1: prometheus: want "url"
 amx.yaml:2: templates: a: "{{ nosuch }}": 1: function "nosuch" not defined`},
 	} {
-		if _, err := parseConfig("amx.yaml", []byte(c.yaml), nil); err == nil || err.Error() != c.want {
+		if _, err := ParseConfig("amx.yaml", []byte(c.yaml)); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got\n%v\nwant\n%s", c.name, err, c.want)
-		}
-	}
-}
-
-// A key that is not built is refused, and what is wrong with its value is said
-// as well: who waits for it can have the file right by then.
-func TestKeysThatAreNotBuiltAreRefused(t *testing.T) {
-	_, refused := Keys()
-	if len(refused) == 0 {
-		t.Skip("every key is built")
-	}
-	for _, name := range refused {
-		key, inCommand := strings.CutPrefix(name, "commands.")
-		text := key + ": {}\n"
-		if inCommand {
-			text = "commands: [{cmd: x, " + key + ": {}}]\n"
-		}
-		if _, err := ParseConfig("f", []byte(text)); err == nil || !strings.Contains(err.Error(), `key "`+key+`": not supported yet: remove it`) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	for name := range notYet {
-		if !slices.Contains(refused, name) {
-			t.Errorf("notYet has %q, and there is no such key", name)
 		}
 	}
 }

@@ -27,7 +27,6 @@ const maxMerges = 10
 // only they know the line and the text as it was typed.
 type reader struct {
 	file     string
-	refused  map[string]bool   // as notYet
 	named    map[string]string // the file's templates, which may come after those that call them
 	problems []problem
 	known    map[problem]bool // what an alias repeats is said once
@@ -291,14 +290,10 @@ func (r *reader) scalar(path string, n *yaml.Node) (string, bool) {
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// described is a node in an error.
+// described is a node in an error: a single value is quoted.
 func described(n *yaml.Node) string {
-	switch n.Kind {
-	case yaml.MappingNode:
-		return "a mapping"
-	case yaml.SequenceNode:
-		return "a list"
-	default:
+	if n.Kind == yaml.ScalarNode {
 		return fmt.Sprintf("%q", n.Value)
 	}
+	return yamlKind(n)
 }

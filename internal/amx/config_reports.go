@@ -16,7 +16,7 @@ type Report struct {
 	Slack     *SlackReport
 	PagerDuty *PagerDutyReport
 	Webhook   *WebhookReport
-	On        []Occasion // in the order of Occasions; never empty
+	On        []Occasion // in the order of the constants; never empty
 	Matchers  []string   // Alertmanager's syntax; one alert of the run has to satisfy all; none: every run
 
 	line     int
@@ -38,8 +38,8 @@ const (
 	OnAlert     Occasion = "alert"   // the alert itself, whether a command matches or not
 )
 
-// Occasions returns all occasions, which "all" stands for.
-func Occasions() []Occasion {
+// occasions returns all occasions, which "all" stands for.
+func occasions() []Occasion {
 	return []Occasion{OnStarted, OnSucceeded, OnFailed, OnCancelled, OnRefused, OnExpired, OnBreaker, OnAlert}
 }
 
@@ -186,7 +186,7 @@ func notInURL(r rune) bool { return r <= ' ' || r == '"' || r == '<' || r == '>'
 
 // readOccasions takes one occasion, a list of them, or all.
 func readOccasions(r *reader, path string, n *yaml.Node, p *Report) {
-	every := Occasions()
+	every := occasions()
 	words := []string{"all"}
 	for _, o := range every {
 		words = append(words, string(o))
@@ -317,11 +317,10 @@ func namedTemplates(root *yaml.Node, nodes int) map[string]string {
 		if e.name != "templates" {
 			continue
 		}
-		var c Config
-		readTemplates(&quiet, "", quiet.resolve(e.value), &c)
-		for name, text := range c.Templates {
-			if _, err := parseTemplate(text, nil); err == nil {
-				named[name] = text
+		for _, t := range quiet.entries("", quiet.resolve(e.value)) {
+			text, ok := quiet.scalar("", quiet.resolve(t.value))
+			if _, err := parseTemplate(text, nil); ok && err == nil {
+				named[t.name] = text
 			}
 		}
 	}

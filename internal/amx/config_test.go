@@ -155,18 +155,18 @@ func TestDurations(t *testing.T) {
 		"0": 0, "0s": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute, "2d": 48 * time.Hour, "1w2d3h": 219 * time.Hour,
 		"1y": 8760 * time.Hour, "1.5h": 90 * time.Minute, "100ms": 100 * time.Millisecond, "1d100ms": 24*time.Hour + 100*time.Millisecond, "-1s": -time.Second,
 	} {
-		if got, err := parseDuration(s); err != nil || got != want {
+		if got, err := ParseDuration(s); err != nil || got != want {
 			t.Errorf("%s: got %v, %v, want %v", s, got, err, want)
 		}
 	}
 	for _, s := range []string{"", "1", "d", "1h2d", "1.5d", "one hour", "99999999999999999999d", "300y", "1 h", "1x"} {
-		if got, err := parseDuration(s); err == nil {
+		if got, err := ParseDuration(s); err == nil {
 			t.Errorf("%q: got %v", s, got)
 		}
 	}
 	for d, want := range map[time.Duration]string{5 * time.Second: "5s", 48 * time.Hour: "48h", 10 * time.Minute: "10m", 90 * time.Minute: "1h30m", 0: "0s"} {
-		if got := short(d); got != want {
-			t.Errorf("short(%v) = %s, want %s", d, got, want)
+		if got := ShortDuration(d); got != want {
+			t.Errorf("ShortDuration(%v) = %s, want %s", d, got, want)
 		}
 	}
 }

@@ -146,14 +146,14 @@ func duration[T any](least, most, unit time.Duration, field func(*T) *time.Durat
 		if !ok {
 			return
 		}
-		d, err := parseDuration(s)
+		d, err := ParseDuration(s)
 		switch {
 		case err != nil:
 			r.fail(n.Line, path, "%q: %v", s, err)
 		case most > 0 && (d < least || d > most):
-			r.fail(n.Line, path, "%s: want %s to %s", s, short(least), short(most))
+			r.fail(n.Line, path, "%s: want %s to %s", s, ShortDuration(least), ShortDuration(most))
 		case d < least:
-			r.fail(n.Line, path, "%s: want %s or more", s, short(least))
+			r.fail(n.Line, path, "%s: want %s or more", s, ShortDuration(least))
 		case d%unit != 0:
 			r.fail(n.Line, path, "%s: want whole seconds, as SSM does", s)
 		default:
@@ -173,57 +173,13 @@ func never[T any](least time.Duration, field func(*T) *time.Duration) read[T] {
 		if !ok {
 			return
 		}
-		d, err := parseDuration(s)
+		d, err := ParseDuration(s)
 		if err != nil || d < least {
 			r.fail(n.Line, path, `%q: want "never", or a duration such as "4h"`, s)
 			return
 		}
 		*field(into) = d
 	}
-}
-
-// short is a duration as one would type it: 48h, not 48h0m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = s[:len(s)-2]
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = s[:len(s)-2]
-	}
-	return s
-}
-
-// prometheusDuration is the form of Prometheus' and Alertmanager's files, whose
-// days and weeks Go does not know: https://prometheus.io/docs/prometheus/latest/configuration/configuration/
-var prometheusDuration = lazily(`^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$`)
-
-var prometheusUnits = []time.Duration{
-	365 * 24 * time.Hour, 7 * 24 * time.Hour, 24 * time.Hour, time.Hour, time.Minute, time.Second, time.Millisecond,
-}
-
-// parseDuration takes Go's durations and Prometheus'.
-func parseDuration(s string) (time.Duration, error) {
-	if d, err := time.ParseDuration(s); err == nil {
-		return d, nil
-	}
-	wrong := fmt.Errorf(`want a duration such as "90s", "1h30m" or "2d"`)
-	parts := prometheusDuration().FindStringSubmatch(s)
-	if parts == nil || s == "" {
-		return 0, wrong
-	}
-	var sum time.Duration
-	for i, digits := range parts[1:] {
-		if digits == "" {
-			continue
-		}
-		n, err := strconv.ParseInt(digits, 10, 64)
-		if err != nil || n > int64((math.MaxInt64-sum)/prometheusUnits[i]) {
-			return 0, wrong
-		}
-		sum += time.Duration(n) * prometheusUnits[i]
-	}
-	return sum, nil
 }
 
 // signals are Linux's, by number; the empty ones are none that a process would

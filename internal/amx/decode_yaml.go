@@ -112,6 +112,14 @@ func (y *yamlData) fail(path string, n *yaml.Node, format string, args ...any) {
 	}
 }
 
+// enter begins a mapping or a list; what it returns ends it.
+func (y *yamlData) enter(path string, n *yaml.Node) (leave func()) {
+	y.unmarked(path, n)
+	outside := y.flow
+	y.flow = outside || n.Style&yaml.FlowStyle != 0
+	return func() { y.flow = outside }
+}
+
 // pairs calls f for each key of a mapping. null is a mapping without any, and so is
 // an empty list or text, as some languages write an empty mapping.
 func (y *yamlData) pairs(path string, n *yaml.Node, f func(name string, value *yaml.Node)) {
@@ -122,9 +130,7 @@ func (y *yamlData) pairs(path string, n *yaml.Node, f func(name string, value *y
 		y.fail(path, n, "%s: want keys and values", yamlKind(n))
 		return
 	}
-	y.unmarked(path, n)
-	defer func(flow bool) { y.flow = flow }(y.flow)
-	y.flow = y.flow || n.Style&yaml.FlowStyle != 0
+	defer y.enter(path, n)()
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
 		if key.Kind != yaml.ScalarNode {
@@ -216,9 +222,7 @@ func (y *yamlData) alerts(to *wireData) func(string, *yaml.Node) {
 			y.fail(path, n, "%s: want a list", yamlKind(n))
 			return
 		}
-		y.unmarked(path, n)
-		defer func(flow bool) { y.flow = flow }(y.flow)
-		y.flow = y.flow || n.Style&yaml.FlowStyle != 0
+		defer y.enter(path, n)()
 		alerts := make([]wireAlert, len(n.Content))
 		for i, element := range n.Content {
 			a := &alerts[i]

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// ReportTemplate is the name, under `templates`, of the one that writes the text
+// reportName is the name, under `templates`, of the one that writes the text
 // of every report.
-const ReportTemplate = "report"
+const reportName = "report"
 
 // defaultReport writes a title, and below it what a person wants to know next.
 const defaultReport = `{{ .Title }}
@@ -26,14 +26,14 @@ func RenderReport(templates map[string]string, now time.Time, dot any) (string, 
 		text, err = render(t, now, dot)
 	}
 	if err != nil {
-		return "", fmt.Errorf("rendering the template %q of templates: %w", ReportTemplate, err)
+		return "", fmt.Errorf("rendering the template %q of templates: %w", reportName, err)
 	}
 	return text, nil
 }
 
 // reportTemplate parses the text of reports with what it may call.
 func reportTemplate(templates map[string]string) (*template.Template, error) {
-	text, ok := templates[ReportTemplate]
+	text, ok := templates[reportName]
 	if !ok {
 		text = defaultReport
 	}

@@ -79,7 +79,7 @@ func limitMax(limit int, all bool) Reason {
 }
 
 func limitRate(w amx.Window, all bool) Reason {
-	return Reason(fmt.Sprintf(byRate+" (%srate_limit: %d per %s)", of(all), w.Runs, short(w.Per)))
+	return Reason(fmt.Sprintf(byRate+" (%srate_limit: %d per %s)", of(all), w.Runs, amx.ShortDuration(w.Per)))
 }
 
 func limitSpread(value string) Reason {
@@ -88,18 +88,6 @@ func limitSpread(value string) Reason {
 
 func limitCooldown(until time.Time) Reason {
 	return Reason(byCooldown + " not before " + until.UTC().Format(time.RFC3339))
-}
-
-// short is a duration without the units that are zero: 1h, not 1h0m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // of is the key under which the limits over all commands are.

@@ -115,13 +115,13 @@ func facts(c *amx.Command) (out []string) {
 	add(c.Scope == amx.ScopeAlert, "a run for each alert")
 	add(c.Max > 0, "at most %s at once", plural(c.Max, "run"))
 	for _, w := range c.RateLimit {
-		add(true, "at most %s per %s", plural(w.Runs, "run"), span(w.Per))
+		add(true, "at most %s per %s", plural(w.Runs, "run"), amx.ShortDuration(w.Per))
 	}
-	add(c.Cooldown > 0, "cooldown %s", span(c.Cooldown))
-	add(c.Breaker.Failures > 0, "breaker after %s in a row, for %s", plural(c.Breaker.Failures, "failure"), span(c.Breaker.For))
+	add(c.Cooldown > 0, "cooldown %s", amx.ShortDuration(c.Cooldown))
+	add(c.Breaker.Failures > 0, "breaker after %s in a row, for %s", plural(c.Breaker.Failures, "failure"), amx.ShortDuration(c.Breaker.For))
 	add(c.Retries > 0, "retried up to %s", plural(c.Retries, "time"))
-	add(c.RepeatAfter > 0, "repeated after %s", span(c.RepeatAfter))
-	add(c.Timeout > 0, "timeout %s", span(c.Timeout))
+	add(c.RepeatAfter > 0, "repeated after %s", amx.ShortDuration(c.RepeatAfter))
+	add(c.Timeout > 0, "timeout %s", amx.ShortDuration(c.Timeout))
 	add(c.IgnoreResolved, "goes on when its alerts resolve")
 	add(!c.IgnoreResolved && cmp.Or(c.ResolvedSignal, amx.SIGKILL) != amx.SIGKILL, "stopped with %s", c.ResolvedSignal)
 	return out

@@ -70,18 +70,6 @@ func took(d time.Duration) string {
 	return two(s/86400, "d", s%86400/3600, "h")
 }
 
-// span is a duration of a configuration: 1h30m, without zeros.
-func span(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = s[:len(s)-2]
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = s[:len(s)-2]
-	}
-	return s
-}
-
 // ago is a time as people say it at now.
 func ago(now, t time.Time) string {
 	d := now.Sub(t)
@@ -176,7 +164,7 @@ func indented(v any) (string, error) {
 }
 
 var functions = template.FuncMap{
-	"clip": clip, "took": took, "span": span, "ago": ago, "pairs": pairs, "alertName": alertName, "otherLabels": otherLabels,
+	"clip": clip, "took": took, "span": amx.ShortDuration, "ago": ago, "pairs": pairs, "alertName": alertName, "otherLabels": otherLabels,
 	"web": web, "runPath": runPath, "plural": plural, "json": indented, "sentence": sentence, "join": strings.Join,
 	"utc":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 UTC") },
 	"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
