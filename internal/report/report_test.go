@@ -22,6 +22,7 @@ reports:
   - {name: quiet, slack: {channel: "#b", token: "env:T"}, on: failed}
   - {name: hook, slack: {webhook_url: "env:H"}, on: started}
   - {name: page, pagerduty: {routing_key: "env:K"}, on: failed, matchers: [severity="page"]}
+  - {name: open, pagerduty: {routing_key: "env:K"}, on: breaker}
   - {name: block, pagerduty: {routing_key: from_message}, on: all}
   - {name: alerts, webhook: {url: "https://example.net"}, on: alert}
   - {name: all, webhook: {url: "https://example.net"}, on: all}
@@ -29,6 +30,7 @@ commands:
   - {name: a, cmd: a}
   - {name: b, cmd: b, report: [quiet], retries: 1}
   - {name: c, cmd: c, report: [], matchers: [team="db"]}
+  - {name: d, cmd: d, retries: 1}
 `
 
 func config(t *testing.T, yaml string) *amx.Config {
@@ -76,14 +78,15 @@ func TestWhoHearsOfWhat(t *testing.T) {
 		want  string
 	}{
 		{"a start", of(record("a", history.Running)), "slack hook all"},
-		{"a success, where the message of the start is", of(record("a", history.Succeeded)), "slack page all"},
+		{"a success, where the message of the start is", of(record("a", history.Succeeded)), "slack page open all"},
 		{"a failure", of(record("a", history.Failed)), "slack quiet page all"},
 		{"an end that nobody knows", of(record("a", history.Unknown)), "slack quiet page all"},
 		{"a failure of another severity", of(unpaged), "slack quiet all"},
 		{"a cancel", of(record("a", history.Cancelled)), "slack all"},
 		{"a refusal", of(record("a", history.Refused)), "all"},
-		{"an open breaker", of(breaker), "all"},
+		{"an open breaker", of(breaker), "open all"},
 		{"a failure that is tried again", of(record("b", history.Failed)), ""},
+		{"a failure that is tried again, where the message of the start is", of(record("d", history.Failed)), "slack"},
 		{"the last attempt", of(again), "quiet"},
 		{"a command that reports to nobody", of(record("c", history.Failed)), ""},
 		{"a command that is no longer configured", of(record("gone", history.Failed)), "slack quiet page all"},

@@ -39,21 +39,21 @@ func wantsAlert(c *amx.Config, d *amx.Report, e *Event) bool {
 }
 
 // wantsRun: on, and what follows from it. A message that was sent at the start is
-// updated at the end, and an incident for a run that failed is resolved by a
-// later one that succeeds.
+// updated at the end, also where a retry follows. An incident is resolved by a
+// later run that succeeds.
 func wantsRun(c *amx.Config, d *amx.Report, e *Event) bool {
+	updates := d.Slack != nil && d.Slack.Token != "" && slices.Contains(d.On, amx.OnStarted)
 	if e.Kind == amx.OnFailed && !final(c, e.Record) {
-		return slices.Contains(d.On, amx.OnStarted)
+		return updates
 	}
 	if slices.Contains(d.On, e.Kind) {
 		return true
 	}
-	ended := e.Kind == amx.OnSucceeded || e.Kind == amx.OnFailed || e.Kind == amx.OnCancelled
-	switch {
-	case d.Slack != nil && d.Slack.Token != "":
-		return ended && slices.Contains(d.On, amx.OnStarted)
-	case d.PagerDuty != nil:
-		return e.Kind == amx.OnSucceeded && slices.Contains(d.On, amx.OnFailed)
+	switch e.Kind {
+	case amx.OnSucceeded:
+		return updates || d.PagerDuty != nil && (slices.Contains(d.On, amx.OnFailed) || slices.Contains(d.On, amx.OnBreaker))
+	case amx.OnFailed, amx.OnCancelled:
+		return updates
 	}
 	return false
 }

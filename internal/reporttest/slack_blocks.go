@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -36,6 +37,7 @@ func (s *Slack) blocks(text, list string) ([]json.RawMessage, string) {
 	if err := json.Unmarshal([]byte(list), &raw); err != nil || len(raw) == 0 || len(raw) > 50 {
 		return nil, s.refuse("invalid_blocks", "%d blocks", len(raw))
 	}
+	total := 0
 	for _, one := range raw {
 		var b block
 		if err := json.Unmarshal(one, &b); err != nil {
@@ -44,8 +46,26 @@ func (s *Slack) blocks(text, list string) ([]json.RawMessage, string) {
 		if code := s.block(&b); code != "" {
 			return nil, code
 		}
+		total += b.size()
+	}
+	if total > maxMessage {
+		return nil, s.refuse("msg_blocks_too_long", "blocks of %d characters", total)
 	}
 	return raw, ""
+}
+
+// maxMessage is for all text of a message. Slack documents no number, and answered
+// so from some 11,000 characters on: https://github.com/slackapi/bolt-js/issues/2867
+const maxMessage = 10000
+
+func (b *block) size() int {
+	n := utf8.RuneCountInString(b.AltText)
+	for _, t := range slices.Concat([]*textObject{b.Text}, b.Fields, b.Elements) {
+		if t != nil {
+			n += utf8.RuneCountInString(t.Text)
+		}
+	}
+	return n
 }
 
 func (s *Slack) block(b *block) string {

@@ -26,7 +26,8 @@ const (
 	pagerDutyURL = "https://events.pagerduty.com/v2/enqueue"
 	maxSummary   = 1024
 	maxDedupKey  = 255
-	maxDetail    = 1024 // amx's own, for a value: the whole has to stay below 512 KB
+	maxEvent     = 512 << 10
+	maxDetail    = 1024 // amx's own, for a value
 	maxListed    = 50   // alerts and nodes in the details
 )
 
@@ -57,9 +58,11 @@ type pagerDutyPayload struct {
 	Details   map[string]any `json:"custom_details,omitempty"`
 }
 
-func (o *outgoing) toPagerDuty(ctx context.Context) error {
+// toPagerDuty returns an error for each incident of which PagerDuty could not be
+// told.
+func (o *outgoing) toPagerDuty(ctx context.Context) []error {
 	if o.e.Message == nil {
-		return o.incident(ctx, o.incidentOf(o.e.Record.Command, ledger.ID(o.e.Record.Entry)))
+		return o.tellOfRun(ctx)
 	}
 	var errs []error
 	for _, cmd := range report.Resolving(o.c, o.d, o.e) {
@@ -67,23 +70,25 @@ func (o *outgoing) toPagerDuty(ctx context.Context) error {
 			errs = append(errs, o.incident(ctx, o.incidentOf(cmd.Name, id)))
 		}
 	}
-	if o.forwards() {
+	if slices.Contains(o.d.On, amx.OnAlert) { // and not only what its resolve ends
 		errs = append(errs, o.forward(ctx))
 	}
-	return worst(errs)
+	return errs
 }
 
-// forwards: the alert itself is reported, and not only what its resolve ends.
-func (o *outgoing) forwards() bool { return slices.Contains(o.d.On, amx.OnAlert) }
-
-// worst is a temporary error if there is one, else all of them.
-func worst(errs []error) error {
-	for _, err := range errs {
-		if t, ok := errors.AsType[*temporary](err); ok {
-			return t
-		}
+// tellOfRun: a success also resolves the incident of its command's breaker, which
+// it closes.
+func (o *outgoing) tellOfRun(ctx context.Context) []error {
+	rec := o.e.Record
+	breaker := incidentPrefix + rec.Command + "/breaker"
+	if o.e.Kind == amx.OnBreaker {
+		return []error{o.incident(ctx, breaker)}
 	}
-	return errors.Join(errs...)
+	errs := []error{o.incident(ctx, o.incidentOf(rec.Command, ledger.ID(rec.Entry)))}
+	if o.e.Kind == amx.OnSucceeded && slices.Contains(o.d.On, amx.OnBreaker) {
+		errs = append(errs, o.incident(ctx, breaker))
+	}
+	return errs
 }
 
 // entries are the ledger's for what has resolved.
@@ -128,18 +133,19 @@ func (o *outgoing) incident(ctx context.Context, about string) error {
 		o.describe(&event)
 	}
 	err = o.postPagerDuty(ctx, event)
-	if err == nil {
-		t.Open = opens
-		if !opens {
-			t.Waiting = nil
-		}
+	_, unsure := errors.AsType[*temporary](err)
+	switch {
+	case opens && (err == nil || unsure): // its answer may be all that was lost
+		t.Open = true
+	case err == nil:
+		t.Open, t.Waiting = false, nil
 	}
 	return t.settle(ctx, o.e, err)
 }
 
 // changes says whether an event opens or resolves an incident. The queue keeps
 // no order: an end that is older than the latest one has nothing to add, and a
-// run whose alerts have all resolved since needs nobody any more.
+// run whose alerts have all resolved since it began needs nobody any more.
 func (t *subject) changes(e *report.Event, opens bool) bool {
 	switch {
 	case e.Message != nil:
@@ -150,10 +156,14 @@ func (t *subject) changes(e *report.Event, opens bool) bool {
 	case !opens:
 		return t.Open
 	}
-	t.Waiting = nil
+	t.Waiting = map[string]time.Time{}
+	since := e.At
+	if claimed := e.Record.Claimed; !claimed.IsZero() {
+		since = claimed
+	}
 	for _, a := range e.Record.Alerts[:min(len(e.Record.Alerts), maxWaiting)] {
-		if !t.Ended[a.Fingerprint].After(e.At) {
-			t.Waiting = append(t.Waiting, a.Fingerprint)
+		if !t.Ended[a.Fingerprint].After(since) {
+			t.Waiting[a.Fingerprint] = a.StartsAt
 		}
 	}
 	return len(t.Waiting) > 0 || len(e.Record.Alerts) == 0
@@ -163,16 +173,19 @@ func (t *subject) changes(e *report.Event, opens bool) bool {
 // resolve is remembered.
 const maxWaiting = 500
 
-// resolved notes which alerts a notification says to have resolved.
+// resolved notes which alerts a notification says to have resolved. A resolve that
+// comes late may be of an earlier time that the alert fired: the incident waits on.
 func (t *subject) resolved(e *report.Event) {
 	if t.Ended == nil {
 		t.Ended = map[string]time.Time{}
 	}
 	for _, a := range e.Message.Alerts.Resolved() {
-		if e.At.After(t.Ended[a.Fingerprint]) && len(t.Ended) < maxWaiting {
+		if known := t.Ended[a.Fingerprint]; e.At.After(known) && (!known.IsZero() || len(t.Ended) < maxWaiting) {
 			t.Ended[a.Fingerprint] = e.At
 		}
-		t.Waiting = slices.DeleteFunc(t.Waiting, func(f string) bool { return f == a.Fingerprint })
+		if ended := a.EndsAt; ended.IsZero() || !ended.Before(t.Waiting[a.Fingerprint]) {
+			delete(t.Waiting, a.Fingerprint)
+		}
 	}
 	maps.DeleteFunc(t.Ended, func(_ string, at time.Time) bool { return e.At.Sub(at) > giveUp+time.Hour })
 }
@@ -303,7 +316,7 @@ func (o *outgoing) postPagerDuty(ctx context.Context, event pagerDutyEvent) erro
 		}
 		event.RoutingKey = key
 	}
-	body, err := json.Marshal(event)
+	body, err := event.encode()
 	if err != nil {
 		return fmt.Errorf("encoding the event for PagerDuty: %w", err)
 	}
@@ -313,6 +326,20 @@ func (o *outgoing) postPagerDuty(ctx context.Context, event pagerDutyEvent) erro
 	}
 	r.Header.Set("Content-Type", "application/json")
 	return hiding(o.s.do("PagerDuty", r), event.RoutingKey)
+}
+
+// encode is the event as JSON. One that is too large goes without some of its
+// details: those first that matter least.
+func (e *pagerDutyEvent) encode() ([]byte, error) {
+	body, err := json.Marshal(e)
+	for _, detail := range []string{"alerts", "annotations", "failed_nodes", "labels"} {
+		if err != nil || len(body) <= maxEvent || e.Payload == nil {
+			break
+		}
+		delete(e.Payload.Details, detail)
+		body, err = json.Marshal(e)
+	}
+	return body, err
 }
 
 // webURL is text if it is a URL that a browser may be sent to, else "".

@@ -2,6 +2,7 @@ package send
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/history"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/report"
 	"github.com/amx-lambda/amx/internal/reporttest"
 )
 
@@ -325,4 +327,138 @@ func TestWhatResolvesInOneRouteStaysOpenInAnother(t *testing.T) {
 	if open := w.pagerDuty.Open(); len(open) != 1 {
 		t.Errorf("open incidents: %q", open)
 	}
+}
+
+// failedFor is a run that failed for an alert of the group that notification makes.
+func failedFor(id int, alerts ...amx.Alert) history.Record {
+	rec := run(id, history.Failed)
+	rec.Entry = string(ledger.GroupID("restart-nginx", notification("firing", alerts...).GroupLabels))
+	rec.Alerts = history.Alerts(alerts)
+	return rec
+}
+
+func TestAResolveOfAnEarlierTimeThatComesLateResolvesNothing(t *testing.T) {
+	w := newWorld(t, onFailed(pagerDutyConfig))
+	rec := failedFor(1, alert())
+	w.record(rec)
+	w.deliver()
+	for _, tt := range []struct {
+		ends time.Time
+		open int
+	}{{highCPU.StartsAt.Add(-time.Hour), 1}, {noon.Add(time.Minute), 0}} {
+		ended := alert()
+		ended.EndsAt = tt.ends
+		w.pass(time.Minute)
+		w.message(notification("resolved", ended))
+		w.deliver()
+		if open := w.pagerDuty.Open(); len(open) != tt.open {
+			t.Errorf("resolved at %s: open incidents %q, want %d", tt.ends, open, tt.open)
+		}
+	}
+}
+
+func TestARunWhoseAlertResolvedBeforeItsEndIsKnownNeedsNobody(t *testing.T) {
+	w := newWorld(t, onFailed(pagerDutyConfig))
+	w.pass(-10 * time.Second) // the run has begun, and not ended
+	w.message(notification("resolved", alert()))
+	w.deliver()
+	w.pass(time.Minute)
+	w.record(failedFor(1, alert()))
+	w.deliver()
+	w.expect()
+	// The alert fires again, and its run fails too.
+	again := failedFor(2, alert())
+	again.Claimed = w.time()
+	w.pass(time.Minute)
+	w.record(again)
+	w.deliver()
+	w.expect("trigger amx/restart-nginx/" + again.Entry)
+}
+
+func TestAnIncidentWhoseAnswerWasLostIsResolvedAllTheSame(t *testing.T) {
+	w := newWorld(t, onFailed(pagerDutyConfig))
+	w.pagerDuty.Add("/v2/enqueue", reporttest.Fault{LoseAnswer: true}, reporttest.Fault{LoseAnswer: true})
+	rec := failedFor(1, alert())
+	w.record(rec)
+	w.message(notification("resolved", alert())) // is delivered before the failure is tried again
+	w.deliver()
+	if key := "amx/restart-nginx/" + rec.Entry; w.pagerDuty.Opened(key) != 1 || len(w.pagerDuty.Open()) != 0 {
+		t.Errorf("%d incidents, open are %q\n%s", w.pagerDuty.Opened(key), w.pagerDuty.Open(), w.log.String())
+	}
+}
+
+func TestABreakerIsOneIncidentUntilItsCommandSucceeds(t *testing.T) {
+	w := newWorld(t, strings.Replace(pagerDutyConfig, "[failed, alert]", "breaker", 1))
+	until := noon.Add(time.Hour)
+	if err := w.reporter().Opened(t.Context(), "restart-nginx", 3, until); err != nil {
+		t.Fatal(err)
+	}
+	for i, entry := range []string{"0123456789abcdef", "fedcba9876543210"} { // of two groups of alerts
+		refused := run(i, history.Refused)
+		refused.Entry, refused.Reason = entry, "breaker: 3 runs in a row failed, until "+until.Format(time.RFC3339)
+		refused.Run, refused.Nodes = history.RefusedID(entry, refused.Reason), nil
+		w.record(refused)
+	}
+	w.deliver()
+	w.expect("trigger amx/restart-nginx/breaker")
+	w.pass(2 * time.Hour)
+	w.record(run(3, history.Succeeded))
+	w.deliver()
+	w.expect("trigger amx/restart-nginx/breaker", "resolve amx/restart-nginx/breaker")
+}
+
+func TestWhatPagerDutyRefusesIsNotHiddenByWhatIsPutOff(t *testing.T) {
+	w := newWorld(t, pagerDutyConfig)
+	w.record(failedFor(1, alert()))
+	w.message(notification("firing", alert()))
+	w.deliver()
+	w.pass(time.Minute)
+	w.pagerDuty.Add("/v2/enqueue", reporttest.Fault{Status: 400}, reporttest.Fault{Status: 503}) // the run's incident, and the alert's
+	w.message(notification("resolved", alert()))
+	w.deliver()
+	if open := w.pagerDuty.Open(); len(w.lost) != 1 || len(open) != 1 || !strings.HasPrefix(open[0], "amx/restart-nginx/") {
+		t.Errorf("lost %q, open %q", w.lost, open)
+	}
+}
+
+// Everything at its longest, in characters of four bytes. The stand-in refuses what
+// is over 512 KB.
+func TestAnEventStaysWithinPagerDutysLimits(t *testing.T) {
+	w := newWorld(t, pagerDutyConfig)
+	long := strings.Repeat("💥", 1100)
+	var many amx.Alerts
+	for i := range 12 {
+		a := alert()
+		a.Fingerprint, a.GeneratorURL = fmt.Sprint(i), "https://p.example/?g0.expr="+strings.Repeat("x", 4000)
+		a.Labels, a.Annotations = amx.KV{"alertname": long, "instance": long, "severity": long}, amx.KV{"summary": long}
+		for j := range 60 {
+			a.Labels[fmt.Sprint("l", i, "-", j)], a.Labels[fmt.Sprint("c", j)], a.Annotations[fmt.Sprint("a", j)] = long, long, long
+		}
+		many = append(many, a)
+	}
+	m := notification("firing", many...)
+	m.DedupKey = long
+	if err := w.send(report.FromMessage(m, noon)); err != nil {
+		t.Fatal(err)
+	}
+	rec := run(1, history.Failed)
+	rec.Command, rec.Reason, rec.Alerts, rec.Nodes = "restart-nginx", long, history.Alerts(many), nil
+	for range 60 {
+		rec.Nodes = append(rec.Nodes, history.Node{Node: long, Status: long, Output: long})
+	}
+	if err := w.send(report.Event{Version: report.Version, Kind: amx.OnFailed, At: noon, Record: &rec}); err != nil {
+		t.Fatal(err)
+	}
+	if events := w.pagerDuty.Events(); len(events) != 2 || len(w.lost) > 0 {
+		t.Errorf("%d events, lost %q", len(events), w.lost)
+	}
+}
+
+// send delivers an event that no queue carries: it is too large.
+func (w *world) send(e report.Event) error {
+	it, err := e.Item()
+	if err != nil {
+		return err
+	}
+	return w.sender().HandleItem(w.t.Context(), it)
 }

@@ -40,7 +40,8 @@ func (s *Secrets) Get(ctx context.Context, ref amx.Secret) (string, error) {
 	if ok && s.Now().Sub(k.read) < freshFor {
 		return k.value, nil
 	}
-	value, err := s.Read(ctx, first(ref.Source()), second(ref.Source()))
+	kind, name := ref.Source()
+	value, err := s.Read(ctx, kind, name)
 	if value = strings.TrimSpace(value); err == nil && value == "" {
 		err = errors.New("it is empty")
 	}
@@ -56,6 +57,3 @@ func (s *Secrets) Get(ctx context.Context, ref amx.Secret) (string, error) {
 	}
 	return "", &temporary{err: fmt.Errorf("reading the secret %q: %w", ref, err)}
 }
-
-func first(kind, _ string) string  { return kind }
-func second(_, name string) string { return name }

@@ -122,7 +122,7 @@ func (s *Sender) complete(ctx context.Context, e *report.Event) {
 // other waiting. It returns the longest delay that any of them asks for, or nil.
 func (s *Sender) sendAll(ctx context.Context, c *amx.Config, e *report.Event, it queue.Item) *temporary {
 	destinations := report.Destinations(c, e)
-	errs := make([]error, len(destinations))
+	errs := make([][]error, len(destinations))
 	var wg sync.WaitGroup
 	for i, d := range destinations {
 		wg.Go(func() {
@@ -131,29 +131,33 @@ func (s *Sender) sendAll(ctx context.Context, c *amx.Config, e *report.Event, it
 	}
 	wg.Wait()
 	var later *temporary
-	for i, err := range errs {
-		if err == nil {
-			continue
-		}
-		name := destinations[i].Name
-		t, again := errors.AsType[*temporary](err)
-		switch {
-		case again && s.Now().Sub(it.Arrived) < giveUp:
-			if later == nil || t.after > later.after {
-				later = &temporary{after: t.after, err: fmt.Errorf("reports %q: %w", name, err)}
-			}
-		default:
-			s.Log.ErrorContext(ctx, "report given up", "report", e.Key(), "destination", name, "tries", it.Tries+1, "error", err.Error())
-			if s.Lost != nil {
-				s.Lost(ctx, name)
+	for i, d := range destinations {
+		for _, err := range errs[i] {
+			t, again := errors.AsType[*temporary](err)
+			switch {
+			case err == nil:
+			case again && s.Now().Sub(it.Arrived) < giveUp:
+				if later == nil || t.after > later.after {
+					later = &temporary{after: t.after, err: fmt.Errorf("reports %q: %w", d.Name, err)}
+				}
+			default:
+				s.giveUp(ctx, d, e, it.Tries+1, err)
 			}
 		}
 	}
 	return later
 }
 
-// tell sends the event to one destination.
-func (s *Sender) tell(ctx context.Context, c *amx.Config, d *amx.Report, e *report.Event) error {
+func (s *Sender) giveUp(ctx context.Context, d *amx.Report, e *report.Event, tries int, err error) {
+	s.Log.ErrorContext(ctx, "report given up", "report", e.Key(), "destination", d.Name, "tries", tries, "error", err.Error())
+	if s.Lost != nil {
+		s.Lost(ctx, d.Name)
+	}
+}
+
+// tell sends the event to one destination. It returns what failed; nils do not
+// count.
+func (s *Sender) tell(ctx context.Context, c *amx.Config, d *amx.Report, e *report.Event) []error {
 	ctx, cancel := context.WithTimeout(ctx, perDestination)
 	defer cancel()
 	e = narrowed(d, e)
@@ -165,19 +169,19 @@ func (s *Sender) tell(ctx context.Context, c *amx.Config, d *amx.Report, e *repo
 		// A report with amx's own text is better than none.
 		s.Log.ErrorContext(ctx, "rendering the text of a report", "report", e.Key(), "error", err.Error())
 		if text, err = amx.RenderReport(nil, s.Now(), v); err != nil {
-			return err
+			return []error{err}
 		}
 	}
 	o.view, o.title, o.text = v, titleOf(text, v), restOf(text)
 	switch {
 	case d.Slack != nil:
-		return o.toSlack(ctx)
+		return []error{o.toSlack(ctx)}
 	case d.PagerDuty != nil:
 		return o.toPagerDuty(ctx)
 	case d.Webhook != nil:
-		return o.toWebhook(ctx)
+		return []error{o.toWebhook(ctx)}
 	}
-	return fmt.Errorf("reports %q: nobody to tell", d.Name)
+	return []error{fmt.Errorf("reports %q: nobody to tell", d.Name)}
 }
 
 // narrowed is the event as a destination hears it: of a group of alerts, those

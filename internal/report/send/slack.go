@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -214,7 +215,7 @@ func (c *slackClient) thread(ctx context.Context) error {
 	if c.o.e.Kind != amx.OnFailed || m.Thread {
 		return nil
 	}
-	blocks := c.o.outputs()
+	blocks := c.o.outputs(maxMessage - maxShort)
 	if blocks == nil {
 		return nil
 	}
@@ -233,7 +234,11 @@ func (o *outgoing) postIncoming(ctx context.Context) error {
 	}
 	blocks := o.blocks(nil)
 	if o.e.Kind == amx.OnFailed {
-		blocks = slices.Concat(blocks, o.outputs())
+		text, err := json.Marshal(blocks) // longer than what people see of it
+		if err != nil {
+			return fmt.Errorf("encoding the report %q: %w", o.e.Key(), err)
+		}
+		blocks = slices.Concat(blocks, o.outputs(max(0, maxMessage-maxShort-len(text))))
 	}
 	unfurl := false
 	err = slack.PostWebhookCustomHTTPContext(ctx, address, o.s.slackHTTP(), &slack.WebhookMessage{

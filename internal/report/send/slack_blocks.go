@@ -2,8 +2,10 @@ package send
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
@@ -20,12 +22,21 @@ const (
 	maxText    = 4000 // of the notification's text: beyond it Slack cuts
 )
 
-// Amx's own, so that a message is read at a glance.
+// Amx's own, so that a message is read at a glance. All of a message's text has a
+// limit too, which Slack does not document: it answered msg_blocks_too_long from
+// some 11,000 characters on. https://github.com/slackapi/bolt-js/issues/2867
 const (
+	maxMessage     = 10000
+	maxBody        = 2000 // of the text below the title
+	maxLabels      = 1500
+	maxNodes       = 1000
+	maxAlerts      = 2000
+	maxShort       = 500 // of any other field, and of the picture's text
 	maxNodesShown  = 10
 	maxAlertsShown = 10
-	maxOutputs     = 5  // nodes whose output goes into the thread
-	maxLines       = 20 // of each
+	maxOutputs     = 5   // nodes whose output goes into the thread
+	minOutput      = 500 // characters of one
+	maxLines       = 20  // of each
 )
 
 // escaped is text as Slack shows it and no more: without links, mentions and
@@ -74,16 +85,16 @@ func (o *outgoing) blocks(m *message) []slack.Block {
 	header := slack.NewTextBlockObject(slack.PlainTextType, cut(o.headline(), maxHeader), false, false)
 	blocks := []slack.Block{slack.NewHeaderBlock(header)}
 	if o.text != "" {
-		blocks = append(blocks, slack.NewSectionBlock(mrkdwn(o.text, maxSection), nil, nil))
+		blocks = append(blocks, slack.NewSectionBlock(mrkdwn(o.text, maxBody), nil, nil))
 	}
 	if fields := o.fields(); len(fields) > 0 {
 		blocks = append(blocks, slack.NewSectionBlock(nil, fields, nil))
 	}
 	if o.e.Message != nil && len(o.view.Alerts) > 1 {
-		blocks = append(blocks, slack.NewSectionBlock(mrkdwn(o.alertList(), maxSection), nil, nil))
+		blocks = append(blocks, slack.NewSectionBlock(mrkdwn(o.alertList(), maxAlerts), nil, nil))
 	}
 	if m != nil && m.File != "" {
-		blocks = append(blocks, slack.NewImageBlockSlackFile(&slack.SlackFileObject{ID: m.File}, cut(m.AltText, maxAltText), "", nil))
+		blocks = append(blocks, slack.NewImageBlockSlackFile(&slack.SlackFileObject{ID: m.File}, cut(m.AltText, maxShort), "", nil))
 	}
 	return append(blocks, slack.NewContextBlock("", slack.NewTextBlockObject(slack.MarkdownType, o.footer(), false, false)))
 }
@@ -91,25 +102,25 @@ func (o *outgoing) blocks(m *message) []slack.Block {
 func (o *outgoing) fields() []*slack.TextBlockObject {
 	v := o.view
 	var fields []*slack.TextBlockObject
-	add := func(name, text string) {
+	add := func(name, text string, n int) {
 		if text != "" {
-			fields = append(fields, mrkdwn("*"+name+"*\n"+text, maxField))
+			fields = append(fields, mrkdwn("*"+name+"*\n"+text, n))
 		}
 	}
-	add("Labels", labelsText(v.CommonLabels))
-	add("Nodes", nodesText(v))
+	add("Labels", labelsText(v.CommonLabels), maxLabels)
+	add("Nodes", nodesText(v), maxNodes)
 	if took, ok := v.Took(); ok {
-		add("Took", took.Round(time.Second).String())
+		add("Took", took.Round(time.Second).String(), maxShort)
 	}
 	if v.Attempt > 1 {
-		add("Attempt", fmt.Sprint(v.Attempt))
+		add("Attempt", fmt.Sprint(v.Attempt), maxShort)
 	}
 	if v.CancelledBy != nil {
 		by := v.CancelledBy.Who
 		if v.CancelledBy.Why != "" {
 			by += ": " + v.CancelledBy.Why
 		}
-		add("Cancelled by", by)
+		add("Cancelled by", by, maxShort)
 	}
 	return fields
 }
@@ -182,7 +193,8 @@ func (o *outgoing) footer() string {
 		// In a link, | and > end its address; a URL never needs them as they are.
 		address := strings.NewReplacer("&", "&amp;", "|", "%7C", "<", "%3C", ">", "%3E").Replace(l.url)
 		part := "<" + address + "|" + l.text + ">"
-		if length += len(part); length < maxField {
+		if length+len(part) < maxField {
+			length += len(part)
 			parts = append(parts, part)
 		}
 	}
@@ -195,24 +207,19 @@ func (o *outgoing) footer() string {
 }
 
 // outputs are the first lines that the failed nodes wrote, as a reply in the
-// message's thread. nil if none wrote anything.
-func (o *outgoing) outputs() []slack.Block {
+// message's thread. They share out the room, in characters. nil if none wrote
+// anything.
+func (o *outgoing) outputs(room int) []slack.Block {
 	var blocks []slack.Block
-	failed := o.view.FailedNodes()
-	shown := 0
-	for _, n := range failed {
-		if n.Output == "" {
-			continue
-		}
-		if shown++; shown > maxOutputs {
-			continue
-		}
+	wrote := slices.DeleteFunc(o.view.FailedNodes(), func(n history.Node) bool { return n.Output == "" })
+	shown := min(len(wrote), maxOutputs, room/minOutput)
+	for _, n := range wrote[:shown] {
 		head := "*" + escaped(cut(nodeText(n), 200)) + "*\n"
-		blocks = append(blocks, slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, head+code(firstLines(n.Output), maxSection-len(head)), false, false), nil, nil))
+		most := min(maxSection, room/shown) - utf8.RuneCountInString(head)
+		blocks = append(blocks, slack.NewSectionBlock(slack.NewTextBlockObject(slack.MarkdownType, head+code(firstLines(n.Output), most), false, false), nil, nil))
 	}
-	if shown > maxOutputs {
-		more := fmt.Sprintf("and the output of %d more", shown-maxOutputs)
-		blocks = append(blocks, slack.NewContextBlock("", mrkdwn(more, maxField)))
+	if more := len(wrote) - shown; more > 0 {
+		blocks = append(blocks, slack.NewContextBlock("", mrkdwn(fmt.Sprintf("and the output of %d more", more), maxField)))
 	}
 	return blocks
 }

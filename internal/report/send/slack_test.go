@@ -2,11 +2,13 @@ package send
 
 import (
 	"bytes"
+	"fmt"
 	"image/png"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/history"
 	"github.com/amx-lambda/amx/internal/reporttest"
 )
@@ -256,7 +258,8 @@ commands: [{name: restart-nginx, cmd: systemctl}]
 
 // Everything at its longest, and in characters of four bytes and markup.
 func TestTheBlocksStayWithinSlacksLimits(t *testing.T) {
-	w := newWorld(t, slackConfig)
+	w := newWorld(t, strings.Replace(slackConfig, "on: [started, failed, refused]", `on: all
+  - {name: hook, slack: {webhook_url: "file:/hook"}, on: all}`, 1))
 	rec := run(1, history.Failed)
 	for _, filler := range []string{"x", "<", "&", "💥", "`", "|"} {
 		rec.Run = run(1, history.Failed).Run[:25] + string(rune('A'+len(filler)+strings.Index("x<&💥`|", filler)))
@@ -273,9 +276,49 @@ func TestTheBlocksStayWithinSlacksLimits(t *testing.T) {
 		}
 		w.record(rec)
 	}
+	m := notification("firing")
+	for i := range 30 {
+		m.Alerts = append(m.Alerts, amx.Alert{
+			Status: amx.Firing, Fingerprint: fmt.Sprint(i), Labels: amx.KV{"a": fmt.Sprint(i), "b": strings.Repeat("<", 4000)},
+			Annotations: amx.KV{"summary": strings.Repeat(fmt.Sprint("&", i), 2000)},
+		})
+	}
+	w.message(m)
 	w.deliver()
-	if len(w.slack.Messages()) != 12 || len(w.lost) > 0 {
+	if len(w.slack.Messages()) != 12+6+2 || len(w.lost) > 0 { // runs have a reply, but at the webhook
 		t.Errorf("%d messages, lost %q\n%s", len(w.slack.Messages()), w.lost, w.log.String()[:min(4000, w.log.Len())])
+	}
+}
+
+// Each output has its part of the room, and what fails on one node is shown whole.
+func TestOutputsShareOutTheRoom(t *testing.T) {
+	for _, tt := range []struct {
+		nodes, each int
+		more        bool
+	}{{1, 2400, false}, {3, 2400, false}, {5, 1800, false}, {7, 1800, true}} {
+		w := newWorld(t, slackConfig)
+		rec := run(1, history.Failed)
+		rec.Nodes = nil
+		for i := range tt.nodes {
+			rec.Nodes = append(rec.Nodes, history.Node{Node: fmt.Sprint("i-", i), Status: "Failed", Output: strings.Repeat("x", 2400)})
+		}
+		w.record(rec)
+		w.deliver()
+		reply := w.slack.Messages()[1]
+		if n := strings.Count(all(reply), "x"); n < tt.each*min(tt.nodes, 5) || strings.Contains(all(reply), "and the output of 2 more") != tt.more {
+			t.Errorf("%d nodes: the reply has %d characters of their output\n%s", tt.nodes, n, all(reply))
+		}
+	}
+}
+
+func TestALinkThatIsTooLongKeepsNoOtherOut(t *testing.T) {
+	w := newWorld(t, slackConfig)
+	rec := run(1, history.Failed)
+	rec.Alerts[0].GeneratorURL = "https://p.example/?q=" + strings.Repeat("&", 1900)
+	w.record(rec)
+	w.deliver()
+	if m := all(w.one()); strings.Contains(m, "|Source") || !strings.Contains(m, "|Alertmanager") || !strings.Contains(m, "|Run 01KAZ3") {
+		t.Errorf("the links are in %s", m)
 	}
 }
 

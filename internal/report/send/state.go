@@ -37,7 +37,7 @@ type state struct {
 
 	// Of an incident for a run that failed.
 	Open    bool                 `json:"open,omitempty"`
-	Waiting []string             `json:"waiting,omitempty"` // fingerprints of its alerts that have not resolved
+	Waiting map[string]time.Time `json:"waiting,omitempty"` // :: fingerprint of an alert of its that has not resolved → since when it fires
 	Ended   map[string]time.Time `json:"ended,omitempty"`   // :: fingerprint → when its latest resolve was sent
 }
 

@@ -64,7 +64,7 @@ func TestAWebhookGetsAnAlertInAlertmanagersForm(t *testing.T) {
 }
 
 func TestADestinationThatIsDownDelaysNothingAndLosesNothing(t *testing.T) {
-	w := newWorld(t, webhookConfig+"")
+	w := newWorld(t, webhookConfig)
 	w.config = parse(t, strings.ReplaceAll(`
 reports:
   - {name: slow, webhook: {url: "RECEIVER_URL"}, on: failed}
