@@ -24,67 +24,184 @@ func (e *MissingError) Error() string {
 
 // demand makes every label and annotation that the template prints one that has to
 // be there. This is judged on the parse tree: a field, or a call of index, whose
-// value goes into the output, also through functions. What {{ if }}, {{ with }},
-// {{ or }} or a comparison looks at may be missing.
+// value goes into the output, also through functions, a variable or the dot of a
+// {{ with }}. What {{ if }}, {{ with }}, {{ or }} or a comparison looks at may be
+// missing, if nothing is made of it: printf "/data/%s" of a missing label is no
+// empty text, and is refused where it is printed.
 func demand(t *template.Template) {
-	t.Funcs(template.FuncMap{"demanded": demanded, "demandedVariable": demandedVariable})
+	l := &lacks{variables: map[string]string{}}
+	t.Funcs(template.FuncMap{
+		"demanded": l.demanded, "demandedVariable": l.demandedVariable, "noted": l.noted, "notedVariable": l.notedVariable,
+		"begin": l.begin, "whole": l.whole, "settled": l.settled,
+	})
+	d := demands{}
 	for _, defined := range t.Templates() {
-		if defined.Tree == nil {
-			continue
+		if defined.Tree != nil {
+			d.variables = nil
+			d.list(defined.Root)
 		}
-		d := demands{lacking: map[string]bool{}}
-		each(defined.Root, d.node)
 	}
+}
+
+// lacks is what was missing so far while a template runs.
+type lacks struct {
+	lookups   []string          // that found nothing
+	variables map[string]string // :: key of a variable → the lookup that its value lacks
 }
 
 // demanded is value, of the field that text names, unless it is an empty member of
 // a set of labels or annotations. Of is what it is a member of.
-func demanded(of any, text string, value any) (any, error) {
-	if _, isSet := of.(KV); isSet {
-		return demandedVariable(text, value)
-	}
-	return value, nil
-}
-
-func demandedVariable(text string, value any) (any, error) {
-	if value == "" {
+func (l *lacks) demanded(of any, text string, value any) (any, error) {
+	if _, isSet := of.(KV); isSet && value == "" {
 		return nil, &MissingError{text}
 	}
 	return value, nil
 }
 
-// demands rewrites the nodes of one template. Lacking has the variables whose value
-// is a label or an annotation that may be missing.
-type demands struct {
-	lacking map[string]bool
-	found   int // lookups that were rewritten
+// noted is the same where it is not yet known whether the value is printed.
+func (l *lacks) noted(of any, text string, value any) any {
+	if _, err := l.demanded(of, text, value); err != nil {
+		l.lookups = append(l.lookups, text)
+	}
+	return value
 }
 
-func (d *demands) node(n nodes.Node) {
-	switch n := n.(type) {
-	case *nodes.ActionNode:
-		if len(n.Pipe.Decl) == 0 {
-			d.pipe(n.Pipe)
-		} else {
-			d.declare(n.Pipe)
-		}
-	case *nodes.TemplateNode:
-		d.pipe(n.Pipe)
-	case *nodes.RangeNode:
-		d.pipe(n.Pipe)
+func (l *lacks) demandedVariable(key, text string, value any) (any, error) {
+	switch lookup := l.variables[key]; {
+	case lookup == "":
+		return value, nil
+	case value == "":
+		return nil, &MissingError{text}
+	default:
+		return nil, &MissingError{lookup}
 	}
 }
 
-// declare notes whether the variable may be without a value, which is for whoever
-// prints it to refuse.
-func (d *demands) declare(p *nodes.PipeNode) {
-	if p == nil || len(p.Decl) != 1 {
+func (l *lacks) notedVariable(key string, value any) any {
+	if lookup := l.variables[key]; lookup != "" {
+		l.lookups = append(l.lookups, lookup)
+	}
+	return value
+}
+
+// begin is evaluated before the value that the same call is given.
+func (l *lacks) begin() int { return len(l.lookups) }
+
+// whole is a value that is looked at, and used unless it is empty: then nothing of it
+// may have been missing.
+func (l *lacks) whole(begun int, value any) (any, error) {
+	if used, _ := template.IsTrue(value); used && len(l.lookups) > begun {
+		return nil, &MissingError{l.lookups[begun]}
+	}
+	l.lookups = l.lookups[:begun]
+	return value, nil
+}
+
+// settled is the value of a variable, and notes what is missing in it.
+func (l *lacks) settled(key string, begun int, value any) any {
+	delete(l.variables, key)
+	if len(l.lookups) > begun {
+		l.variables[key] = l.lookups[begun]
+	}
+	return value
+}
+
+// demands rewrites the nodes of templates.
+type demands struct {
+	variables []scoped // in scope, the innermost last
+	declared  int
+	notes     bool // what is missing is noted: it may not be printed
+}
+
+// scoped is one declaration of a variable. One of a range has no key: what it stands
+// for has been demanded.
+type scoped struct{ name, key string }
+
+func (d *demands) list(list *nodes.ListNode) {
+	if list == nil {
 		return
 	}
-	trial := demands{lacking: d.lacking}
-	trial.pipe(p.CopyPipe())
+	outer := len(d.variables)
+	for _, node := range list.Nodes {
+		switch n := node.(type) {
+		case *nodes.ActionNode:
+			if len(n.Pipe.Decl) == 0 {
+				d.pipe(n.Pipe)
+			} else {
+				d.declare(n.Pipe)
+			}
+		case *nodes.TemplateNode:
+			d.pipe(n.Pipe)
+		case *nodes.IfNode:
+			d.branch(&n.BranchNode, func(p *nodes.PipeNode) {
+				if len(p.Decl) > 0 {
+					d.declare(p)
+				}
+			})
+		case *nodes.WithNode:
+			d.branch(&n.BranchNode, func(p *nodes.PipeNode) {
+				d.declare(p)
+				d.wrap(p, nodes.NewIdentifier("whole"))
+			})
+		case *nodes.RangeNode:
+			d.branch(&n.BranchNode, func(p *nodes.PipeNode) {
+				d.pipe(p)
+				for _, v := range p.Decl {
+					d.variables = append(d.variables, scoped{name: v.Ident[0]})
+				}
+			})
+		}
+	}
+	d.variables = d.variables[:outer]
+}
+
+func (d *demands) branch(n *nodes.BranchNode, pipe func(*nodes.PipeNode)) {
+	outer := len(d.variables)
+	pipe(n.Pipe)
+	d.list(n.List)
+	d.list(n.ElseList)
+	d.variables = d.variables[:outer]
+}
+
+// declare notes what is missing in the value of a variable, which is for whoever
+// prints it to refuse, or in that of a pipeline without one.
+func (d *demands) declare(p *nodes.PipeNode) {
+	d.noting(func() { d.pipe(p) })
+	if len(p.Decl) != 1 {
+		return
+	}
 	name := p.Decl[0].Ident[0]
-	d.lacking[name] = p.IsAssign && d.lacking[name] || trial.found > 0
+	key := d.key(name)
+	if !p.IsAssign {
+		d.declared++
+		key = fmt.Sprint(name, d.declared)
+		d.variables = append(d.variables, scoped{name, key})
+	}
+	if key != "" {
+		d.wrap(p, nodes.NewIdentifier("settled"), quoted(key))
+	}
+}
+
+// key is that of the innermost variable of a name.
+func (d *demands) key(name string) string {
+	for _, v := range slices.Backward(d.variables) {
+		if v.name == name {
+			return v.key
+		}
+	}
+	return ""
+}
+
+func (d *demands) noting(rewrite func()) {
+	defer func(before bool) { d.notes = before }(d.notes)
+	d.notes = true
+	rewrite()
+}
+
+// wrap makes a pipeline the last argument of a call, and begin the one before it.
+func (d *demands) wrap(p *nodes.PipeNode, call ...nodes.Node) {
+	value := &nodes.PipeNode{NodeType: nodes.NodePipe, Pos: p.Pos, Cmds: p.Cmds}
+	p.Cmds = []*nodes.CommandNode{{NodeType: nodes.NodeCommand, Pos: p.Pos, Args: append(call, nodes.NewIdentifier("begin"), value)}}
 }
 
 func (d *demands) pipe(p *nodes.PipeNode) {
@@ -112,8 +229,12 @@ func (d *demands) command(c *nodes.CommandNode, first bool) {
 		}
 	case slices.Contains(silent, function.Ident):
 	case function.Ident == "or":
-		if last := len(c.Args) - 1; first && last > 0 {
-			c.Args[last] = d.value(c.Args[last])
+		for i := 1; i < len(c.Args); i++ {
+			if first && i == len(c.Args)-1 {
+				c.Args[i] = d.value(c.Args[i])
+			} else {
+				c.Args[i] = d.lookedAt(c.Args[i])
+			}
 		}
 	default:
 		text := c.String()
@@ -122,8 +243,7 @@ func (d *demands) command(c *nodes.CommandNode, first bool) {
 		}
 		if function.Ident == "index" && first && len(c.Args) > 2 {
 			call := &nodes.CommandNode{NodeType: nodes.NodeCommand, Pos: c.Pos, Args: c.Args}
-			d.found++
-			c.Args = []nodes.Node{nodes.NewIdentifier("demanded"), c.Args[1], quoted(text), piped(call)}
+			c.Args = []nodes.Node{d.demanded(), c.Args[1], quoted(text), piped(call)}
 		}
 	}
 }
@@ -138,13 +258,14 @@ func (d *demands) value(n nodes.Node) nodes.Node {
 		if last := len(n.Ident) - 1; last > 0 {
 			of = &nodes.FieldNode{NodeType: nodes.NodeField, Pos: n.Pos, Ident: n.Ident[:last]}
 		}
-		return d.demand(of, n, n.String(), n.Ident)
+		return d.demand(of, n, n.String())
 	case *nodes.VariableNode:
 		last := len(n.Ident) - 1
 		if last == 0 {
-			return d.variable(n)
+			return d.variable(n, n)
 		}
-		return d.demand(&nodes.VariableNode{NodeType: nodes.NodeVariable, Pos: n.Pos, Ident: n.Ident[:last]}, n, n.String(), n.Ident)
+		of := &nodes.VariableNode{NodeType: nodes.NodeVariable, Pos: n.Pos, Ident: n.Ident[:last]}
+		return d.variable(n, d.demand(of, n, n.String()))
 	case *nodes.ChainNode:
 		text := n.String()
 		n.Node = d.value(n.Node)
@@ -152,27 +273,47 @@ func (d *demands) value(n nodes.Node) nodes.Node {
 		if last := len(n.Field) - 1; last > 0 {
 			of = &nodes.ChainNode{NodeType: nodes.NodeChain, Pos: n.Pos, Node: n.Node, Field: n.Field[:last]}
 		}
-		return d.demand(of, n, text, append([]string{""}, n.Field...))
+		return d.demand(of, n, text)
 	}
 	return n
 }
 
-// sets are the fields that are sets of labels or annotations.
-var sets = []string{"GroupLabels", "CommonLabels", "CommonAnnotations", "Labels", "Annotations"}
-
-func (d *demands) demand(of, field nodes.Node, text string, path []string) nodes.Node {
-	if len(path) > 1 && slices.Contains(sets, path[len(path)-2]) {
-		d.found++
+// lookedAt is an argument that is used unless it is empty.
+func (d *demands) lookedAt(n nodes.Node) nodes.Node {
+	_, isVariable := n.(*nodes.VariableNode)
+	if _, isPipe := n.(*nodes.PipeNode); !isPipe && !isVariable {
+		return n // a missing label is empty
 	}
-	return piped(&nodes.CommandNode{NodeType: nodes.NodeCommand, Pos: field.Position(), Args: []nodes.Node{nodes.NewIdentifier("demanded"), of, quoted(text), field}})
+	var p *nodes.PipeNode
+	d.noting(func() {
+		p = piped(&nodes.CommandNode{NodeType: nodes.NodeCommand, Pos: n.Position(), Args: []nodes.Node{d.value(n)}})
+	})
+	d.wrap(p, nodes.NewIdentifier("whole"))
+	return p
 }
 
-func (d *demands) variable(n *nodes.VariableNode) nodes.Node {
-	if !d.lacking[n.Ident[0]] {
-		return n
+func (d *demands) demanded() nodes.Node {
+	if d.notes {
+		return nodes.NewIdentifier("noted")
 	}
-	d.found++
-	return piped(&nodes.CommandNode{NodeType: nodes.NodeCommand, Pos: n.Pos, Args: []nodes.Node{nodes.NewIdentifier("demandedVariable"), quoted(n.String()), n}})
+	return nodes.NewIdentifier("demanded")
+}
+
+func (d *demands) demand(of, field nodes.Node, text string) nodes.Node {
+	return piped(&nodes.CommandNode{NodeType: nodes.NodeCommand, Pos: field.Position(), Args: []nodes.Node{d.demanded(), of, quoted(text), field}})
+}
+
+// variable is the value of a variable, or of a field of it.
+func (d *demands) variable(n *nodes.VariableNode, value nodes.Node) nodes.Node {
+	key := d.key(n.Ident[0])
+	if key == "" {
+		return value
+	}
+	args := []nodes.Node{nodes.NewIdentifier("notedVariable"), quoted(key), value}
+	if !d.notes {
+		args = []nodes.Node{nodes.NewIdentifier("demandedVariable"), quoted(key), quoted(n.String()), value}
+	}
+	return piped(&nodes.CommandNode{NodeType: nodes.NodeCommand, Pos: n.Pos, Args: args})
 }
 
 func piped(c *nodes.CommandNode) *nodes.PipeNode {

@@ -35,6 +35,18 @@ func TestWhatATemplatePrintsOfLabelsHasToBeThere(t *testing.T) {
 		{arg: `{{ $t := .CommonLabels.tenant }}/data/{{ $t }}`, lacks: `$t`},
 		{arg: `{{ $t := "" }}{{ $t = index .CommonLabels "tenant" }}/data/{{ printf "%s" $t }}`, lacks: `$t`},
 		{arg: `{{ $l := .CommonLabels }}{{ $l.tenant }}`, lacks: `$l.tenant`},
+		// A text that was made of it is not empty.
+		{arg: `{{ $t := printf "/data/%s" .CommonLabels.tenant }}{{ $t }}`, lacks: `.CommonLabels.tenant`},
+		{arg: `{{ $t := .CommonLabels.tenant }}{{ $u := print "/data/" $t }}{{ if $u }}{{ $u }}{{ end }}`, lacks: `.CommonLabels.tenant`},
+		{arg: `{{ $t := "x" }}{{ $t = join "/" (stringSlice "data" .CommonLabels.tenant) }}{{ toUpper $t }}`, lacks: `.CommonLabels.tenant`},
+		{arg: `{{ $d := dict "t" .CommonLabels.tenant }}/data/{{ $d.t }}`, lacks: `$d.t`},
+		{arg: `{{ with printf "/data/%s" .CommonLabels.tenant }}{{ . }}{{ end }}`, lacks: `.CommonLabels.tenant`},
+		{arg: `{{ with $l := list .CommonLabels.tenant }}/data/{{ index $l 0 }}{{ end }}`, lacks: `.CommonLabels.tenant`},
+		{arg: `{{ or (printf "/data/%s" .CommonLabels.tenant) "all" }}`, lacks: `.CommonLabels.tenant`},
+		{arg: `{{ $t := print "/data/" .CommonLabels.tenant }}{{ or $t "all" }}`, lacks: `.CommonLabels.tenant`},
+		{arg: `{{ if $t := .CommonLabels.tenant }}{{ $t }}{{ else }}/data/{{ $t }}{{ end }}`, lacks: `$t`},
+		{arg: `{{ with $t := .CommonLabels.tenant }}{{ $t }}{{ else }}/data/{{ $t }}{{ end }}`, lacks: `$t`},
+		{arg: `{{ $t := .CommonLabels.tenant }}{{ if true }}{{ $t := "x" }}{{ $t }}{{ end }}/data/{{ $t }}`, lacks: `$t`},
 		{arg: `{{ define "x" }}{{ .CommonLabels.tenant }}{{ end }}{{ template "x" . }}`, lacks: `.CommonLabels.tenant`},
 		{arg: `{{ define "x" }}{{ . }}{{ end }}{{ template "x" .CommonLabels.tenant }}`, lacks: `.CommonLabels.tenant`},
 
@@ -50,6 +62,14 @@ func TestWhatATemplatePrintsOfLabelsHasToBeThere(t *testing.T) {
 		{arg: `{{ $t := or .CommonLabels.tenant "" }}[{{ $t }}]`, want: `[]`},
 		{arg: `{{ $t := "" }}[{{ $t }}]`, want: `[]`},
 		{arg: `{{ $t := .CommonLabels.tenant }}{{ if $t }}{{ $t }}{{ end }}none`, want: `none`},
+		{arg: `{{ $t := .CommonLabels.tenant | toUpper }}{{ if $t }}{{ $t }}{{ end }}none`, want: `none`},
+		{arg: `{{ with .CommonLabels.tenant | toUpper | printf "%s" }}{{ . }}{{ else }}none{{ end }}`, want: `none`},
+		{arg: `{{ with $t := .CommonLabels.job | toUpper }}{{ $t }}{{ . }}{{ end }}`, want: `NODENODE`},
+		{arg: `{{ $t := .CommonLabels.tenant }}{{ $t := or $t (toUpper $t) "all" }}{{ $t }}`, want: `all`},
+		{arg: `{{ $t := .CommonLabels.tenant }}{{ if not $t }}{{ $t = "all" }}{{ end }}{{ $t }}`, want: `all`},
+		{arg: `{{ range $i, $l := list "a" "b" }}{{ $t := index $.CommonLabels (print "jo" $l) }}{{ if $t }}{{ $i }}={{ $t }}{{ end }}{{ end }}`, want: `1=node`},
+		{arg: `{{ if or (printf "/data/%s" .CommonLabels.tenant) false }}some{{ end }}`, want: `some`},
+		{arg: `{{ $f := printf "%s-%s" .CommonLabels.job .Status }}{{ $f }}`, want: `node-firing`},
 
 		// There, or no label.
 		{arg: `{{ .CommonLabels.job }} {{ .Status }} {{ (index .Alerts 0).Labels.job }} {{ index .CommonLabels "job" }}`, want: `node firing node node`},
