@@ -17,10 +17,6 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a test's browser may take for all it does: a loaded
-// machine is slow.
-const patience = 4 * time.Minute
-
 // A tab is an open page. What its console says is an error of the test.
 type tab struct {
 	*testing.T
@@ -51,10 +47,8 @@ func (a *amx) browse() *tab {
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WSURLReadTimeout(time.Minute))
 	ctx, cancelAll := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, cancelTab := chromedp.NewContext(ctx)
-	ctx, cancel := context.WithTimeout(ctx, patience)
 	t := &tab{T: a.T, ctx: ctx, base: a.url}
 	a.Cleanup(func() {
-		cancel()
 		cancelTab()
 		cancelAll()
 		t.mu.Lock()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"net/http"
@@ -369,9 +368,7 @@ func TestTLS(t *testing.T) {
 	go func() { _ = s.Serve(l) }()
 	defer s.Close()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+l.Addr().String()+"/_health", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+l.Addr().String()+"/_health", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,8 +31,8 @@ commands:
 
 func TestADocumentIsGivenItsParameters(t *testing.T) {
 	h := newHost(t, strings.ReplaceAll(document, "@EXIT@", "0"))
-	h.want(h.deliver(patience, h.fires("{{ssm:a}} 'x'")), "", "run: firing: Success")
-	h.want(h.deliver(patience, h.fires("{{ssm:a}} 'x'")), "", "skip: already started for this alert:")
+	h.want(h.deliver(endless, h.fires("{{ssm:a}} 'x'")), "", "run: firing: Success")
+	h.want(h.deliver(endless, h.fires("{{ssm:a}} 'x'")), "", "skip: already started for this alert:")
 	var in struct {
 		DocumentName, DocumentVersion, Comment, OutputS3BucketName, OutputS3KeyPrefix string
 		CloudWatchOutputConfig                                                        map[string]any
@@ -60,7 +60,7 @@ func TestAParameterThatSSMWouldResolve(t *testing.T) {
 
 func TestADocumentThatFails(t *testing.T) {
 	h := newHost(t, strings.ReplaceAll(document, "@EXIT@", "7"))
-	h.want(h.deliver(patience, h.fires("a")), "ended Failed; node mi-00000000000000000: Failed, exit 7: ", "run: firing: Failed")
+	h.want(h.deliver(endless, h.fires("a")), "ended Failed; node mi-00000000000000000: Failed, exit 7: ", "run: firing: Failed")
 }
 
 // Without a guard an unknown send is not sent again until a look is proof that

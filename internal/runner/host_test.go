@@ -24,8 +24,8 @@ type host struct {
 	dir string
 }
 
-// patience is far more than anything takes that is sent to a host.
-const patience = time.Minute
+// endless is a time that no delivery to a host takes: none of its deadlines comes.
+const endless = time.Hour
 
 // newHost takes a configuration; @DIR@ in it is the host's own directory.
 func newHost(t *testing.T, config string, nodes ...ssmlocal.Node) *host {
@@ -44,9 +44,7 @@ func newHost(t *testing.T, config string, nodes ...ssmlocal.Node) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := local.Close(ctx); err != nil {
+		if err := local.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 		store.Close()
@@ -54,7 +52,7 @@ func newHost(t *testing.T, config string, nodes ...ssmlocal.Node) *host {
 	h.wire = &awstest.Wire{Next: acme(local), Check: awstest.CheckSSM}
 	h.runner = newRunner(t, strings.ReplaceAll(config, "@DIR@", h.dir), awstest.SSMClient(h.wire.Listen(t)), store)
 	for _, c := range h.runner.Config().Commands { // real scripts take the time they take
-		if wait := patience; *c.Wait > 0 {
+		if wait := endless; *c.Wait > 0 {
 			c.Wait = &wait
 		}
 	}
@@ -98,7 +96,7 @@ commands:
       echo "second" >&2; echo "third" >&2; echo "fourth" >&2
       exit 9
 `, ssmlocal.Node{ID: machine(1).ID, Tags: machine(1).Tags}, ssmlocal.Node{ID: machine(2).ID, Tags: machine(2).Tags}, ssmlocal.Node{ID: machine(3).ID, Tags: machine(3).Tags})
-	a := h.deliver(patience, h.fires("a"))
+	a := h.deliver(endless, h.fires("a"))
 	h.want(a, `ended Failed; node i-00000000000000002: Failed, exit 9: "disk: no such device\nsecond\nthird"`, "run: firing: Failed")
 }
 
@@ -113,7 +111,7 @@ commands:
       echo "disk: no such device" >&2
       exit 9
 `)
-	a := h.deliver(patience, h.fires("a"))
+	a := h.deliver(endless, h.fires("a"))
 	h.want(a, `ended Failed; node mi-00000000000000000: Failed, exit 9: "disk: no such device\nfailed to run commands: exit status 9"`, "run: firing: Failed")
 }
 
@@ -130,11 +128,11 @@ commands:
     wait: 0s
 `)
 	started := h.pipe("started")
-	h.want(h.deliver(patience, h.fires("a")), "", "run: firing:")
+	h.want(h.deliver(endless, h.fires("a")), "", "run: firing:")
 	if text, err := os.ReadFile(started); err != nil || string(text) != "started\n" {
 		h.Fatalf("the script wrote %q, %v", text, err)
 	}
-	h.want(h.deliver(patience, h.resolves("a")), "", "cancel: resolved: SIGTERM sent: Success")
+	h.want(h.deliver(endless, h.resolves("a")), "", "cancel: resolved: SIGTERM sent: Success")
 	if text, err := os.ReadFile(filepath.Join(h.dir, "stopped")); err != nil || string(text) != "stopped\n" {
 		t.Errorf("the script did not see the signal: %q, %v", text, err)
 	}

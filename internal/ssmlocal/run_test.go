@@ -3,6 +3,7 @@ package ssmlocal
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -48,6 +49,16 @@ func TestHowACommandEnds(t *testing.T) {
 			defer func() { w.t = outer }()
 			w.wantEnd(w.send(script(tt.lines...)), types.CommandPluginStatus(tt.status), tt.details, tt.code, tt.output)
 		})
+	}
+}
+
+// nohup, and a shell's &, make whatever they start ignore a signal.
+func TestASignalThatThisProcessIgnoresEndsACommand(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGQUIT} {
+		signal.Ignore(s)
+		t.Cleanup(func() { signal.Reset(s) })
+		w := start(t)
+		w.wantEnd(w.send(script(fmt.Sprintf("kill -%d $$; echo survived", s))), types.CommandPluginStatusFailed, "Failed", 128+int32(s), fmt.Sprintf("%sfailed to run commands: exit status %d", errorsFollow, 128+int32(s)))
 	}
 }
 

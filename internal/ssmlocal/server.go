@@ -153,6 +153,7 @@ func newServer(o Options, sys system) (*Server, error) {
 		o: o, sys: sys, parameters: stored, commands: map[string]*command{},
 		agents: map[string]*agent{}, orphans: map[*pass]bool{}, alarms: map[string]bool{},
 	}
+	heedSignals()
 	if err := s.load(); err != nil {
 		return nil, err
 	}
