@@ -126,21 +126,19 @@ func (t *tab) eval(expression string) string {
 	return string(text)
 }
 
-// becomes waits until an expression is true.
+// becomes waits until an expression is true, as long as go test lets it.
 func (t *tab) becomes(expression string) {
 	t.Helper()
-	var err error
-	for begun := time.Now(); time.Since(begun) < time.Minute; {
-		is := false
+	t.Logf("waiting for %s", expression)
+	for is := false; !is; {
 		// While another page is loaded there is none to ask.
-		if err = chromedp.Run(t.ctx, chromedp.Evaluate("!!("+expression+")", &is)); is {
+		if err := chromedp.Run(t.ctx, chromedp.Evaluate("!!("+expression+")", &is)); err == nil && is {
 			return
 		}
 		if err := chromedp.Run(t.ctx, chromedp.Sleep(50*time.Millisecond)); err != nil {
-			break
+			t.Fatalf("the browser is gone: %v", err)
 		}
 	}
-	t.Fatalf("%s does not hold (%v) at %s", expression, err, t.eval("location.href + ' ' + document.body.innerText.slice(0, 1500)"))
 }
 
 // shows waits until the page has a text, as a reader sees it.
