@@ -84,7 +84,7 @@ func TestTheSocketIsItsUsersAlone(t *testing.T) {
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("after the stop: %v", err)
 	}
-	if code, body := get(t, onlyUser(http.NotFoundHandler(), os.Getuid()), "/api/v1/runs", ""); code != 500 || body != `{"error":"who is asking cannot be told: not a socket"}` {
+	if code, body := get(t, onlyUser(http.NotFoundHandler(), os.Getuid()), "/api/v1/runs", ""); code != 500 || body != `{"error":"cannot tell which user is asking: not a socket"}` {
 		t.Errorf("not over a socket: %d %s", code, body)
 	}
 }
