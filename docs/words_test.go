@@ -34,9 +34,9 @@ var hardInDocuments = []struct {
 	construction *regexp.Regexp
 	instead      string
 }{
-	{regexp.MustCompile(`\b(is|are) told\b`), "name who tells whom"},
+	{regexp.MustCompile(`\bare told\b|^`+"`code` is told"), "name who tells whom"},
 	{regexp.MustCompile(`\b(who|which)( of the \S+)? hears? of\b`), "say who sends it to whom"},
-	{regexp.MustCompile(`, as [^.,;:]{1,30} has it\b`), "as it is in, like"},
+	{regexp.MustCompile("as `code` has it"), "as it is in, like"},
 	{regexp.MustCompile(`\bof which\b`), "two sentences"},
 	{regexp.MustCompile(`\belse (the|computed|a|it)\b`), "otherwise, in a sentence of its own"},
 	{regexp.MustCompile(`\b[Ii]t is no ([a-km-z]|l[^o])`), "it is not a"},
