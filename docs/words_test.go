@@ -34,7 +34,7 @@ var hardInDocuments = []struct {
 	construction *regexp.Regexp
 	instead      string
 }{
-	{regexp.MustCompile(`\bare told\b|^`+"`code` is told"), "name who tells whom"},
+	{regexp.MustCompile(`\bare told\b|^` + "`code` is told"), "name who tells whom"},
 	{regexp.MustCompile(`\b(who|which)( of the \S+)? hears? of\b`), "say who sends it to whom"},
 	{regexp.MustCompile("as `code` has it"), "as it is in, like"},
 	{regexp.MustCompile(`\bof which\b`), "two sentences"},
