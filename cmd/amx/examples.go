@@ -31,7 +31,7 @@ var examples = map[string][]example{ // :: path below amx → calls
 	},
 	"runs": {
 		{"amx runs --since 1h", "the last hour"},
-		{"amx runs --state failed --alert alertname=NginxDown", "what failed for this alert"},
+		{"amx runs --state failed --alert alertname=NginxDown", "failed runs for this alert"},
 		{"amx runs --stack amx --watch", "runs of a stack, until you stop it"},
 	},
 	"show": {{"amx show 01KB5ZQ3G0ABCDEFGHJKMNPQRS", "all of one run"}},

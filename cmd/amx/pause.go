@@ -11,7 +11,7 @@ import (
 
 type pauseCmd struct {
 	Command string `placeholder:"NAME" help:"Pause this command only (default: all commands)."`
-	For     string `default:"24h" placeholder:"DURATION" help:"How long the pause lasts, such as 30m or 7d."`
+	For     string `default:"24h" placeholder:"DURATION" help:"How long the pause lasts, such as 30m or 7d (default: 24h)."`
 	Why     string `required:"" placeholder:"TEXT" help:"The reason; amx gives it for each alert that waits."`
 	Output  string `enum:"table,json" default:"table" help:"table, or json: one line for each pause."`
 	Where   where  `embed:""`

@@ -14,7 +14,7 @@ import (
 )
 
 type runsCmd struct {
-	Since   string   `default:"24h" placeholder:"DURATION" help:"How far back to look: a duration such as 7d, or a time such as 2026-11-28T12:00:00Z."`
+	Since   string   `default:"24h" placeholder:"DURATION" help:"How far back to look: a duration such as 7d, or a time such as 2026-11-28T12:00:00Z (default: 24h)."`
 	Command string   `placeholder:"NAME" help:"Only runs of this command."`
 	State   string   `placeholder:"STATE" help:"Only runs in this state: waiting, running, succeeded, failed, cancelled, refused, expired, observed or unknown."`
 	Alert   []string `sep:"none" placeholder:"LABEL=VALUE" help:"Only runs for an alert with this label. Repeat it to require several labels."`
