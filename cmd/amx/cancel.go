@@ -13,9 +13,9 @@ import (
 type cancelCmd struct {
 	RunID   string        `arg:"" optional:"" name:"run" help:"The run's ID, as amx runs shows it."`
 	Command string        `placeholder:"NAME" help:"Cancel all runs of this command, and drop its alerts that wait."`
-	Why     string        `required:"" placeholder:"TEXT" help:"Why: it is kept in the record."`
-	Wait    time.Duration `default:"30s" help:"How long to wait for the end of what is cancelled."`
-	Output  string        `enum:"table,json" default:"table" help:"table, or json: what was cancelled, one a line."`
+	Why     string        `required:"" placeholder:"TEXT" help:"The reason; amx keeps it in the record."`
+	Wait    time.Duration `default:"30s" help:"How long to wait until the runs have ended."`
+	Output  string        `enum:"table,json" default:"table" help:"table, or json: one line for each cancelled run."`
 	Where   where         `embed:""`
 }
 
@@ -45,7 +45,7 @@ func (c *cancelCmd) Run(ctx context.Context, std stdio) error {
 			fmt.Fprintf(std.err, "amx: run %s of %q: %s\n", r.Run, r.Command, clean(r.Error))
 			continue
 		case r.State == history.Waiting:
-			fmt.Fprintf(std.out, "dropped what waited for a run of %q\n", r.Command)
+			fmt.Fprintf(std.out, "dropped the waiting alerts of %q\n", r.Command)
 			continue
 		default:
 			fmt.Fprintf(std.out, "asked to cancel run %s of %q\n", r.Run, r.Command)

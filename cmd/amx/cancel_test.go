@@ -81,7 +81,7 @@ func TestAPersonPausesEverything(t *testing.T) {
 	code, out, errs = amxAt(t, dir, "status")
 	wantOut(t, "status", code, out, errs, `(?s)^paused: everything, .*\nwaiting: long, 1 for .*maintenance.*\nqueue: 1`)
 	code, out, errs = amxAt(t, dir, "cancel", "--command", "long", "--why", "not today")
-	wantOut(t, "cancel", code, out, errs, `^dropped what waited for a run of "long"\n$`)
+	wantOut(t, "cancel", code, out, errs, `^dropped the waiting alerts of "long"\n$`)
 	code, out, errs = amxAt(t, dir, "runs")
 	wantOut(t, "runs", code, out, errs, `(?m)^r[0-9a-f]{20} +cancelled `)
 	if len(m.lines("runs")) != 0 {

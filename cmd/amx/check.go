@@ -10,7 +10,7 @@ import (
 )
 
 type checkCmd struct {
-	Lambda bool     `help:"For the functions on Lambda: there is a command, and every command has targets."`
+	Lambda bool     `help:"Read the files as the Lambda functions do: a file needs a command, and every command needs targets."`
 	Files  []string `arg:"" name:"file" help:"Configuration files."`
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 type configCmd struct {
-	Pack bool   `help:"Print it as Parameter Store takes it: gzip in base64."`
-	File string `arg:"" default:"amx.yaml" help:"Configuration file; a packed one is unpacked."`
+	Pack bool   `help:"Print it in the form that Parameter Store takes: gzip in base64."`
+	File string `arg:"" default:"amx.yaml" help:"Configuration file; amx unpacks a packed one."`
 }
 
 // A parameter's largest value, in characters.

@@ -24,16 +24,16 @@ import (
 
 type doctorCmd struct {
 	Stack   string `required:"" placeholder:"NAME" help:"The CloudFormation stack."`
-	File    string `short:"f" placeholder:"FILE" help:"The configuration that the stack should have."`
-	Node    string `placeholder:"ID" help:"A node that alerts will name: it is checked, too."`
-	Send    bool   `help:"Send the alert AmxRehearsal to --node, the whole way, and its resolve."`
+	File    string `short:"f" placeholder:"FILE" help:"The configuration that the stack should use."`
+	Node    string `placeholder:"ID" help:"A node to check, such as one that your alerts will name."`
+	Send    bool   `help:"Rehearse: send the alert AmxRehearsal for --node through the stack, and then its resolve."`
 	Profile string `placeholder:"NAME" help:"Profile of the AWS configuration."`
 	Region  string `placeholder:"NAME" help:"AWS region."`
 }
 
 // Help says what is asked and what it may do.
 func (*doctorCmd) Help() string {
-	return `Looks for what goes wrong with a stack in practice, with your own credentials. Each line is ok, wrong or skip, and says what to do. It only reads, unless --send is given; then one command that matches AmxRehearsal alone has to be configured, as in examples/amx-first.yaml.`
+	return `amx doctor checks a stack with your own credentials. It prints a line for each check: ok, skip, or wrong with what to do. Without --send it only reads. With --send, the configuration needs one command that matches only the alert AmxRehearsal, such as the one in examples/amx-first.yaml.`
 }
 
 // The doctor's calls to each service.

@@ -22,7 +22,7 @@ import (
 // checkToken reads the accepted tokens, as the webhook does.
 func (d *doctor) checkToken(ctx context.Context) {
 	if d.stack.outputs["TokenCommand"] == "" {
-		d.skip("token", "this stack asks for none")
+		d.skip("token", "the webhook of this stack takes no token")
 		return
 	}
 	name := d.parameterName("tokens")
@@ -43,7 +43,7 @@ func (d *doctor) checkToken(ctx context.Context) {
 	case err != nil:
 		d.wrong("token", "%q: %v", name, err)
 	case len(tokens) == 0:
-		d.wrong("token", "%q has no token: put one a line there", name)
+		d.wrong("token", "%q has no token: write one on each line", name)
 	default:
 		d.tokens = aws.ToString(out.Parameter.Value)
 		d.checkKey(ctx, name, len(tokens))
@@ -91,7 +91,7 @@ func (d *doctor) checkTopic(ctx context.Context) {
 	workspace := d.stack.parameters["WorkspaceArn"]
 	if workspace != "" {
 		if why := publishes(out.Attributes["Policy"], workspace); why != "" {
-			d.wrong("topic", "the policy of %s does not let the workspace publish: %s; it should have the statement of examples/iam/topic.json", arn, why)
+			d.wrong("topic", "the policy of %s is wrong: %s; it should have the statement of examples/iam/topic.json", arn, why)
 		}
 		if key := out.Attributes["KmsMasterKeyId"]; strings.HasSuffix(key, "alias/aws/sns") {
 			d.wrong("topic", "%s is encrypted with aws/sns, which AMP may not use: encrypt it with a key whose policy is that of examples/iam/key.json", arn)
@@ -147,7 +147,7 @@ func (d *doctor) checkQueues(ctx context.Context) {
 		case n == "0" || n == "":
 			d.ok(q.subject, "nothing waits")
 		case q.subject == "work queue":
-			d.ok(q.subject, "%s put off", n)
+			d.ok(q.subject, "%s waiting", n)
 		default:
 			d.wrong(q.subject, "%s could not be handled: when the cause is gone, run examples/redrive.sh %s", n, d.stack.name)
 		}
@@ -179,9 +179,9 @@ func (d *doctor) checkAlarms(ctx context.Context) {
 	if on > 0 {
 		return
 	}
-	tells := "AlarmTopicArn is told of them"
+	tells := "they notify AlarmTopicArn"
 	if !told {
-		tells = "nobody is told of them, because AlarmTopicArn is empty"
+		tells = "they notify nobody, because AlarmTopicArn is empty"
 	}
 	d.ok("alarms", "%d are quiet; %s", len(d.stack.alarms), tells)
 }

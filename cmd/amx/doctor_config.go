@@ -34,7 +34,7 @@ func (d *doctor) checkConfiguration(ctx context.Context, file string) {
 		if file == "" {
 			d.skip("configuration", "it is built into the functions: name its file with -f to have its nodes checked")
 		} else {
-			d.skip("configuration", "%s is good, and whether it is the one that is built into the functions only a deployment shows: sam build && sam deploy", file)
+			d.skip("configuration", "%s is good. amx doctor cannot see which configuration is built into the functions: to be sure, deploy again: sam build && sam deploy", file)
 		}
 		return
 	}
@@ -57,7 +57,7 @@ func (d *doctor) checkConfiguration(ctx context.Context, file string) {
 		return
 	}
 	if file != "" && !bytes.Equal(kept, text) {
-		d.wrong("configuration", "%s is not what %s has: put there what amx config --pack %s prints, or take over what is there (amx config)", name, file, file)
+		d.wrong("configuration", "%s differs from %s: put the output of amx config --pack %s there, or use what is there (amx config)", name, file, file)
 		return
 	}
 	d.ok("configuration", "%s is good, %d %s", name, len(d.config.Commands), plural(len(d.config.Commands), "command"))
@@ -122,7 +122,7 @@ func (d *doctor) checkNode(id, tag string, managed, tagged map[string]ssmtypes.I
 	case info.PingStatus != ssmtypes.PingStatusOnline:
 		d.wrong("node "+id, "its agent is %s: start the instance or its agent, or take the tag away", info.PingStatus)
 	case !isTagged:
-		d.wrong("node "+id, "it has not the tag %s, so IAM refuses commands for it: tag it", tag)
+		d.wrong("node "+id, "it lacks the tag %s, so IAM refuses commands for it: tag it", tag)
 	case tooOld(version):
 		d.wrong("node "+id, "its agent is of version %s: update it to 3.0 or later, with the document AWS-UpdateSSMAgent", version)
 	}

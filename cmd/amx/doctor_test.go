@@ -127,8 +127,8 @@ func TestDoctorAllIsWell(t *testing.T) {
 ok     token: 1 accepted, in the SecureString /amx/amx/tokens
 ok     topic: ` + workspace + ` may publish to ` + doctorTopic + `, and the function is subscribed
 ok     dead-letter queue: nothing waits
-ok     work queue: 2 put off
-ok     alarms: 2 are quiet; AlarmTopicArn is told of them
+ok     work queue: 2 waiting
+ok     alarms: 2 are quiet; they notify AlarmTopicArn
 ok     configuration: /amx/amx/config is good, 1 command
 ok     nodes: 2 managed, 1 of them with the tag amx:allowed=true, all online
 `
@@ -173,14 +173,14 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		"no token":                      {func(a *account) { delete(a.kept, "/amx/amx/tokens") }, doctorCmd{}, `token: there is no parameter "/amx/amx/tokens", so the webhook answers 500: run the stack's output TokenCommand`},
 		"a token nobody may decrypt":    {func(a *account) { a.fails["GetParameter"] = denied; a.parameters["ConfigSource"] = "file" }, doctorCmd{}, `token: "/amx/amx/tokens" cannot be decrypted: GetParameter: AccessDeniedException: User: ann is not authorized to perform: kms:Decrypt; put it again, with the --key-id of ParameterKeyArn, or get yourself the right to read it`},
 		"a token in the clear":          {setToken("s3cr3t", "String"), doctorCmd{}, `token: "/amx/amx/tokens" is a String, which anybody who may read it sees in the clear: delete it, and run the stack's output TokenCommand`},
-		"an empty token":                {setToken(" \n", "SecureString"), doctorCmd{}, `token: "/amx/amx/tokens" has no token: put one a line there`},
+		"an empty token":                {setToken(" \n", "SecureString"), doctorCmd{}, `token: "/amx/amx/tokens" has no token: write one on each line`},
 		"a line that is no token":       {setToken("a b c\n", "SecureString"), doctorCmd{}, `token: "/amx/amx/tokens": line 1 is not a token: want TOKEN, NAME TOKEN or NAME TOKEN operator`},
 		"another key":                   {func(a *account) { a.keys["/amx/amx/tokens"] = "alias/aws/ssm" }, doctorCmd{}, `token: "/amx/amx/tokens" is encrypted with "alias/aws/ssm", which the webhook may not use: put it again with --key-id ` + doctorKey},
 		"no topic":                      {func(a *account) { a.fails["GetTopicAttributes"] = apiErr("NotFound", "Topic does not exist") }, doctorCmd{}, `topic: "` + doctorTopic + `" cannot be read: GetTopicAttributes: NotFound: Topic does not exist; make it again, or give another as TopicArn`},
 		"a FIFO topic":                  {func(a *account) { a.topic["FifoTopic"] = "true" }, doctorCmd{}, `topic: ` + doctorTopic + ` is a FIFO topic, on which resolves are dropped: give a standard one as TopicArn`},
-		"another workspace":             {policy("/ws-0", "/ws-9"), doctorCmd{}, `topic: the policy of ` + doctorTopic + ` does not let the workspace publish: it names ` + strings.Replace(workspace, "/ws-0", "/ws-9", 1) + `; it should have the statement of examples/iam/topic.json`},
-		"everybody's workspaces":        {policy(`"ArnEquals": {"aws:SourceArn": "`+workspace+`"}, `, ""), doctorCmd{}, `topic: the policy of ` + doctorTopic + ` does not let the workspace publish: it lets everybody's workspaces publish, because a statement has no aws:SourceArn; it should have the statement of examples/iam/topic.json`},
-		"nobody may publish":            {policy("aps.amazonaws.com", "s3.amazonaws.com"), doctorCmd{}, `topic: the policy of ` + doctorTopic + ` does not let the workspace publish: no statement names aps.amazonaws.com; it should have the statement of examples/iam/topic.json`},
+		"another workspace":             {policy("/ws-0", "/ws-9"), doctorCmd{}, `topic: the policy of ` + doctorTopic + ` is wrong: it names ` + strings.Replace(workspace, "/ws-0", "/ws-9", 1) + `; it should have the statement of examples/iam/topic.json`},
+		"everybody's workspaces":        {policy(`"ArnEquals": {"aws:SourceArn": "`+workspace+`"}, `, ""), doctorCmd{}, `topic: the policy of ` + doctorTopic + ` is wrong: it lets everybody's workspaces publish, because a statement has no aws:SourceArn; it should have the statement of examples/iam/topic.json`},
+		"nobody may publish":            {policy("aps.amazonaws.com", "s3.amazonaws.com"), doctorCmd{}, `topic: the policy of ` + doctorTopic + ` is wrong: no statement names aps.amazonaws.com; it should have the statement of examples/iam/topic.json`},
 		"the key of SNS":                {func(a *account) { a.topic["KmsMasterKeyId"] = "alias/aws/sns" }, doctorCmd{}, `topic: ` + doctorTopic + ` is encrypted with aws/sns, which AMP may not use: encrypt it with a key whose policy is that of examples/iam/key.json`},
 		"no subscription":               {func(a *account) { a.endpoints = a.endpoints[:1] }, doctorCmd{}, `topic: the function amx-SNSFunction-1 is not subscribed to ` + doctorTopic + `: deploy the stack again`},
 		"dead letters":                  {func(a *account) { a.waiting["https://sqs/dead"] = "3" }, doctorCmd{}, `dead-letter queue: 3 could not be handled: when the cause is gone, run examples/redrive.sh amx`},
@@ -189,17 +189,17 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		"no configuration":              {func(a *account) { delete(a.kept, "/amx/amx/config") }, doctorCmd{}, `configuration: there is no parameter "/amx/amx/config", so no function starts: put there what amx config --pack prints`},
 		"a wrong configuration":         {setConfig("commands: [{cmds: x}]"), doctorCmd{}, `configuration: /amx/amx/config:1: commands[0]: unknown key "cmds": did you mean "cmd"?; /amx/amx/config:1: commands[0]: nothing to run: want one of "cmd", "script" or "document"`},
 		"half a configuration":          {setConfig(amx.Pack([]byte("commands: []"))[:20]), doctorCmd{}, "configuration: /amx/amx/config: unpacking the configuration: it is cut off: pack it again with `amx config --pack`"},
-		"another configuration":         {func(*account) {}, doctorCmd{File: "../../examples/amx-ec2.yaml"}, `configuration: /amx/amx/config is not what ../../examples/amx-ec2.yaml has: put there what amx config --pack ../../examples/amx-ec2.yaml prints, or take over what is there (amx config)`},
+		"another configuration":         {func(*account) {}, doctorCmd{File: "../../examples/amx-ec2.yaml"}, `configuration: /amx/amx/config differs from ../../examples/amx-ec2.yaml: put the output of amx config --pack ../../examples/amx-ec2.yaml there, or use what is there (amx config)`},
 		"no node has the tag":           {func(a *account) { a.parameters["NodeTagValue"] = "prod" }, doctorCmd{}, `nodes: none has the tag amx:allowed=prod, so nothing can run: aws ec2 create-tags, or for mi- nodes aws ssm add-tags-to-resource`},
 		"a node that SSM does not know": {func(*account) {}, doctorCmd{Node: "i-0123456789abcdef9"}, `node i-0123456789abcdef9: SSM does not know it: give it a role, then restart its agent (docs/first-steps.md)`},
-		"a node without the tag":        {func(*account) {}, doctorCmd{Node: "i-0123456789abcdef1"}, `node i-0123456789abcdef1: it has not the tag amx:allowed=true, so IAM refuses commands for it: tag it`},
+		"a node without the tag":        {func(*account) {}, doctorCmd{Node: "i-0123456789abcdef1"}, `node i-0123456789abcdef1: it lacks the tag amx:allowed=true, so IAM refuses commands for it: tag it`},
 		"a node that is off":            {func(a *account) { a.alter = func(i *ssmtypes.InstanceInformation) { i.PingStatus = "ConnectionLost" } }, doctorCmd{}, `node ` + doctorNode + `: its agent is ConnectionLost: start the instance or its agent, or take the tag away`},
 		"an old agent": {func(a *account) {
 			old := "2.3.1644.0"
 			a.alter = func(i *ssmtypes.InstanceInformation) { i.AgentVersion = &old }
 		}, doctorCmd{}, `node ` + doctorNode + `: its agent is of version 2.3.1644.0: update it to 3.0 or later, with the document AWS-UpdateSSMAgent`},
-		"a fixed node without the tag": {fixed("{key: InstanceIds, values: [i-0123456789abcdef1]}"), doctorCmd{}, `node i-0123456789abcdef1: it has not the tag amx:allowed=true, so IAM refuses commands for it: tag it`},
-		"a tag with another's nodes":   {fixed("{key: 'tag:Role', values: [db]}"), doctorCmd{}, `node i-0123456789abcdef1: it has not the tag amx:allowed=true, so IAM refuses commands for it: tag it`},
+		"a fixed node without the tag": {fixed("{key: InstanceIds, values: [i-0123456789abcdef1]}"), doctorCmd{}, `node i-0123456789abcdef1: it lacks the tag amx:allowed=true, so IAM refuses commands for it: tag it`},
+		"a tag with another's nodes":   {fixed("{key: 'tag:Role', values: [db]}"), doctorCmd{}, `node i-0123456789abcdef1: it lacks the tag amx:allowed=true, so IAM refuses commands for it: tag it`},
 		"a tag that no node has":       {fixed("{key: 'tag:Role', values: [cache]}"), doctorCmd{}, `nodes: command "x": no managed node has tag:Role=cache: tag one, or change the targets`},
 		"no right to see nodes":        {func(a *account) { a.fails["DescribeInstanceInformation"] = apiErr("AccessDeniedException", "no") }, doctorCmd{}, `nodes: DescribeInstanceInformation: AccessDeniedException: no; you need the right ssm:DescribeInstanceInformation`},
 	} {
@@ -227,7 +227,7 @@ func TestDoctorSkipsWhatAStackHasNot(t *testing.T) {
 	a.parameters["ConfigSource"] = "file"
 	got, err := examined(t, a, doctorCmd{})
 	for _, want := range []string{
-		"skip   token: this stack asks for none\n", "skip   topic: this stack has no SNS function\n",
+		"skip   token: the webhook of this stack takes no token\n", "skip   topic: this stack has no SNS function\n",
 		"skip   configuration: it is built into the functions: name its file with -f to have its nodes checked\n",
 	} {
 		if err != nil || !strings.Contains(got, want) {

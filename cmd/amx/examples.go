@@ -9,20 +9,20 @@ import (
 // examples are the calls that the help and the manual show for each command.
 var examples = map[string][]example{ // :: path below amx → calls
 	"serve": {
-		{"amx serve -f amx.yaml", "on this machine, for this machine"},
-		{"amx serve -f amx.yaml -l :8080 --token-file tokens", "for an Alertmanager elsewhere"},
+		{"amx serve -f amx.yaml", "for an Alertmanager on this machine"},
+		{"amx serve -f amx.yaml -l :8080 --token-file tokens", "for an Alertmanager on another machine"},
 		{"amx serve ./restart.sh", "one script for every alert"},
 	},
 	"check": {
 		{"amx check amx.yaml", "is it right?"},
-		{"amx check --lambda amx.yaml", "is it right for the functions?"},
+		{"amx check --lambda amx.yaml", "and for the Lambda functions?"},
 	},
 	"explain": {
 		{"amx explain -f amx.yaml notification.json", "what would this run?"},
 		{"amx explain -f amx.yaml alertname=NginxDown instance=web-1", "and an alert with these labels?"},
 	},
 	"config": {
-		{"amx config amx.yaml", "with all defaults"},
+		{"amx config amx.yaml", "show all defaults"},
 		{"amx config --pack amx.yaml > amx.packed", "for Parameter Store"},
 	},
 	"doctor": {
@@ -31,8 +31,8 @@ var examples = map[string][]example{ // :: path below amx → calls
 	},
 	"runs": {
 		{"amx runs --since 1h", "the last hour"},
-		{"amx runs --state failed --alert alertname=NginxDown", "what failed for this alert"},
-		{"amx runs --stack amx --watch", "of a stack, until stopped"},
+		{"amx runs --state failed --alert alertname=NginxDown", "failed runs for this alert"},
+		{"amx runs --stack amx --watch", "runs of a stack, until you stop it"},
 	},
 	"show": {{"amx show 01KB5ZQ3G0ABCDEFGHJKMNPQRS", "all of one run"}},
 	"cancel": {
@@ -44,10 +44,10 @@ var examples = map[string][]example{ // :: path below amx → calls
 		{"amx pause --command restart-nginx --for 8h --why 'until the morning'", "one command"},
 	},
 	"resume": {
-		{"amx resume", "ends the pause of everything"},
-		{"amx resume --command restart-nginx", "and that of a command"},
+		{"amx resume", "end the pause of everything"},
+		{"amx resume --command restart-nginx", "end the pause of a command"},
 	},
-	"status": {{"amx status --url https://amx.example.com --token-file token", "of an amx serve elsewhere"}},
+	"status": {{"amx status --url https://amx.example.com --token-file token", "of an amx serve on another machine"}},
 	"page":   {{"amx page --stack amx --profile ops", "the page of a stack, on this machine"}},
 	"template amp": {
 		{"amx template amp --topic-arn arn:aws:sns:eu-central-1:123456789012:amx > definition.yaml", "for put-alert-manager-definition"},

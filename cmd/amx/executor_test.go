@@ -346,7 +346,7 @@ func TestAReloadNamesTheCommandsThatAreGone(t *testing.T) {
 	m := newMachine(t, "commands: [{name: b, cmd: 'true'}, {name: stays, cmd: 'true'}, {name: a, cmd: 'true'}]")
 	next := "commands: [{name: stays, cmd: 'false'}, {name: new, cmd: 'true'}]"
 	m.host.reload = func() (*amx.Config, error) { return amx.ParseConfig("amx.yaml", []byte(next)) }
-	const warning = `level=WARN msg="commands are gone: no resolve stops what still runs of them, unless their names come back" commands="[b a]"`
+	const warning = `level=WARN msg="commands are gone: a resolve does not stop their runs, unless you put their names back" commands="[b a]"`
 	for range 2 { // the second changes nothing
 		if err := m.host.reloadNow(); err != nil {
 			t.Fatal(err)

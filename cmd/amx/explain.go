@@ -17,10 +17,10 @@ import (
 
 type explainCmd struct {
 	File    string   `short:"f" default:"amx.yaml" help:"Configuration file."`
-	Subject string   `help:"Subject of an SNS message, such as \"[FIRING:1] x\": the PagerDuty-shaped block needs it."`
-	Lambda  bool     `help:"As the functions on Lambda would."`
-	Script  bool     `help:"Show the whole script as it would be sent."`
-	Payload []string `arg:"" name:"payload" help:"File with a notification in any accepted form; - for standard input; or label=value for each label of an alert that fires."`
+	Subject string   `help:"Subject of an SNS message, such as \"[FIRING:1] x\". The block in PagerDuty's shape needs it."`
+	Lambda  bool     `help:"Read the file as the Lambda functions do: every command needs targets."`
+	Script  bool     `help:"Show the whole script that amx would send."`
+	Payload []string `arg:"" name:"payload" help:"A file with a notification in any form that amx takes, or - for standard input. Or label=value for each label of a firing alert."`
 }
 
 // Run shows, for each command, which alerts of the notification match it and why
@@ -126,7 +126,7 @@ func (e *explanation) run(data amx.Data, alerts amx.Alerts) {
 		return
 	}
 	if cmd.Mode == amx.ModeObserve {
-		fmt.Fprintln(e.out, "  observe: nothing is sent; without mode: observe it would be")
+		fmt.Fprintln(e.out, "  observe: amx sends nothing; without mode: observe it would send this")
 	}
 	what := append([]string{cmd.Cmd + cmd.Script + cmd.Document}, sent.Args...)
 	fmt.Fprintf(e.out, "  run of %d %s: %q", len(alerts), plural(len(alerts), "alert"), what)
@@ -147,7 +147,7 @@ func (e *explanation) run(data amx.Data, alerts amx.Alerts) {
 		fmt.Fprintf(e.out, "    note: %s\n", note)
 	}
 	if sent.Packed {
-		fmt.Fprintln(e.out, "    note: the variables travel packed, as they would not fit otherwise")
+		fmt.Fprintln(e.out, "    note: amx sends the variables compressed, because they would not fit otherwise")
 	}
 	if e.script {
 		fmt.Fprintf(e.out, "  %s, %d bytes:\n", sent.Document, sent.Size)

@@ -77,7 +77,7 @@ func TestExplainMakesAnAlertOfLabels(t *testing.T) {
 func TestExplainSaysThatAnObservedRunIsNotSent(t *testing.T) {
 	config := write(t, "amx.yaml", "commands: [{name: a, cmd: fix, mode: observe}]")
 	code, out, _ := amxRun(t, "", "explain", "-f", config, "alertname=X")
-	if want := "  observe: nothing is sent; without mode: observe it would be\n  run of 1 alert: [\"fix\"]\n"; code != 0 || !strings.Contains(out, want) {
+	if want := "  observe: amx sends nothing; without mode: observe it would send this\n  run of 1 alert: [\"fix\"]\n"; code != 0 || !strings.Contains(out, want) {
 		t.Errorf("exit %d\n%s\nwant %s", code, out, want)
 	}
 }
@@ -128,7 +128,7 @@ func TestExplainShowsWhatTheSenderLeavesOut(t *testing.T) {
 		t.Errorf("a resolve is said to end the run:\n%.2000s", long)
 	}
 	packed := run(strings.Repeat("y", 70_000), 1)
-	if !strings.Contains(packed, "ANNOTATION_text=\"yyy") || !strings.Contains(packed, "note: the variables travel packed") {
+	if !strings.Contains(packed, "ANNOTATION_text=\"yyy") || !strings.Contains(packed, "note: amx sends the variables compressed") {
 		t.Errorf("a variable is not packed:\n%.300s", packed)
 	}
 	noise := make([]byte, 1500)

@@ -9,7 +9,7 @@ import (
 )
 
 type helpCmd struct {
-	Command []string `arg:"" optional:"" help:"The command, such as: template amp."`
+	Command []string `arg:"" optional:"" help:"The command, such as template amp."`
 }
 
 // Run prints what --help behind the command prints.

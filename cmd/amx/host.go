@@ -98,7 +98,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	}
 	close(started)
 	if err := h.metrics.adopt(context.Background(), localClient(h.ssm)); err != nil {
-		log.Warn("metrics: what runs already is not counted", "error", err.Error())
+		log.Warn("metrics: commands that already run are not counted", "error", err.Error())
 	}
 	desk := h.newDesk()
 	h.operator = desk.Operator()
@@ -157,10 +157,10 @@ func (h *host) reloadNow() error {
 	h.metrics.reloaded.Set(1)
 	h.log.Info("reloaded", "commands", len(cfg.Commands))
 	if names := gone(old, cfg); len(names) > 0 {
-		h.log.Warn("commands are gone: no resolve stops what still runs of them, unless their names come back", "commands", names)
+		h.log.Warn("commands are gone: a resolve does not stop their runs, unless you put their names back", "commands", names)
 	}
 	if cfg.ListenAddress != old.ListenAddress || cfg.TLSKey != old.TLSKey || cfg.TLSCrt != old.TLSCrt || cfg.Verbose != old.Verbose {
-		h.log.Warn("listen_address, tls_key, tls_crt and verbose count from the next start")
+		h.log.Warn("listen_address, tls_key, tls_crt and verbose take effect at the next start")
 	}
 	return nil
 }

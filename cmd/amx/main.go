@@ -50,18 +50,18 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Check configuration files."`
 	Explain explainCmd `cmd:"" help:"Show what a notification would run."`
 	Config  configCmd  `cmd:"" help:"Print a configuration with its defaults, or packed for Parameter Store."`
-	Doctor  doctorCmd  `cmd:"" help:"Look for what is wrong with a stack on AWS."`
+	Doctor  doctorCmd  `cmd:"" help:"Check a stack on AWS for common problems."`
 
-	Runs   runsCmd   `cmd:"" help:"List what ran, and what was refused."`
+	Runs   runsCmd   `cmd:"" help:"List runs and refusals."`
 	Show   showCmd   `cmd:"" help:"Show a run, with its output."`
 	Cancel cancelCmd `cmd:"" help:"Stop a run, or all runs of a command."`
-	Pause  pauseCmd  `cmd:"" help:"Let no run start for a while."`
-	Resume resumeCmd `cmd:"" help:"Let runs start again."`
-	Status statusCmd `cmd:"" help:"Show what is paused, limited and waiting."`
+	Pause  pauseCmd  `cmd:"" help:"Keep new runs from starting for a while."`
+	Resume resumeCmd `cmd:"" help:"End a pause, and close a breaker."`
+	Status statusCmd `cmd:"" help:"Show pauses, limits, breakers and waiting alerts."`
 
-	Page pageCmd `cmd:"" help:"Show all of this in a browser."`
+	Page pageCmd `cmd:"" help:"Show runs, waiting alerts and limits in a browser."`
 
-	Template templateCmd `cmd:"" help:"Print configuration for what sends the notifications."`
+	Template templateCmd `cmd:"" help:"Print configuration for the sender of notifications."`
 
 	Help       helpCmd       `cmd:"" help:"Show the help of a command."`
 	Completion completionCmd `cmd:"" help:"Print the completion script of a shell."`

@@ -19,8 +19,8 @@ import (
 )
 
 type pageCmd struct {
-	File   string `short:"f" placeholder:"FILE" help:"Configuration that the page shows and tries (default: what the stack has in Parameter Store)."`
-	Listen string `short:"l" default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Loopback address to listen on."`
+	File   string `short:"f" placeholder:"FILE" help:"Configuration file for the views Commands and Try (default: the stack's own, if it is in Parameter Store)."`
+	Listen string `short:"l" default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Loopback address to listen on (default: 127.0.0.1:0, which picks a port)."`
 	Where  where  `embed:""`
 }
 

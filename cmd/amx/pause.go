@@ -10,10 +10,10 @@ import (
 )
 
 type pauseCmd struct {
-	Command string `placeholder:"NAME" help:"Only runs of this command (default: everything)."`
-	For     string `default:"24h" placeholder:"DURATION" help:"How long: 30m, 24h, 7d."`
-	Why     string `required:"" placeholder:"TEXT" help:"Why: those who are held back are told."`
-	Output  string `enum:"table,json" default:"table" help:"table, or json: what is paused, one a line."`
+	Command string `placeholder:"NAME" help:"Pause this command only (default: all commands)."`
+	For     string `default:"24h" placeholder:"DURATION" help:"How long the pause lasts, such as 30m or 7d (default: 24h)."`
+	Why     string `required:"" placeholder:"TEXT" help:"The reason; amx gives it for each alert that waits."`
+	Output  string `enum:"table,json" default:"table" help:"table, or json: one line for each pause."`
 	Where   where  `embed:""`
 }
 
@@ -32,8 +32,8 @@ func (c *pauseCmd) Run(ctx context.Context, std stdio) error {
 }
 
 type resumeCmd struct {
-	Command string `placeholder:"NAME" help:"The pause of this command, whose breaker is closed too (default: the pause of everything)."`
-	Output  string `enum:"table,json" default:"table" help:"table, or json: what is still paused, one a line."`
+	Command string `placeholder:"NAME" help:"End the pause of this command, and close its breaker (default: end the pause of everything)."`
+	Output  string `enum:"table,json" default:"table" help:"table, or json: one line for each pause that is left."`
 	Where   where  `embed:""`
 }
 
@@ -69,7 +69,7 @@ func (v view) paused(paused []operate.Pause) {
 }
 
 type statusCmd struct {
-	Output string `enum:"table,json" default:"table" help:"table, or json: all of it in one line."`
+	Output string `enum:"table,json" default:"table" help:"table, or json: everything in one line."`
 	Where  where  `embed:""`
 }
 

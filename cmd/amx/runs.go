@@ -14,13 +14,13 @@ import (
 )
 
 type runsCmd struct {
-	Since   string   `default:"24h" placeholder:"DURATION" help:"How far back: 24h, 7d, or a time such as 2026-11-28T12:00:00Z."`
+	Since   string   `default:"24h" placeholder:"DURATION" help:"How far back to look: a duration such as 7d, or a time such as 2026-11-28T12:00:00Z (default: 24h)."`
 	Command string   `placeholder:"NAME" help:"Only runs of this command."`
 	State   string   `placeholder:"STATE" help:"Only runs in this state: waiting, running, succeeded, failed, cancelled, refused, expired, observed or unknown."`
-	Alert   []string `sep:"none" placeholder:"LABEL=VALUE" help:"Only runs for an alert with this label. Can be repeated: all must hold."`
-	Limit   int      `short:"n" default:"50" help:"At most so many."`
-	Output  string   `enum:"table,json" default:"table" help:"table, or json: a record a line."`
-	Watch   bool     `help:"Show what changes, until stopped."`
+	Alert   []string `sep:"none" placeholder:"LABEL=VALUE" help:"Only runs for an alert with this label. Repeat it to require several labels."`
+	Limit   int      `short:"n" default:"50" help:"Show at most this many."`
+	Output  string   `enum:"table,json" default:"table" help:"table, or json: one line for each record."`
+	Watch   bool     `help:"Update the list until you stop it."`
 	Where   where    `embed:""`
 }
 

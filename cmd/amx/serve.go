@@ -20,15 +20,15 @@ import (
 type serveCmd struct {
 	File      string        `short:"f" placeholder:"FILE" help:"Configuration file (default: amx.yaml, unless a script is given)."`
 	Listen    string        `short:"l" placeholder:"ADDRESS" help:"Address to listen on; overrides listen_address."`
-	Verbose   bool          `short:"v" help:"Log more."`
-	TokenFile string        `placeholder:"FILE" xor:"auth" help:"Accept these bearer tokens, one a line."`
-	NoAuth    bool          `xor:"auth" help:"Accept everybody who can reach the port."`
-	Ledger    string        `placeholder:"FILE" help:"Where the ledger is (default: ledger.db in $XDG_STATE_HOME/amx)."`
-	Drain     time.Duration `default:"5s" help:"How long commands may go on when amx is told to stop."`
-	LogFormat string        `enum:"text,json" default:"text" help:"Lines of the log: text (logfmt) or json."`
-	SSMListen string        `name:"ssm-listen" placeholder:"ADDRESS" help:"Let other programs of this machine use its Run Command and Parameter Store, at a loopback address."`
-	Node      []string      `sep:"none" placeholder:"ID,tag:NAME=VALUE,…" help:"A managed node that this machine is, beside the local one, for commands with targets. Can be repeated."`
-	Script    []string      `arg:"" optional:"" passthrough:"partial" help:"A command for every alert, with its arguments, beside those of the file."`
+	Verbose   bool          `short:"v" help:"Log more, such as the body of each notification."`
+	TokenFile string        `placeholder:"FILE" xor:"auth" help:"File with the bearer tokens to accept, one a line."`
+	NoAuth    bool          `xor:"auth" help:"Accept requests without a token, from anybody who can reach the port."`
+	Ledger    string        `placeholder:"FILE" help:"The ledger's file (default: $XDG_STATE_HOME/amx/ledger.db, or ~/.local/state/amx/ledger.db)."`
+	Drain     time.Duration `default:"5s" help:"How long commands may go on after you stop amx."`
+	LogFormat string        `enum:"text,json" default:"text" help:"Format of the log: text (logfmt) or json."`
+	SSMListen string        `name:"ssm-listen" placeholder:"ADDRESS" help:"Loopback address at which other programs on this machine can use amx's Run Command and Parameter Store."`
+	Node      []string      `sep:"none" placeholder:"ID,tag:NAME=VALUE,…" help:"A managed node for this machine to play: commands with targets find it. Can be repeated."`
+	Script    []string      `arg:"" optional:"" passthrough:"partial" help:"A command that runs for every alert, with its arguments, in addition to those of the file."`
 }
 
 // Run serves until ctx ends.

@@ -61,7 +61,7 @@ func onlyUser(next http.Handler, own int) http.Handler {
 		uid, err := peerUser(c)
 		switch {
 		case err != nil:
-			reply(w, app.Response{Status: http.StatusInternalServerError, Body: errorBody("who is asking cannot be told: " + err.Error())})
+			reply(w, app.Response{Status: http.StatusInternalServerError, Body: errorBody("cannot tell which user is asking: " + err.Error())})
 		case uid != own && uid != 0:
 			reply(w, app.Response{Status: http.StatusForbidden, Body: errorBody("the socket is for the user that runs amx serve, and root")})
 		default:
@@ -90,7 +90,7 @@ func (f front) api(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.webhook.Accepts == nil {
-			refuse(w, "without tokens the operator's interface is only at the socket beside the ledger: start amx serve with --token-file, and give a token the word operator")
+			refuse(w, "without tokens the operator's interface is only on the socket next to the ledger: start amx serve with --token-file, and add the word operator to a token's line")
 			return
 		}
 		token, refusal := f.webhook.Authenticate(r.Context(), r.Header.Get("Authorization"))

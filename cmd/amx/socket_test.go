@@ -39,7 +39,7 @@ func TestTheListenerIsForOperatorsAlone(t *testing.T) {
 		status  int
 		body    string // contained in it
 	}{
-		{"nobody's tokens", m.handler, "", 403, `without tokens the operator's interface is only at the socket beside the ledger`},
+		{"nobody's tokens", m.handler, "", 403, `without tokens the operator's interface is only on the socket next to the ledger`},
 		{"no token", withTokens, "", 401, `no token: send`},
 		{"a wrong token", withTokens, "wrong", 401, `{"error":"the token is not one of the accepted"}`},
 		{"Alertmanager's token", withTokens, "s3cret", 403, `the token \"alertmanager\" can send notifications and nothing else`},
@@ -84,7 +84,7 @@ func TestTheSocketIsItsUsersAlone(t *testing.T) {
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("after the stop: %v", err)
 	}
-	if code, body := get(t, onlyUser(http.NotFoundHandler(), os.Getuid()), "/api/v1/runs", ""); code != 500 || body != `{"error":"who is asking cannot be told: not a socket"}` {
+	if code, body := get(t, onlyUser(http.NotFoundHandler(), os.Getuid()), "/api/v1/runs", ""); code != 500 || body != `{"error":"cannot tell which user is asking: not a socket"}` {
 		t.Errorf("not over a socket: %d %s", code, body)
 	}
 }

@@ -8,23 +8,23 @@ import (
 )
 
 type templateCmd struct {
-	AMP ampCmd `cmd:"" name:"amp" help:"The alert manager definition for Amazon Managed Service for Prometheus."`
+	AMP ampCmd `cmd:"" name:"amp" help:"Print an alert manager definition for Amazon Managed Service for Prometheus."`
 }
 
 type ampCmd struct {
-	TopicARN string `required:"" placeholder:"ARN" help:"SNS topic that the SNS function is subscribed to."`
-	Region   string `help:"The topic's region; default: the one in its ARN."`
-	Short    bool   `help:"Leave out the annotations of each alert, for large groups; those that the alerts have in common stay."`
+	TopicARN string `required:"" placeholder:"ARN" help:"The SNS topic that the sns function reads."`
+	Region   string `help:"The topic's region (default: the one in its ARN)."`
+	Short    bool   `help:"Leave out the annotations of each alert, for large groups. Common annotations stay."`
 }
 
 // Help is how the definition reaches a workspace.
 func (*ampCmd) Help() string {
-	return `AMP takes the definition in base64, which the AWS CLI makes of a file named with fileb://
+	return `To give the definition to a workspace:
 
   amx template amp --topic-arn ARN --region REGION > definition.yaml
   aws amp put-alert-manager-definition --workspace-id ws-… --data fileb://definition.yaml
 
-A workspace that has none yet takes create-alert-manager-definition.`
+If the workspace has no definition yet, use create-alert-manager-definition instead. fileb:// matters: AMP takes base64, and the AWS command line makes it from such a file.`
 }
 
 // Run prints the definition.

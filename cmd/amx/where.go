@@ -16,14 +16,14 @@ import (
 // where is the amx that a command asks: a stack on AWS, an amx serve at a URL, or
 // the amx serve of this machine, at the socket beside its ledger.
 type where struct {
-	Stack     string `group:"where" placeholder:"NAME" help:"The amx of this CloudFormation stack."`
-	Table     string `group:"where" placeholder:"NAME" help:"The amx of this DynamoDB table."`
-	Queue     string `group:"where" placeholder:"URL" help:"Beside --table: its queue, of which only the attributes are read."`
+	Stack     string `group:"where" placeholder:"NAME" help:"Ask the amx of this CloudFormation stack."`
+	Table     string `group:"where" placeholder:"NAME" help:"Ask the amx with this DynamoDB table."`
+	Queue     string `group:"where" placeholder:"URL" help:"With --table: the SQS queue of that amx. amx reads only its attributes."`
 	Profile   string `group:"where" placeholder:"NAME" help:"Profile of the AWS configuration."`
 	Region    string `group:"where" placeholder:"NAME" help:"AWS region."`
-	URL       string `group:"where" name:"url" placeholder:"URL" help:"The amx serve at this URL."`
-	TokenFile string `group:"where" placeholder:"FILE" help:"Beside --url: file with an operator's token."`
-	Ledger    string `group:"where" placeholder:"FILE" help:"The amx serve of this machine that has this ledger (default: as amx serve)."`
+	URL       string `group:"where" name:"url" placeholder:"URL" help:"Ask the amx serve at this URL."`
+	TokenFile string `group:"where" placeholder:"FILE" help:"With --url: file with an operator's token."`
+	Ledger    string `group:"where" placeholder:"FILE" help:"Ask the amx serve on this machine with this ledger (default: the same as in amx serve)."`
 }
 
 // operator answers the operator of the place that the flags name. It is an error
