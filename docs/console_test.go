@@ -196,6 +196,8 @@ esac
 		"amx.yaml":  "commands: []\n",
 		"rules.yml": "groups: []\n",
 
+		"pagerduty-key": "value\n",
+
 		"amx-packaged.yaml": "{}", // of sam package
 	} {
 		if err := os.WriteFile(filepath.Join(s.dir, file), []byte(text), 0o700); err != nil {
