@@ -25,8 +25,12 @@ func operators(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	recipes, err := filepath.Glob("../docs/cookbook/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	block := regexp.MustCompile("(?ms)^```yaml\n(# alertmanager.yml\n.*?)^```$")
-	for _, file := range files {
+	for _, file := range append(files, recipes...) {
 		page, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -57,9 +57,20 @@ func inlineCommands(text string) []command {
 	return found
 }
 
+var calledOnNode = regexp.MustCompile(`(?m)^i-[0-9a-f]{17}\$ (aws .*)$`)
+
+// onNodes are the calls of AWS's command line that a recipe shows on its nodes.
+func onNodes(text string) []command {
+	var found []command
+	for _, at := range calledOnNode.FindAllStringSubmatchIndex(text, -1) {
+		found = append(found, command{1 + strings.Count(text[:at[0]], "\n"), text[at[2]:at[3]]})
+	}
+	return found
+}
+
 // onAWS are the documents whose commands are for AWS, and who begins where
 // another ends.
-var onAWS = []string{"first-steps.md", "deploy.md", "amp.md", "security.md", "runbook.md", "accounts.md", "terraform.md"}
+var onAWS = []string{"first-steps.md", "deploy.md", "amp.md", "security.md", "runbook.md", "accounts.md", "terraform.md", "cookbook/amp-to-pagerduty.md"}
 
 // Every command that writes a secret names its key: without one Parameter Store
 // takes aws/ssm, whatever ParameterKeyArn says.
@@ -97,13 +108,26 @@ func TestTheCommandsOfTheDocumentsAreAccepted(t *testing.T) {
 	}
 	server := httptest.NewServer(http.HandlerFunc(refuse))
 	t.Cleanup(server.Close)
+	typed := map[string][]command{}
 	for _, file := range onAWS {
+		text := read(t, file)
+		typed[file] = slices.Concat(commands(text), inlineCommands(text))
+	}
+	nodes := 0
+	for _, file := range find(t, "cookbook/*.md") {
+		if calls := onNodes(read(t, file)); len(calls) > 0 {
+			typed[file], nodes = append(typed[file], calls...), nodes+1
+		}
+	}
+	if nodes < 2 {
+		t.Errorf("%d recipes call aws on a node, want 2 or more", nodes)
+	}
+	for file, all := range typed {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			s := &shell{T: t, root: root, bin: t.TempDir(), dir: t.TempDir()}
 			s.play(aws, sam, server.URL)
-			text := read(t, file)
-			s.run(file, slices.Concat(commands(text), inlineCommands(text)))
+			s.run(file, all)
 		})
 	}
 }
@@ -170,6 +194,9 @@ esac
 		"bin/amx":   "#!/bin/bash\necho value\n",
 		"amx-token": "value\n", // of the stack's TokenCommand, which has a test of its own
 		"amx.yaml":  "commands: []\n",
+		"rules.yml": "groups: []\n",
+
+		"pagerduty-key": "value\n",
 
 		"amx-packaged.yaml": "{}", // of sam package
 	} {

@@ -39,7 +39,9 @@ func find(t *testing.T, patterns ...string) []string {
 	return all
 }
 
-func documents(t *testing.T) []string { return find(t, "*.md", "decisions/*.md", "../*.md") }
+func documents(t *testing.T) []string {
+	return find(t, "*.md", "cookbook/*.md", "decisions/*.md", "../*.md")
+}
 
 // block is a fenced block of a document.
 type block struct {

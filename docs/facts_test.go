@@ -65,7 +65,7 @@ func TestTheFirstStepsComeInOrder(t *testing.T) {
 			at += i + len(step)
 		}
 	}
-	for _, file := range find(t, "*.md") {
+	for _, file := range find(t, "*.md", "cookbook/*.md") {
 		text := read(t, file)
 		for _, name := range regexp.MustCompile(`"\$([A-Z_]{4,})"`).FindAllStringSubmatch(text, -1) {
 			// Variables of the documents' shell; AMX_ are a command's own.

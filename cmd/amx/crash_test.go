@@ -40,14 +40,20 @@ func (p *process) log() string {
 func startAMX(t *testing.T, dir, config string, args ...string) *process {
 	t.Helper()
 	file := write(t, "amx.yaml", strings.ReplaceAll(config, "@DIR@", dir))
+	return startAMXWith(t, "", append(os.Environ(), "AMX_TEST_IS_AMX=1"), append([]string{
+		"serve", "-f", file, "-l", "127.0.0.1:0", "--ledger", filepath.Join(dir, "ledger.db"),
+	}, args...))
+}
+
+// startAMXWith starts it in a folder ("": the test's own), with an environment.
+func startAMXWith(t *testing.T, dir string, env, args []string) *process {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, done: make(chan struct{}), cmd: exec.Command(self, append([]string{
-		"serve", "-f", file, "-l", "127.0.0.1:0", "--ledger", filepath.Join(dir, "ledger.db"),
-	}, args...)...)}
-	p.cmd.Env = append(os.Environ(), "AMX_TEST_IS_AMX=1")
+	p := &process{t: t, done: make(chan struct{}), cmd: exec.Command(self, args...)}
+	p.cmd.Dir, p.cmd.Env = dir, env
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

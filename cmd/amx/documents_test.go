@@ -67,6 +67,11 @@ func TestTheCallsOfAmxInTheDocumentsParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	recipes, err := filepath.Glob(filepath.Join(cookbook, "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, recipes...)
 	checked := map[string]bool{}
 	for _, file := range append(files, "../../README.md", "../../CONTRIBUTING.md") {
 		text := string(must(os.ReadFile(file)))
