@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -201,7 +202,7 @@ func hostileOperator(text string) *operator {
 	r.Targets, r.Nodes, r.Alerts = nil, nil, nil
 	labels := amx.KV{"alertname": text}
 	for i := range 50 {
-		labels[text[i:]] = text
+		labels[fmt.Sprintf("%02d%s", i, text)] = text
 	}
 	for range 50 {
 		r.Targets = append(r.Targets, history.Target{Key: text, Values: []string{text}})
@@ -221,7 +222,7 @@ func hostileOperator(text string) *operator {
 
 func TestNoTextBecomesMarkup(t *testing.T) {
 	s := open(t, hostileOperator(hostile), true)
-	harmless := open(t, hostileOperator(strings.Repeat("harmless ", 10)), true)
+	harmless := open(t, hostileOperator("harmless"), true)
 	same := answers(harmless)
 	for name, text := range answers(s) {
 		for _, bad := range []string{"<script", "<img", "\x00", "\x1b", "\u202e", "\r", "\u009b", "javascript:alert(1)"} {

@@ -48,7 +48,7 @@ var describe string
 func (w *Widget) Answer(ctx context.Context, endpoint string, event json.RawMessage) string {
 	e, err := decode(event)
 	if err != nil {
-		return w.problem(ctx, err)
+		return w.problem(ctx, view{}, err)
 	}
 	v := view{Place: w.Place, Endpoint: endpoint, Control: w.Actor != nil, Dark: e.theme == "dark", zone: e.zone, Now: w.Now()}
 	var out string
@@ -66,7 +66,7 @@ func (w *Widget) Answer(ctx context.Context, endpoint string, event json.RawMess
 		}
 	}
 	if err != nil {
-		return w.problem(ctx, err)
+		return w.problem(ctx, v, err)
 	}
 	return out
 }
@@ -81,13 +81,14 @@ func (w *Widget) run(ctx context.Context, v view, run string) (string, error) {
 }
 
 // problem is an error for people. Those that are not theirs are in the log, too.
-func (w *Widget) problem(ctx context.Context, err error) string {
+func (w *Widget) problem(ctx context.Context, v view, err error) string {
 	switch {
 	case errors.As(err, new(refusal)), errors.As(err, new(operate.InvalidError)), errors.Is(err, operate.ErrNothing), errors.Is(err, history.ErrNotFound):
 	default:
 		w.Log.ErrorContext(ctx, "widget", "error", err.Error())
 	}
-	out, err := render("said", view{Said: err.Error(), Bad: true})
+	v.Said, v.Bad = err.Error(), true
+	out, err := render("said", v)
 	if err != nil { // the template is the package's own, and the tests render it
 		return "amx: the widget cannot be shown"
 	}

@@ -154,7 +154,7 @@ func TestItShowsWhatGoesOn(t *testing.T) {
 	text := s.call(nil, nil)
 	s.shows(text,
 		"1 run goes on, 2 alerts wait, 1 command is paused, 1 breaker is open.", "amx-prod, 12:00:00 UTC",
-		"reboot is paused</b></td><td>database migration</td><td>user/ann</td>", `<span title="28 Nov 2026 11:00:00 UTC">1 hour ago</span></td><td>28 Nov 2026 13:00:00 UTC</td>`,
+		`reboot is paused</b></td><td class="amx-text">database migration</td><td>user/ann</td>`, `<span title="28 Nov 2026 11:00:00 UTC">1 hour ago</span></td><td class="amx-line">28 Nov 2026 13:00:00 UTC</td>`,
 		"The breaker of restart-nginx is open</b></td><td>3 runs in a row failed</td>",
 		"<h3>Running</h3>", "1 m 30 s so far", "<h3>Waiting</h3>", "<td>2</td><td>Concurrency limit reached (max: 2)</td>",
 		"<h3>Problems of the last 24 hours</h3>", "attempt 2</span><br/>", "Exit code 3", "<h3>Latest</h3>", "web-1",
@@ -172,7 +172,7 @@ func TestItShowsWhatGoesOn(t *testing.T) {
 func TestARunHasItsAlertItsNodesAndItsOutput(t *testing.T) {
 	s := open(t, busy(), true)
 	text := s.call(map[string]any{"run": s.records[1].Run}, nil)
-	s.shows(text, `restart-nginx <b class="amx-bad">failed</b>`, "<td>Run</td><td>"+s.records[1].Run, "run: firing", "<td>i-0123456789abcdef0</td>", "<td>3</td>",
+	s.shows(text, `restart-nginx <b class="amx-bad">failed</b>`, `">Run</td><td>`+s.records[1].Run, "run: firing", "<td>i-0123456789abcdef0</td>", "<td>3</td>",
 		"<pre>nginx: [emerg] bind() to 0.0.0.0:80 failed\n</pre>", "<h3>Down</h3>", "web-1 is down", "receiver amx, token alertmanager", "2, retry of")
 	s.shows(s.call(map[string]any{"run": "01NOBODY"}, nil), "That did not work.</b> Run &#34;01NOBODY&#34;: ")
 }
