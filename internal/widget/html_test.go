@@ -40,7 +40,7 @@ var documented = map[string]struct {
 	"b":           {clicking, nil},
 	"cwdb-action": {clicking, []string{"action", "confirmation", "display", "endpoint", "event"}},
 	"form":        {query, nil}, "thead": {query, nil}, "tbody": {query, nil}, "tr": {query, nil}, "td": {query, nil}, "th": {query, nil}, "p": {query, nil},
-	"span": {most, nil}, "br": {most, nil}, "option": {most, []string{"value", "selected"}},
+	"label": {most, nil}, "span": {most, nil}, "br": {most, nil}, "option": {most, []string{"value", "selected"}},
 }
 
 // values are what AWS documents for the attributes of cwdb-action.
