@@ -3,6 +3,7 @@ package functions
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,9 +20,7 @@ func (s *stack) look(f *lambdatest.Function, parameters map[string]any, typed ma
 		"timezone": map[string]any{"label": "UTC", "offsetISO": "+00:00", "offsetInMinutes": 0},
 		"forms":    map[string]any{"all": typed}, "params": map[string]any{},
 	}}
-	for name, value := range parameters {
-		event[name] = value
-	}
+	maps.Copy(event, parameters)
 	a := f.Invoke(must(event), 30*time.Second)
 	if a.Err != nil {
 		s.Fatal(a.Err)
@@ -42,7 +41,7 @@ func (s *stack) shows(html string, wants ...string) {
 	}
 }
 
-var shownRun = regexp.MustCompile(`\{&#34;run&#34;:&#34;([0-9A-Z]{26})&#34;\}`)
+var shownRun = regexp.MustCompile(`\{"run":"([0-9A-Z]{26})"\}`)
 
 func TestTheWidgetShowsARunAndCancelsIt(t *testing.T) {
 	t.Parallel()

@@ -92,7 +92,7 @@ type runView struct {
 }
 
 func newRun(d operate.Detail) runView {
-	r := runView{Detail: d, Shown: first(d.Record.Alerts, maxAlerts), Alerts: max(len(d.Record.Alerts), d.AlertsTotal), nodes: len(d.Nodes)}
+	r := runView{Detail: d, Shown: first(d.Alerts, maxAlerts), Alerts: max(len(d.Alerts), d.AlertsTotal), nodes: len(d.Nodes)}
 	slices.SortStableFunc(r.Nodes, func(a, b history.Node) int { return a.Order() - b.Order() })
 	for _, n := range first(r.Nodes, history.MaxOutputs) {
 		if n.Output != "" {
@@ -118,7 +118,7 @@ func first[T any](all []T, n int) []T { return slices.Clone(all[:min(len(all), n
 type button struct {
 	Class, Text       string
 	Endpoint, Confirm string
-	Parameters        string
+	Parameters        template.HTML
 }
 
 // Show is a link that shows a run.
@@ -182,10 +182,11 @@ func (v view) button(class, text, confirm string, parameters map[string]any) (bu
 	return button{class, text, v.Endpoint, confirm, p}, err
 }
 
-// ascii is JSON in ASCII without markup: what makes text visible does not change a
-// name in it, and a browser hands it on as it is, however CloudWatch reads it.
-func ascii(v any) (string, error) {
-	text, err := json.Marshal(v)
+// ascii is JSON in ASCII without <, > and &, so that it is its own HTML: as AWS shows
+// it, with quotes as they are, however CloudWatch reads it. What makes text visible
+// does not change a name in it.
+func ascii(v any) (template.HTML, error) {
+	text, err := json.Marshal(v) // writes \u003c for <, and so for > and &
 	var out strings.Builder
 	for _, r := range string(text) {
 		switch {
@@ -198,7 +199,7 @@ func ascii(v any) (string, error) {
 			fmt.Fprintf(&out, `\u%04x`, r)
 		}
 	}
-	return out.String(), err
+	return template.HTML(out.String()), err
 }
 
 //go:embed assets/*.html

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -121,9 +122,7 @@ func (s *seen) call(parameters, typed map[string]any, change ...func(about map[s
 		c(about)
 	}
 	event := map[string]any{"widgetContext": about}
-	for name, value := range parameters {
-		event[name] = value
-	}
+	maps.Copy(event, parameters)
 	text, err := json.Marshal(event)
 	if err != nil {
 		s.Fatal(err)
@@ -208,6 +207,7 @@ func TestDescribeAnswersDocumentationAndDoesNothingElse(t *testing.T) {
 func TestWithControlItsButtonsDoWhatTheySay(t *testing.T) {
 	s := open(t, busy(), true)
 	text := s.call(nil, nil)
+	s.shows(text, `<a class="btn">Pause everything</a><cwdb-action action="call" display="popup" endpoint="`+arn+`" confirmation="Pause everything? No run starts. Those that go on are not stopped.">{"all":true,"do":"pause"}</cwdb-action>`)
 	typed := map[string]any{"why": " wrong \n node ", "for": "4h"}
 	want := []any{
 		operate.PauseRequest{For: 4 * time.Hour, Why: "wrong node", Who: "CloudWatch console"},
