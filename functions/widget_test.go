@@ -82,7 +82,7 @@ func TestTheWidgetShowsARunAndCancelsIt(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf(`"message":"operator","action":"cancel","command":"clean","run_id":%q,"who":"CloudWatch console","why":"wrong node"`, run),
 		`"message":"operator","action":"pause","command":"clean","for":14400000000000,"who":"CloudWatch console","why":"wrong node"`,
-		`"message":"widget","do":"cancel","dashboard":"amx-eu-central-1","account":"123456789012"`,
+		`"message":"widget","do":"cancel","dashboard":"amx-eu-central-1","account":"123456789012","requestId":"00000000-`,
 	} {
 		if !strings.Contains(f.Log(), want) {
 			t.Errorf("the log lacks %s:\n%s", want, f.Log())
