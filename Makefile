@@ -21,7 +21,7 @@ VERSION ?= $(or $(shell test -e .git && git describe --tags --always --dirty 2>/
 # commit a new binary, hence a new deployment, even where no code changed.
 BUILD_FLAGS := -trimpath -buildvcs=false
 
-FUNCTIONS := webhook sns worker
+FUNCTIONS := webhook sns worker widget
 build_function = CGO_ENABLED=0 GOOS=linux GOARCH=$(1) $(GO) build $(BUILD_FLAGS) -tags lambda.norpc -ldflags '-s -w'
 BUILD_LAMBDA = $(call build_function,$(LAMBDA_ARCH))
 
@@ -154,10 +154,11 @@ CONFIG ?= amx.yaml
 
 # `sam build` calls these by the logical IDs of template.yaml, in this folder or
 # in a copy of it, and takes what it finds in $(ARTIFACTS_DIR).
-.PHONY: build-WebhookFunction build-SNSFunction build-WorkerFunction
+.PHONY: build-WebhookFunction build-SNSFunction build-WorkerFunction build-WidgetFunction
 build-WebhookFunction: artifact-webhook
 build-SNSFunction: artifact-sns
 build-WorkerFunction: artifact-worker
+build-WidgetFunction: artifact-widget
 
 artifact-%: FORCE
 	@test -n "$(ARTIFACTS_DIR)" || { echo 'ARTIFACTS_DIR is not set: sam build sets it; make lambda builds without SAM' >&2; exit 2; }

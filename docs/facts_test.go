@@ -12,6 +12,8 @@ import (
 func TestTheDocumentsSayWhatAWSDoes(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{
 		{"deploy.md", "Parameter Store refuses every value with `{{…}}` in it"},
+		{"security.md", "CloudWatch invokes its function with the rights of whoever looks at the dashboard."},
+		{"page.md", "The record, the log and the status name `CloudWatch console`, because CloudWatch does not tell amx who you are."},
 		{"deploy.md", "Make the parameter before the stack: a function that finds none does not start."},
 		{"contract.md", "Parameter Store refuses a value with `{{…}}`"},
 		{"runbook.md", "Reserved concurrency 0 does not make SNS's notifications wait. Lambda sends each to the dead-letter queue at once, without a retry."},

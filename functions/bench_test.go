@@ -23,9 +23,10 @@ func BenchmarkColdStart(b *testing.B) {
 		"AMX_CONFIG=file:" + config, "AMX_TABLE=amx", "AMX_QUEUE_URL=https://sqs/1/work", "AMX_DEAD_LETTER_URL=https://sqs/1/dead", "AMX_TOKEN_PARAMETER=/amx/tokens",
 		"AMX_TOPIC_ARNS=arn:aws:sns:eu-central-1:123456789012:alerts",
 	}
-	names := []string{"bare", "webhook", "sns", "worker"}
+	names := []string{"bare", "webhook", "sns", "worker", "widget"}
 	packages := map[string]string{
 		"bare": "./internal/lambdatest/testdata/bare", "webhook": "./functions/webhook", "sns": "./functions/sns", "worker": "./functions/worker",
+		"widget": "./functions/widget",
 	}
 	paths, times := map[string]string{}, map[string][]time.Duration{}
 	for _, name := range names {

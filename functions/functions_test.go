@@ -141,6 +141,7 @@ func TestInitErrors(t *testing.T) {
 		{"no token", webhook, map[string]string{"AMX_TOKEN_PARAMETER": ""}, "InitError: AMX_TOKEN_PARAMETER is not set: give it the name of a SecureString with the accepted tokens, one a line; or set AMX_AUTH to \"iam\" where the function URL authenticates"},
 		{"no queue", webhook, map[string]string{"AMX_QUEUE_URL": ""}, "InitError: AMX_QUEUE_URL is not set: give it the URL of the SQS queue that keeps what is put off"},
 		{"no dead letters", worker, map[string]string{"AMX_DEAD_LETTER_URL": ""}, "InitError: AMX_DEAD_LETTER_URL is not set: give it the URL of the SQS queue that takes what is given up"},
+		{"no such widget", built.widget, map[string]string{"AMX_WIDGET": "all"}, "InitError: AMX_WIDGET is \"all\": want \"read\" or \"control\""},
 		{"no topic", sns, map[string]string{"AMX_TOPIC_ARNS": ""}, "InitError: AMX_TOPIC_ARNS is not set: give it the ARNs of the topics whose messages are accepted, separated by commas"},
 		{"no configuration in Parameter Store", sns, map[string]string{"AMX_CONFIG": "ssm:/amx/config"}, `InitError: AMX_CONFIG "ssm:/amx/config": GetParameter "/amx/config": ParameterNotFound: `},
 	} {
@@ -164,7 +165,7 @@ func TestInitErrors(t *testing.T) {
 func TestInitCallsNoService(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	for _, f := range []*lambdatest.Function{s.webhook(), s.sns(), s.worker()} {
+	for _, f := range []*lambdatest.Function{s.webhook(), s.sns(), s.worker(), s.widget("control")} {
 		if _, err := f.Init(); err != nil {
 			t.Error(err)
 		}
@@ -277,7 +278,7 @@ func TestAnInvocationAnswersBeforeItsDeadline(t *testing.T) {
 func TestAFunctionGoesAtSIGTERM(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	for _, f := range []*lambdatest.Function{s.webhook(), s.sns(), s.worker()} {
+	for _, f := range []*lambdatest.Function{s.webhook(), s.sns(), s.worker(), s.widget("control")} {
 		if _, err := f.Init(); err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +293,7 @@ func TestAFunctionGoesAtSIGTERM(t *testing.T) {
 func TestFunctionsLinkNothingOfTheCommandLine(t *testing.T) {
 	t.Parallel()
 	webhook, sns, worker := bootstraps(t)
-	for _, bootstrap := range []string{webhook, sns, worker} {
+	for _, bootstrap := range []string{webhook, sns, worker, built.widget} {
 		info, err := buildinfo.ReadFile(bootstrap)
 		if err != nil {
 			t.Fatal(err)

@@ -20,8 +20,8 @@ import (
 // built are the bootstraps, which are built once.
 var built struct {
 	sync.Once
-	dir                  string
-	webhook, sns, worker string
+	dir                          string
+	webhook, sns, worker, widget string
 }
 
 func TestMain(m *testing.M) {
@@ -50,8 +50,9 @@ func bootstraps(t testing.TB) (webhook, sns, worker string) {
 		built.webhook = lambdatest.Build(t, "..", "./functions/webhook", filepath.Join(dir, "webhook"))
 		built.sns = lambdatest.Build(t, "..", "./functions/sns", filepath.Join(dir, "sns"))
 		built.worker = lambdatest.Build(t, "..", "./functions/worker", filepath.Join(dir, "worker"))
+		built.widget = lambdatest.Build(t, "..", "./functions/widget", filepath.Join(dir, "widget"))
 	})
-	if built.worker == "" {
+	if built.widget == "" {
 		t.Fatal("the functions could not be built")
 	}
 	return built.webhook, built.sns, built.worker
@@ -136,6 +137,13 @@ func (s *stack) worker() *lambdatest.Function {
 	s.Helper()
 	_, _, bootstrap := bootstraps(s.T)
 	return s.start(bootstrap, nil)
+}
+
+// widget is one in the dashboard: read or control.
+func (s *stack) widget(mode string) *lambdatest.Function {
+	s.Helper()
+	bootstraps(s.T)
+	return s.start(built.widget, map[string]string{"AMX_WIDGET": mode, "AMX_STACK": "amx"})
 }
 
 // drain has the worker handle what is on the queue until nothing is left there. For

@@ -5,10 +5,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/history"
 	historybolt "github.com/amx-lambda/amx/internal/history/bolt"
 	"github.com/amx-lambda/amx/internal/operate"
+	"github.com/amx-lambda/amx/internal/operate/desk"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -20,7 +20,7 @@ func (h *host) newDesk() *operate.Desk {
 	}
 	return &operate.Desk{
 		History: h.history, Ledger: h.store, Outputs: localClient(h.ssm), Log: h.log, Now: time.Now,
-		Stopper: stopper{func() *runner.Runner { return h.runner }},
+		Stopper: desk.Stopper{Runner: func() *runner.Runner { return h.runner }},
 		Gates:   &operate.Gates{Ledger: h.store, Limits: h.limits, Now: time.Now},
 		Queue:   h.queueStatus,
 	}
@@ -28,23 +28,7 @@ func (h *host) newDesk() *operate.Desk {
 
 // limits is the commands as they are configured.
 func (h *host) limits(context.Context) ([]operate.Limit, error) {
-	return limitsOf(h.current.Load()), nil
-}
-
-// limitsOf is the commands of a configuration, with their limits.
-func limitsOf(cfg *amx.Config) (all []operate.Limit) {
-	for _, c := range cfg.Commands {
-		all = append(all, operate.Limit{Command: c.Name, Max: max(0, c.Max)})
-	}
-	return all
-}
-
-// stopper stops runs through a runner.
-type stopper struct{ runner func() *runner.Runner }
-
-// Stop asks for the end of a run. It returns an error if it could not ask now.
-func (s stopper) Stop(ctx context.Context, r operate.StopRequest) error {
-	return s.runner().Stop(ctx, runner.StopRequest{Entry: r.Entry, Run: r.Run, Command: r.Command, Who: r.Who, Why: r.Why}).Err
+	return desk.LimitsOf(h.current.Load()), nil
 }
 
 // stopped is a history in which the runs that amx ended when it stopped say so,

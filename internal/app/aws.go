@@ -91,25 +91,31 @@ func (c *connection) fips() aws.FIPSEndpointState {
 	return aws.FIPSEndpointStateUnset
 }
 
-func (c *connection) ssm() *ssmClient {
-	return narrowSSM(ssm.New(ssm.Options{
+func (c *connection) ssm() *ssmClient { return narrowSSM(ssm.New(c.ssmOptions())) }
+func (c *connection) dynamodb() *dynamodbClient {
+	return narrowDynamoDB(dynamodb.New(c.dynamodbOptions()))
+}
+func (c *connection) sqs() *sqsClient { return narrowSQS(sqs.New(c.sqsOptions())) }
+
+func (c *connection) ssmOptions() ssm.Options {
+	return ssm.Options{
 		Region: c.region, Credentials: c.credentials, HTTPClient: c.http, BaseEndpoint: c.endpoint("SSM"),
 		EndpointOptions: ssm.EndpointResolverOptions{UseFIPSEndpoint: c.fips()},
-	}))
+	}
 }
 
-func (c *connection) dynamodb() *dynamodbClient {
-	return narrowDynamoDB(dynamodb.New(dynamodb.Options{
+func (c *connection) dynamodbOptions() dynamodb.Options {
+	return dynamodb.Options{
 		Region: c.region, Credentials: c.credentials, HTTPClient: c.http, BaseEndpoint: c.endpoint("DYNAMODB"),
 		EndpointOptions: dynamodb.EndpointResolverOptions{UseFIPSEndpoint: c.fips()},
-	}))
+	}
 }
 
-// sqs retries soon: what is put off is put at the end of a delivery's time.
-func (c *connection) sqs() *sqsClient {
-	return narrowSQS(sqs.New(sqs.Options{
+// sqsOptions retry soon: what is put off is put at the end of a delivery's time.
+func (c *connection) sqsOptions() sqs.Options {
+	return sqs.Options{
 		Region: c.region, Credentials: c.credentials, HTTPClient: c.http, BaseEndpoint: c.endpoint("SQS"),
 		EndpointOptions: sqs.EndpointResolverOptions{UseFIPSEndpoint: c.fips()},
 		Retryer:         retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 300 * time.Millisecond }),
-	}))
+	}
 }

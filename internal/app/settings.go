@@ -30,7 +30,9 @@ type settings struct {
 	history        time.Duration // how long a run's record is kept; 0: until the run is over
 	tokenParameter string        // webhook; empty: the function URL itself authenticates
 	topics         []string      // sns
-	deadLetters    string        // worker: URL
+	deadLetters    string        // worker, widget: URL
+	control        bool          // widget: it may cancel, pause and resume
+	stack          string        // widget: the name that it shows
 }
 
 // readSettings reads what all functions use. All that is wrong is in one error.
@@ -80,6 +82,25 @@ func workerSettings(env Getenv) func(*settings) error {
 	return func(s *settings) (err error) {
 		s.deadLetters, err = queueURL("AMX_DEAD_LETTER_URL", env("AMX_DEAD_LETTER_URL"), "takes what is given up")
 		return err
+	}
+}
+
+// widgetSettings reads what only the widget uses. What it does not say it may do, it
+// only shows.
+func widgetSettings(env Getenv) func(*settings) error {
+	return func(s *settings) (err error) {
+		if s.deadLetters, err = queueURL("AMX_DEAD_LETTER_URL", env("AMX_DEAD_LETTER_URL"), "takes what is given up"); err != nil {
+			return err
+		}
+		s.stack = env("AMX_STACK")
+		switch mode := env("AMX_WIDGET"); mode {
+		case "control":
+			s.control = true
+		case "read", "":
+		default:
+			return fmt.Errorf("AMX_WIDGET is %q: want \"read\" or \"control\"", mode)
+		}
+		return nil
 	}
 }
 

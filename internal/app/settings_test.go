@@ -35,6 +35,10 @@ func TestInitErrors(t *testing.T) {
 		_, err := NewWorkerFunction(t.Context(), env, s.logger(), &s.out, noReports)
 		return err
 	}
+	widget := func(env Getenv) error {
+		_, err := NewWidgetFunction(t.Context(), env, s.logger(), &s.out, func(WidgetParts) WidgetHandler { return nil })
+		return err
+	}
 	const (
 		noQueue  = "AMX_QUEUE_URL is not set: give it the URL of the SQS queue that keeps what is put off"
 		noDead   = "AMX_DEAD_LETTER_URL is not set: give it the URL of the SQS queue that takes what is given up"
@@ -54,6 +58,10 @@ func TestInitErrors(t *testing.T) {
 		{"worker: all that it needs", worker, map[string]string{"AMX_TOKEN_PARAMETER": "", "AMX_TOPIC_ARNS": ""}, "", "[]"},
 		{"webhook: nothing", webhook, map[string]string{"AMX_TABLE": "", "AMX_QUEUE_URL": "", "AMX_TOKEN_PARAMETER": ""}, noTable + "\n" + noQueue + "\n" + noTokens, "[]"},
 		{"worker: nothing", worker, map[string]string{"AMX_TABLE": "", "AMX_QUEUE_URL": "", "AMX_DEAD_LETTER_URL": ""}, noTable + "\n" + noQueue + "\n" + noDead, "[]"},
+		{"widget: all that it needs", widget, map[string]string{"AMX_TOKEN_PARAMETER": "", "AMX_TOPIC_ARNS": "", "AMX_WIDGET": "control"}, "", "[]"},
+		{"widget: reads no configuration", widget, map[string]string{"AMX_CONFIG": "ssm:/amx/missing"}, "", "[]"},
+		{"widget: nothing", widget, map[string]string{"AMX_TABLE": "", "AMX_QUEUE_URL": "", "AMX_DEAD_LETTER_URL": ""}, noTable + "\n" + noQueue + "\n" + noDead, "[]"},
+		{"widget: no such one", widget, map[string]string{"AMX_WIDGET": "none"}, `AMX_WIDGET is "none": want "read" or "control"`, "[]"},
 		{"a queue by its name", sns, map[string]string{"AMX_QUEUE_URL": "work"}, `AMX_QUEUE_URL is "work": want the URL of an SQS queue, not its name or ARN`, "[]"},
 		{"dead letters by their ARN", worker, map[string]string{"AMX_DEAD_LETTER_URL": "arn:aws:sqs:eu-central-1:123456789012:dead"}, `AMX_DEAD_LETTER_URL is "arn:aws:sqs:eu-central-1:123456789012:dead": want the URL of an SQS queue, not its name or ARN`, "[]"},
 		{"a history that is none", worker, map[string]string{"AMX_HISTORY": "for ever"}, `AMX_HISTORY is "for ever": want a duration such as "90d", or "0" for no history`, "[]"},

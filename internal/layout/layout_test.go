@@ -37,17 +37,22 @@ var impure = []string{
 	"net", "net/http", "os", "os/exec", "os/signal", "os/user", "syscall",
 }
 
-// notOnLambda is what the command line needs and a function must not carry.
-var notOnLambda = []string{
+// notLambdas is what one machine needs and no function must carry.
+var notLambdas = []string{
 	module + "internal/history/bolt",
 	module + "internal/ledger/bolt",
 	module + "internal/queue/bolt",
-	module + "internal/operate",
-	module + "internal/page",
 	module + "internal/ssmlocal",
 	"github.com/alecthomas/kong",
 	"go.etcd.io/bbolt",
 }
+
+// notOnLambda is what people need and a function that runs commands must not carry.
+var notOnLambda = append([]string{
+	module + "internal/operate",
+	module + "internal/page",
+	module + "internal/widget",
+}, notLambdas...)
 
 // notAtColdStart is what tells people, and what a function must not carry for
 // whose answer an Alertmanager waits: it puts a report on the queue, and the
@@ -131,9 +136,18 @@ var places = map[string]place{
 		below:     []string{"internal/history", "internal/ledger", "internal/sleep"},
 		libraries: []string{awsCore, awsSDK + "/service/ssm"},
 	},
+	// desk knows the stores of a stack and what stops runs, and has no client.
+	"internal/operate/desk": {
+		below:     []string{"internal/amx", "internal/history", "internal/history/dynamo", "internal/ledger", "internal/ledger/dynamo", "internal/operate", "internal/runner", "internal/ssmexec"},
+		libraries: []string{awsSDK + "/service/sqs"},
+	},
 	// page is linked by the command line, not by the functions that must start fast.
 	"internal/page": {
 		below: []string{"internal/amx", "internal/history", "internal/operate"},
+	},
+	// widget is the page for the console of CloudWatch, which has no page's rights.
+	"internal/widget": {
+		below: []string{"internal/amx", "internal/history", "internal/operate", "internal/page"},
 	},
 	"internal/runner": {
 		below:     []string{"internal/amx", "internal/history", "internal/ledger", "internal/queue", "internal/report", "internal/ssmexec"},
@@ -149,6 +163,7 @@ var places = map[string]place{
 	"functions/sns":     function(notAtColdStart),
 	"functions/webhook": function(notAtColdStart),
 	"functions/worker":  function(notOnLambda, "internal/history", "internal/report/graph", "internal/report/send"),
+	"functions/widget":  function(notLambdas, "internal/operate/desk", "internal/widget"),
 	"cmd/amx": {
 		below:     []string{"*"},
 		libraries: []string{"*"},
@@ -376,6 +391,21 @@ func TestViolations(t *testing.T) {
 				`functions/sns must not link "github.com/amx-lambda/amx/internal/report/send", which internal/app imports`,
 				`functions/sns must not link "github.com/slack-go/slack", which internal/report/send imports`,
 				`internal/app must not import "github.com/amx-lambda/amx/internal/report/send"`,
+			},
+		},
+		{
+			name: "only the widget's function shows anything to people, and it carries no report",
+			packages: imports{
+				"functions/widget": {module + "internal/widget", module + "internal/report/send"},
+				"functions/sns":    {module + "internal/app"},
+				"internal/app":     {module + "internal/widget"},
+				"internal/widget":  {module + "internal/operate"},
+			},
+			want: []string{
+				`functions/sns must not link "github.com/amx-lambda/amx/internal/operate", which internal/widget imports`,
+				`functions/sns must not link "github.com/amx-lambda/amx/internal/widget", which internal/app imports`,
+				`functions/widget must not import "github.com/amx-lambda/amx/internal/report/send"`,
+				`internal/app must not import "github.com/amx-lambda/amx/internal/widget"`,
 			},
 		},
 		{

@@ -56,6 +56,10 @@ type Desk struct {
 	Queue   func(context.Context) (Queue, error)
 	Log     *slog.Logger
 	Now     func() time.Time // nil: time.Now
+
+	// LookBack is how far back Status looks for alerts that wait; 0: as far as
+	// for anything else that still goes on.
+	LookBack time.Duration
 }
 
 // Operator is the desk under both interfaces.
@@ -92,7 +96,10 @@ const lookBack = 32 * 24 * time.Hour
 
 // all is the records of every page.
 func (d *Desk) all(ctx context.Context, q history.Query) (records []history.Record, err error) {
-	q.Since, q.Limit = d.now().Add(-lookBack), history.MaxLimit
+	q.Limit = history.MaxLimit
+	if q.Since.IsZero() {
+		q.Since = d.now().Add(-lookBack)
+	}
 	for {
 		page, err := d.History.List(ctx, q)
 		if err != nil {
@@ -275,7 +282,7 @@ func (d *Desk) Status(ctx context.Context) (s Status, err error) {
 		return s, err
 	}
 	s = Status{Paused: list(p.Current(d.now())), Commands: []Command{}, Queue: Queue{Items: -1, DeadLetters: -1}}
-	waiting, err := d.all(ctx, history.Query{State: history.Waiting})
+	waiting, err := d.all(ctx, history.Query{State: history.Waiting, Since: d.now().Add(-cmp.Or(d.LookBack, lookBack))})
 	if err != nil {
 		return s, err
 	}

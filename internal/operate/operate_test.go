@@ -336,3 +336,24 @@ func TestDurations(t *testing.T) {
 		}
 	}
 }
+
+func TestStatusLooksBackAsFarAsItIsTold(t *testing.T) {
+	now := func() time.Time { return noon }
+	file, err := ledgerbolt.Open(filepath.Join(t.TempDir(), "ledger.db"), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	desk := &Desk{History: &historybolt.Store{File: file, Keep: history.Default, Now: now}, Ledger: file, Now: now}
+	r := storetest.Sample(noon.Add(-48*time.Hour), 1)
+	r.Run, r.State, r.Ended, r.Updated = history.WaitingID(r.Entry), history.Waiting, time.Time{}, r.Claimed
+	if err := desk.History.Put(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	for back, want := range map[time.Duration]int{0: 1, 72 * time.Hour: 1, 24 * time.Hour: 0} {
+		desk.LookBack = back
+		if s, err := desk.Status(t.Context()); err != nil || len(s.Waiting) != want {
+			t.Errorf("%v back: %+v, %v; want %d", back, s.Waiting, err, want)
+		}
+	}
+}

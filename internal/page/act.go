@@ -59,6 +59,15 @@ func (p *Page) cancel(r *http.Request, in operate.CancelRequest) (string, error)
 	if err != nil {
 		return "", err
 	}
+	text, err := Asked(out)
+	if err != nil {
+		return "", err
+	}
+	return text + " A run's page says when it has.", nil
+}
+
+// Asked says what became of a cancel, or what of it failed.
+func Asked(out operate.Cancelled) (string, error) {
 	var failed []string
 	for _, one := range out.Runs {
 		if one.Error != "" {
@@ -68,5 +77,5 @@ func (p *Page) cancel(r *http.Request, in operate.CancelRequest) (string, error)
 	if len(failed) > 0 {
 		return "", fmt.Errorf("%d of %s could not be cancelled: %s", len(failed), plural(len(out.Runs), "run"), strings.Join(failed, "; "))
 	}
-	return "Asked " + plural(len(out.Runs), "run") + " to stop. A run's page says when it has.", nil
+	return "Asked " + plural(len(out.Runs), "run") + " to stop.", nil
 }

@@ -13,8 +13,8 @@ import (
 // command for up to 30 days.
 const lookBack = 32 * 24 * time.Hour
 
-// nowModel is what goes on.
-type nowModel struct {
+// Now is what goes on.
+type Now struct {
 	Status    operate.Status
 	Breakers  []operate.Command // those that are open
 	Limits    []operate.Command // those that say something else
@@ -35,10 +35,27 @@ const (
 )
 
 func (p *Page) loadNow(ctx context.Context, in request) (any, error) {
-	m := nowModel{Commands: -1}
-	var err error
-	if m.Status, err = p.Operator.Status(ctx); err != nil {
+	m, err := Look(ctx, p.Operator, in.now, lookBack)
+	if err != nil {
 		return nil, err
+	}
+	c, ok, err := p.configuration(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		m.Commands, m.Since = len(c.Commands), c.Since
+	}
+	return m, nil
+}
+
+// Look is what goes on at a time. Runs that go on and began more than back before
+// it are not found.
+func Look(ctx context.Context, v operate.Viewer, now time.Time, back time.Duration) (Now, error) {
+	m := Now{Commands: -1}
+	var err error
+	if m.Status, err = v.Status(ctx); err != nil {
+		return m, err
 	}
 	m.PausedAll = slices.ContainsFunc(m.Status.Paused, func(one operate.Pause) bool { return one.Command == "" })
 	for _, c := range m.Status.Commands {
@@ -51,14 +68,14 @@ func (p *Page) loadNow(ctx context.Context, in request) (any, error) {
 	for _, w := range m.Status.Waiting {
 		m.Waiting += w.Count
 	}
-	running, err := p.Operator.Runs(ctx, history.Query{State: history.Running, Since: in.now.Add(-lookBack), Limit: maxRunning})
+	running, err := v.Runs(ctx, history.Query{State: history.Running, Since: now.Add(-back), Limit: maxRunning})
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	m.Running = running.Records
-	latest, err := p.Operator.Runs(ctx, history.Query{Since: in.now.Add(-24 * time.Hour), Limit: 200})
+	latest, err := v.Runs(ctx, history.Query{Since: now.Add(-24 * time.Hour), Limit: 200})
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	for _, r := range latest.Records {
 		if r.Over() && len(m.Recent) < maxRecent {
@@ -67,13 +84,6 @@ func (p *Page) loadNow(ctx context.Context, in request) (any, error) {
 		if isProblem(r.State) && len(m.Problems) < maxProblems {
 			m.Problems = append(m.Problems, r)
 		}
-	}
-	c, ok, err := p.configuration(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if ok {
-		m.Commands, m.Since = len(c.Commands), c.Since
 	}
 	return m, nil
 }

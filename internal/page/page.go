@@ -2,7 +2,7 @@
 // buttons that cancel, pause and resume. It is HTML made here, and works without
 // JavaScript; a short script keeps an open page up to date.
 //
-// Whatever an alert or a command says is text: html/template escapes it, [plain]
+// Whatever an alert or a command says is text: html/template escapes it, [Plain]
 // makes control characters visible, and the Content-Security-Policy runs no
 // script but the package's own file.
 package page

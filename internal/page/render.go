@@ -150,7 +150,7 @@ func (p *Page) write(w http.ResponseWriter, status int, name string, s shell) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, plain(text.String())) // the browser has gone
+	_, _ = io.WriteString(w, Plain(text.String())) // the browser has gone
 }
 
 // templates is each view, in the layout. They are parsed for the first page: this
@@ -158,7 +158,7 @@ func (p *Page) write(w http.ResponseWriter, status int, name string, s shell) {
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	out := map[string]*template.Template{}
 	for _, name := range []string{"now", "runs", "run", "commands", "try", "login", "problem"} {
-		t := template.New("layout.html").Funcs(functions)
+		t := template.New("layout.html").Funcs(Functions)
 		out[name] = template.Must(t.ParseFS(assets, "assets/layout.html", "assets/parts.html", "assets/"+name+".html"))
 	}
 	return out

@@ -16,11 +16,11 @@ import (
 	"github.com/amx-lambda/amx/internal/history"
 )
 
-// plain makes visible what would not be read as it stands: control characters,
+// Plain makes visible what would not be read as it stands: control characters,
 // among them a terminal's codes, and those that change the direction of what
 // follows. It is given whole pages, so that no text gets past it; markup has none
 // of these.
-func plain(s string) string {
+func Plain(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -37,16 +37,23 @@ func plain(s string) string {
 	}, s)
 }
 
-// clip is text of at most n characters, for a list.
-func clip(n int, s string) string {
-	if len(s) <= n || utf8.RuneCountInString(s) <= n {
-		return s
+// Clip is text of at most n characters, for a list.
+func Clip(n int, s string) string {
+	cut, count := 0, 0
+	for i := range s {
+		if count == n-1 {
+			cut = i
+		}
+		if count == n {
+			return s[:cut] + "…"
+		}
+		count++
 	}
-	return string([]rune(s)[:n-1]) + "…"
+	return s
 }
 
-// took is a duration as people say it: 40 ms, 1.4 s, 12 s, 1 m 5 s, 3 h 4 m, 2 d 3 h.
-func took(d time.Duration) string {
+// Took is a duration as people say it: 40 ms, 1.4 s, 12 s, 1 m 5 s, 3 h 4 m, 2 d 3 h.
+func Took(d time.Duration) string {
 	d = max(0, d)
 	two := func(n int64, unit string, m int64, smaller string) string {
 		if m == 0 {
@@ -70,8 +77,8 @@ func took(d time.Duration) string {
 	return two(s/86400, "d", s%86400/3600, "h")
 }
 
-// ago is a time as people say it at now.
-func ago(now, t time.Time) string {
+// Ago is a time as people say it at now.
+func Ago(now, t time.Time) string {
 	d := now.Sub(t)
 	unit := func(n int64, name string) string {
 		if n != 1 {
@@ -163,13 +170,14 @@ func indented(v any) (string, error) {
 	return string(text), err
 }
 
-var functions = template.FuncMap{
-	"clip": clip, "took": took, "span": amx.ShortDuration, "ago": ago, "pairs": pairs, "alertName": alertName, "otherLabels": otherLabels,
+// Functions is how a template says what records and times mean.
+var Functions = template.FuncMap{
+	"clip": Clip, "took": Took, "span": amx.ShortDuration, "ago": Ago, "pairs": pairs, "alertName": alertName, "otherLabels": otherLabels,
 	"web": web, "runPath": runPath, "plural": plural, "json": indented, "sentence": sentence, "join": strings.Join,
 	"utc":     func(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 UTC") },
 	"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
 	"rfc3339": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"since":   func(now, at time.Time) string { return took(now.Sub(at)) },
+	"since":   func(now, at time.Time) string { return Took(now.Sub(at)) },
 	"isRun":   history.IsRun,
 	"over":    func(r history.Record) bool { return r.Over() },
 	"row":     func(now time.Time, r history.Record) rowModel { return rowModel{now, r} },

@@ -10,7 +10,7 @@ import (
 )
 
 // summary is the state of everything in one sentence.
-func summary(m nowModel) string {
+func summary(m Now) string {
 	parts := []string{plural(len(m.Running), "run") + verb(len(m.Running), " goes on", " go on")}
 	if len(m.Running) == 0 {
 		parts[0] = "nothing runs"
@@ -137,7 +137,7 @@ func sourceText(s history.Source) string {
 	var parts []string
 	for _, p := range []pair{{"receiver ", s.Receiver}, {"topic ", s.Topic}, {"token ", s.Token}} {
 		if p.Value != "" {
-			parts = append(parts, p.Name+clip(200, p.Value))
+			parts = append(parts, p.Name+Clip(200, p.Value))
 		}
 	}
 	if len(parts) == 0 {
@@ -149,7 +149,7 @@ func sourceText(s history.Source) string {
 // length is how long a run took; empty while it goes on, and without a run.
 func length(r history.Record) string {
 	if d, ok := r.Took(); ok {
-		return took(d)
+		return Took(d)
 	}
 	return ""
 }
@@ -158,7 +158,7 @@ func nodeTook(n history.Node) string {
 	if n.Started.IsZero() || n.Ended.IsZero() {
 		return "–"
 	}
-	return took(n.Ended.Sub(n.Started))
+	return Took(n.Ended.Sub(n.Started))
 }
 
 // An action is a form that a part of a page shows.

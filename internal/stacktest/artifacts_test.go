@@ -37,7 +37,7 @@ func artifacts(t *testing.T) string {
 		return dir
 	}
 	dir := t.TempDir()
-	for _, id := range []string{"WebhookFunction", "SNSFunction", "WorkerFunction"} {
+	for _, id := range []string{"WebhookFunction", "SNSFunction", "WorkerFunction", "WidgetFunction"} {
 		if out, err := build(t, id, filepath.Join(dir, id), "CONFIG=examples/amx-ec2.yaml"); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -94,11 +94,12 @@ func event(t *testing.T, name string) []byte {
 func TestTheBuiltFunctionsAnswerTheExampleEvents(t *testing.T) {
 	t.Parallel()
 	dir := artifacts(t)
-	s := deploy(t, map[string]any{"TopicArn": ownTopic})
+	s := deploy(t, map[string]any{"TopicArn": ownTopic, "Widget": "control"})
 	ssm := &awstest.SSM{Parameters: map[string]string{"/amx/amx/tokens": "example-token\n"}}
+	queues := &awstest.SQS{Names: []string{"WorkQueue", "DeadLetterQueue"}}
 	wire := &awstest.Wire{Next: ssm, Check: awstest.CheckSSM}
 	table := awstest.NewTable(t, "")
-	aws := []string{"AWS_ENDPOINT_URL_SSM=" + wire.Listen(t), "AWS_ENDPOINT_URL_DYNAMODB=" + table.Endpoint, "AMX_TABLE=" + table.Name}
+	aws := []string{"AWS_ENDPOINT_URL_SSM=" + wire.Listen(t), "AWS_ENDPOINT_URL_DYNAMODB=" + table.Endpoint, "AMX_TABLE=" + table.Name, "AWS_ENDPOINT_URL_SQS=" + (&awstest.Wire{Next: queues, Check: awstest.CheckSQS}).Listen(t)}
 
 	answers := map[string]string{}
 	for _, id := range []string{"WebhookFunction", "SNSFunction"} {
@@ -120,6 +121,11 @@ func TestTheBuiltFunctionsAnswerTheExampleEvents(t *testing.T) {
 	a := start(t, s, dir, "WorkerFunction", aws...).Invoke(event(t, "worker-ended.json"), 30*time.Second)
 	if a.Err != nil {
 		t.Errorf("worker-ended.json: %v", a.Err)
+	}
+	a = start(t, s, dir, "WidgetFunction", aws...).Invoke(event(t, "widget.json"), 30*time.Second)
+	var html string
+	if err := json.Unmarshal(a.Body, &html); err != nil || a.Err != nil || !strings.Contains(html, "Pause everything") || !strings.Contains(html, "i-0123456789abcdef0") {
+		t.Errorf("widget.json: %v, %v\n%s", a.Err, err, a.Body)
 	}
 	for name, want := range map[string]string{
 		"webhook-firing.json": `"action":"run"`, "webhook-resolved.json": `"action":"skip"`,
@@ -183,7 +189,7 @@ func TestTheExampleEventsAreAllThere(t *testing.T) {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	if want := []string{"sns-firing.json", "sns-resolved.json", "webhook-firing.json", "webhook-resolved.json", "worker-ended.json"}; !slices.Equal(names, want) {
+	if want := []string{"sns-firing.json", "sns-resolved.json", "webhook-firing.json", "webhook-resolved.json", "widget.json", "worker-ended.json"}; !slices.Equal(names, want) {
 		t.Errorf("there is %q, want %q", names, want)
 	}
 }

@@ -7,6 +7,43 @@ import (
 	"testing"
 )
 
+// The section of docs/security.md about the widget has every action of its role, and
+// no other.
+func TestTheRightsOfTheWidgetAreDocumented(t *testing.T) {
+	text, err := os.ReadFile(root + "/docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## The widget\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	said := map[string]bool{}
+	for line := range strings.Lines(section) {
+		for _, m := range regexp.MustCompile("`([a-z]+:[A-Z][A-Za-z]+)`").FindAllStringSubmatch(line, -1) {
+			if strings.HasPrefix(line, "|") {
+				said[m[1]] = strings.Contains(line, "`read`")
+			}
+		}
+	}
+	for choice, read := range map[string]bool{"a widget that shows": true, "a widget that acts": false} {
+		may := map[string]bool{}
+		for _, st := range deploy(t, choices[choice]).statements("WidgetRole") {
+			for _, a := range st.actions {
+				may[a] = true
+			}
+		}
+		for a := range may {
+			if _, there := said[a]; !there {
+				t.Errorf("docs/security.md does not name %s of the widget's role", a)
+			}
+		}
+		for a, always := range said {
+			if (always || !read) != may[a] {
+				t.Errorf("%s: docs/security.md has %s, and the role %v", choice, a, may[a])
+			}
+		}
+	}
+}
+
 // What somebody sees of the stack has its place in a document.
 func TestParametersOutputsAndAlarmsAreDocumented(t *testing.T) {
 	read := func(name string) string {

@@ -147,6 +147,20 @@ func TestRights(t *testing.T) {
 		"sqs:SendMessage arn:aws:sqs:eu-central-1:123456789012:DeadLetterQueue",
 		"ssm:GetParameter arn:aws:ssm:eu-central-1:123456789012:parameter/amx/amx/reports/*",
 	}
+	shows := []string{
+		"dynamodb:BatchGetItem arn:aws:dynamodb:eu-central-1:123456789012:table/Table",
+		"dynamodb:Query arn:aws:dynamodb:eu-central-1:123456789012:table/Table/index/by_day",
+		"logs:CreateLogStream arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/amx-widget:*",
+		"logs:PutLogEvents arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/amx-widget:*",
+		"sqs:GetQueueAttributes arn:aws:sqs:eu-central-1:123456789012:DeadLetterQueue",
+		"sqs:GetQueueAttributes arn:aws:sqs:eu-central-1:123456789012:WorkQueue",
+	}
+	acts := []string{
+		"dynamodb:PutItem arn:aws:dynamodb:eu-central-1:123456789012:table/Table",
+		"ssm:CancelCommand *",
+		"ssm:ListCommandInvocations *",
+		"ssm:ListCommands *",
+	}
 	graphs := []string{"aps:QueryMetrics " + workspace}
 	added := []string{
 		"ssm:SendCommand arn:aws:s3:::amx-output",
@@ -168,6 +182,8 @@ func TestRights(t *testing.T) {
 		{"a topic of one's own", "WebhookRole", [][]string{runner, scripts, webhook, tokens, key(ownKey)}},
 		{"a topic of one's own", "WorkerRole", [][]string{runner, scripts, worker, key(ownKey)}},
 		{"a topic of one's own", "SNSRole", [][]string{runner, scripts, sns, key(ownKey)}},
+		{"a widget that shows", "WidgetRole", [][]string{shows}},
+		{"a widget that acts", "WidgetRole", [][]string{shows, acts}},
 		{"all that narrows", "WebhookRole", [][]string{runner, narrow, webhook, tokens}},
 		{"all that adds", "WorkerRole", [][]string{runner, scripts, worker, graphs, added, key("arn:aws:kms:eu-central-1:123456789012:key/Key")}},
 		{"all that adds", "SNSRole", [][]string{runner, scripts, sns, added, key("arn:aws:kms:eu-central-1:123456789012:key/Key")}},
@@ -182,26 +198,34 @@ func TestRights(t *testing.T) {
 // Each role may do what its function calls and no more: internal/app has the
 // list of the operations that are linked in.
 func TestActionsAreTheOperationsThatAmxCalls(t *testing.T) {
-	source, err := os.ReadFile(root + "/internal/app/narrow.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []string
-	for _, m := range regexp.MustCompile(`operation\[(ssm|dynamodb|sqs)\.(\w+)Input,`).FindAllStringSubmatch(string(source), -1) {
-		want = append(want, m[1]+":"+m[2])
-	}
-	slices.Sort(want)
-	var got []string
-	for _, st := range deploy(t, choices["all that adds"]).statements("WebhookRole") {
-		for _, a := range st.actions {
-			if strings.HasPrefix(a, "ssm:") || strings.HasPrefix(a, "dynamodb:") || strings.HasPrefix(a, "sqs:") {
-				got = append(got, a)
+	for _, tt := range []struct {
+		choice, role, source string
+		also                 []string // of the clients that it shares
+	}{
+		{"all that adds", "WebhookRole", "narrow.go", nil},
+		{"a widget that acts", "WidgetRole", "narrow_widget.go", []string{"dynamodb:BatchGetItem", "dynamodb:PutItem"}},
+	} {
+		source, err := os.ReadFile(root + "/internal/app/" + tt.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := tt.also
+		for _, m := range regexp.MustCompile(`operation\[(ssm|dynamodb|sqs)\.(\w+)Input,`).FindAllStringSubmatch(string(source), -1) {
+			want = append(want, m[1]+":"+m[2])
+		}
+		slices.Sort(want)
+		var got []string
+		for _, st := range deploy(t, choices[tt.choice]).statements(tt.role) {
+			for _, a := range st.actions {
+				if strings.HasPrefix(a, "ssm:") || strings.HasPrefix(a, "dynamodb:") || strings.HasPrefix(a, "sqs:") {
+					got = append(got, a)
+				}
 			}
 		}
-	}
-	slices.Sort(got)
-	if got = slices.Compact(got); !slices.Equal(got, want) || len(want) == 0 {
-		t.Errorf("the role may   %q\namx calls for %q", got, want)
+		slices.Sort(got)
+		if got = slices.Compact(got); !slices.Equal(got, want) || len(want) < 3 {
+			t.Errorf("%s may       %q\namx calls for %q", tt.role, got, want)
+		}
 	}
 }
 
@@ -287,12 +311,20 @@ func TestExamplePolicies(t *testing.T) {
 		}
 		policies[e.Name()] = p
 	}
-	if got := slices.Sorted(maps.Keys(policies)); fmt.Sprint(got) != "[deployer.json doctor.json key.json node-trust.json node.json operator.json topic.json webhook-caller.json]" {
+	if got := slices.Sorted(maps.Keys(policies)); fmt.Sprint(got) != "[deployer.json doctor.json key.json node-trust.json node.json operator.json topic.json webhook-caller.json widget.json]" {
 		t.Errorf("there is %q", got)
 	}
 	s := deploy(t, choices["AMP"])
 	if got, want := s.of("AWS::KMS::Key")["Key"]["KeyPolicy"], policies["key.json"]; !reflect.DeepEqual(got, any(want)) {
 		t.Errorf("the key's policy is %v\nexamples/iam/key.json %v", got, want)
+	}
+	// Who looks at the widget needs its function and the dashboard, and no more.
+	wanted := []any{
+		object{"Effect": "Allow", "Action": []any{"cloudwatch:ListDashboards", "cloudwatch:GetDashboard"}, "Resource": "*"},
+		object{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "arn:aws:lambda:eu-central-1:123456789012:function:amx-WidgetFunction-EXAMPLE"},
+	}
+	if got := policies["widget.json"]["Statement"]; !reflect.DeepEqual(got, any(wanted)) {
+		t.Errorf("examples/iam/widget.json: got %v\nwant %v", got, wanted)
 	}
 	for _, a := range list(policies["node.json"]["Statement"].([]any)[0].(object)["Action"]) {
 		if strings.HasPrefix(a, "ssm:GetParameter") {

@@ -59,7 +59,7 @@ type onMoto struct {
 
 func newOnMoto(t *testing.T) *onMoto {
 	t.Helper()
-	m := &onMoto{account: moto(t), dir: artifacts(t), stack: deploy(t, map[string]any{"TopicArn": ownTopic})}
+	m := &onMoto{account: moto(t), dir: artifacts(t), stack: deploy(t, map[string]any{"TopicArn": ownTopic, "Widget": "control"})}
 	m.ids = m.create(m.stack)
 	m.json("ssm", "AmazonSSM.PutParameter", `{"Name": "/amx/amx/tokens", "Type": "SecureString", "Value": "example-token", "Overwrite": true}`)
 	m.env = map[string]string{
@@ -154,5 +154,39 @@ func TestOnMotoARightThatARoleLacksIsSeen(t *testing.T) {
 	restore()
 	if !strings.Contains(string(answer.Body), `"statusCode":500`) || !strings.Contains(log, "SendMessage") {
 		t.Errorf("without the ledger and the queue: %v, %s\n%s", answer.Err, answer.Body, log)
+	}
+}
+
+// The widget's function as its role lets it: it shows what the webhook has sent, and
+// pauses. Without the right to write it says so.
+func TestOnMotoTheWidgetsRoleAllowsWhatItCalls(t *testing.T) {
+	m := newOnMoto(t)
+	if answer, log := m.invoke("WebhookFunction", m.fresh("webhook-firing.json", "0030")); answer.Err != nil {
+		t.Fatalf("%v\n%s", answer.Err, log)
+	}
+	look := func(parameters string) string {
+		t.Helper()
+		answer, log := m.invoke("WidgetFunction", []byte(`{`+parameters+`"widgetContext": {"forms": {"all": {"why": "a test", "for": "1h"}}}}`))
+		var html string
+		if err := json.Unmarshal(answer.Body, &html); err != nil || answer.Err != nil {
+			t.Fatalf("%v, %v\n%s", err, answer.Err, log)
+		}
+		return html
+	}
+	if html := look(""); !strings.Contains(html, "i-0123456789abc0030") || !strings.Contains(html, "On the queue: ") {
+		t.Errorf("it shows %s", html)
+	}
+	pause := `"do": "pause", "command": "reboot", `
+	restore := m.without("WidgetRole", "dynamodb:PutItem")
+	html := look(pause)
+	restore()
+	if !strings.Contains(html, "That did not work") || !strings.Contains(html, "PutItem") || !strings.Contains(html, refused) {
+		t.Errorf("the role lacks dynamodb:PutItem, and nothing says so: %s", html)
+	}
+	if html := look(pause); !strings.Contains(html, "Paused &#34;reboot&#34; until ") {
+		t.Errorf("pause: %s", html)
+	}
+	if html := look(`"do": "resume", "command": "reboot", `); !strings.Contains(html, "Resumed &#34;reboot&#34;.") {
+		t.Errorf("resume: %s", html)
 	}
 }

@@ -29,6 +29,8 @@ var choices = map[string]map[string]any{
 	"a topic of one's own": {"TopicArn": ownTopic, "KmsKeyArn": ownKey},
 	"IAM for this account": {"WebhookAuth": "iam"},
 	"IAM for another":      {"WebhookAuth": "iam", "WebhookPrincipal": "210987654321"},
+	"a widget that shows":  {"Widget": "read"},
+	"a widget that acts":   {"Widget": "control", "FrontEnds": "sns"},
 	"all that narrows":     {"Scripts": "none", "DocumentArns": "arn:aws:ssm:eu-central-1:123456789012:document/Restart,arn:aws:ssm:eu-central-1::document/AWS-ConfigureAWSPackage", "NodeTagKey": "team", "NodeTagValue": "web", "ParameterKeyArn": ownKey},
 	"all that adds":        {"WorkspaceArn": workspace, "ConfigSource": "parameter", "OutputBucket": "amx-output", "WebhookConcurrency": 5.0, "SNSConcurrency": 5.0, "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:people", "KmsKeyArn": "create"},
 }
@@ -42,7 +44,8 @@ func eachStack(t *testing.T, check func(*testing.T, *stack)) {
 func TestResourcesAndOutputsOfEachChoice(t *testing.T) {
 	both := []string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TokenCommand", "TopicArn", "WebhookConfigs", "WebhookURL", "WorkQueueURL"}
 	for name, want := range map[string]struct{ outputs, without []string }{
-		"the defaults":         {both, []string{"Key", "WorkspaceAlarm"}},
+		"the defaults":         {both, []string{"Key", "WorkspaceAlarm", "WidgetFunction", "WidgetRole", "WidgetLogs"}},
+		"a widget that shows":  {slices.Sorted(slices.Values(append([]string{"WidgetFunctionArn"}, both...))), []string{"Key", "WorkspaceAlarm"}},
 		"webhook only":         {[]string{"DeadLetterQueueURL", "TableName", "TokenCommand", "WebhookConfigs", "WebhookURL", "WorkQueueURL"}, []string{"SNSFunction", "SNSRole", "Topic", "Key"}},
 		"SNS only":             {[]string{"DeadLetterQueueURL", "SNSConfigs", "TableName", "TopicArn", "WorkQueueURL"}, []string{"WebhookFunction", "WebhookRole", "WebhookURLPermission", "WebhookFunctionUrl"}},
 		"a topic of one's own": {both, []string{"Topic", "TopicPolicy", "Key"}},
@@ -251,13 +254,72 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
-func TestTheDashboardIsJSON(t *testing.T) {
+// A dashboard is JSON, its widgets lie beside and below one another, and the one of
+// amx's own is above the rest where there is one.
+func TestTheDashboard(t *testing.T) {
 	eachStack(t, func(t *testing.T, s *stack) {
 		body := s.of("AWS::CloudWatch::Dashboard")["Dashboard"]["DashboardBody"].(string)
-		if !json.Valid([]byte(body)) {
-			t.Errorf("not JSON:\n%s", body)
+		var dashboard struct {
+			Widgets []struct {
+				Type                string
+				X, Y, Width, Height int
+				Properties          object
+			}
+		}
+		if err := json.Unmarshal([]byte(body), &dashboard); err != nil {
+			t.Fatalf("not JSON: %v\n%s", err, body)
+		}
+		taken := map[[2]int]int{}
+		own := 0
+		for i, w := range dashboard.Widgets {
+			for x := w.X; x < w.X+w.Width; x++ {
+				for y := w.Y; y < w.Y+w.Height; y++ {
+					if x > 23 || taken[[2]int{x, y}] > 0 {
+						t.Fatalf("widget %d lies over another, or beside the dashboard: %+v", i, w)
+					}
+					taken[[2]int{x, y}] = i + 1
+				}
+			}
+			if w.Type != "custom" {
+				continue
+			}
+			own++
+			// https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_cloudwatch.CustomWidget.html
+			want := object{"title": "amx", "endpoint": "arn:aws:lambda:eu-central-1:123456789012:function:WidgetFunction", "params": object{}, "updateOn": object{"refresh": true, "resize": false, "timeRange": false}}
+			if w.X != 0 || w.Y != 0 || w.Width != 24 || !reflect.DeepEqual(w.Properties, want) {
+				t.Errorf("got  %+v\nwant %v", w, want)
+			}
+		}
+		if len(taken)%24 != 0 || taken[[2]int{0, 0}] == 0 {
+			t.Errorf("there are holes: %d cells are taken", len(taken))
+		}
+		if want := s.parameters["Widget"] != "none"; own != 1 && want || own != 0 && !want {
+			t.Errorf("there are %d widgets of amx's own", own)
 		}
 	})
+}
+
+// Whoever looks at the dashboard invokes the widget's function, with their own
+// rights: nobody else may.
+func TestNobodyElseMayInvokeTheWidget(t *testing.T) {
+	for _, choice := range []string{"a widget that shows", "a widget that acts"} {
+		s := deploy(t, choices[choice])
+		for id, p := range s.of("AWS::Lambda::Permission") {
+			if p["FunctionName"] == "WidgetFunction" {
+				t.Errorf("%s: %s lets in %v", choice, id, p)
+			}
+		}
+		for _, kind := range []string{"AWS::Lambda::Url", "AWS::Lambda::EventSourceMapping"} {
+			for id, r := range s.of(kind) {
+				if r["TargetFunctionArn"] == "WidgetFunction" || r["FunctionName"] == "WidgetFunction" {
+					t.Errorf("%s: %s: %v", choice, id, r)
+				}
+			}
+		}
+		if got := s.of("AWS::Lambda::Function")["WidgetFunction"]["Environment"].(object)["Variables"].(object)["AMX_WIDGET"]; got != s.parameters["Widget"] {
+			t.Errorf("%s: AMX_WIDGET is %v", choice, got)
+		}
+	}
 }
 
 // What the outputs have people copy is what they need.
