@@ -70,8 +70,8 @@ type onMoto struct {
 func newOnMoto(t *testing.T, parameters map[string]any) *onMoto {
 	t.Helper()
 	m := &onMoto{account: moto(t), dir: artifacts(t), stack: deploy(t, parameters)}
-	m.ids = m.create(m.stack)
-	m.json("ssm", "AmazonSSM.PutParameter", `{"Name": "/amx/amx/tokens", "Type": "SecureString", "Value": "example-token", "Overwrite": true}`)
+	m.ids = m.create(m.stack, "")
+	m.parameter("/amx/amx/tokens", "SecureString", "example-token")
 	m.env = map[string]string{
 		"AMX_TABLE": m.ids["Table"], "AMX_QUEUE_URL": m.ids["WorkQueue"], "AMX_DEAD_LETTER_URL": m.ids["DeadLetterQueue"],
 		"AWS_ENDPOINT_URL": m.url,

@@ -1,19 +1,13 @@
 package stacktest
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/awstest"
@@ -44,7 +38,6 @@ type workerOnMoto struct {
 	*onMoto
 	*front
 	people *reporttest.Receiver
-	role   aws.Credentials
 	*lambdatest.Function
 }
 
@@ -71,27 +64,12 @@ func (a *account) parameter(name, kind, value string) {
 // lambda calls an operation as Lambda does for the worker: with its role.
 func (w *workerOnMoto) lambda(service, target string, body object) (answer string, err error) {
 	w.Helper()
-	text := encoded(w.T, body)
-	r, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.front.url, bytes.NewReader(text))
+	status, text, err := signed(w.Context(), w.front.url, w.role, service, target, encoded(w.T, body))
 	if err != nil {
 		w.Fatal(err)
 	}
-	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	r.Header.Set("X-Amz-Target", target)
-	if err := v4.NewSigner().SignHTTP(w.Context(), w.role, r, fmt.Sprintf("%x", sha256.Sum256(text)), service, "eu-central-1", time.Now()); err != nil {
-		w.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(r)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err = io.ReadAll(response.Body)
-	if err != nil {
-		w.Fatal(err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("%s: StatusCode: %d, %s", target, response.StatusCode, text)
+	if status != http.StatusOK {
+		return "", fmt.Errorf("%s: StatusCode: %d, %s", target, status, text)
 	}
 	return string(text), nil
 }
