@@ -3,15 +3,21 @@ package stacktest
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/lambdatest"
 	"github.com/amx-lambda/amx/internal/ssmlocal"
 )
 
@@ -40,8 +46,10 @@ func newClinic(t *testing.T, parameters map[string]any, url string) *clinic {
 	c.ids = c.create(c.stack, url)
 	c.token(ownKey)
 	c.configure(string(must(t)(os.ReadFile(first))))
-	c.setPolicy(workspace)
-	c.subscribe()
+	if c.ids["Topic"] != "" {
+		c.setPolicy(workspace)
+		c.subscribe()
+	}
 	c.makeAlarms()
 	if out, err := exec.Command("go", "build", "-o", c.amx, root+"/cmd/amx").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -271,4 +279,51 @@ func wrongs(lines string) (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// The rehearsal goes the whole way: amx doctor, the built webhook function behind a
+// URL with its role's rights, and a process on a node that is stopped again. SNS's
+// way is not among them, because moto runs functions in containers.
+func TestOnMotoTheDoctorRehearses(t *testing.T) {
+	var webhook *lambdatest.Function
+	url := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		answer := webhook.Invoke(urlEvent(t, r.Header.Get("Authorization"), must(t)(io.ReadAll(r.Body))), time.Minute)
+		var a struct {
+			StatusCode int
+			Body       string
+		}
+		if err := json.Unmarshal(answer.Body, &a); err != nil {
+			t.Errorf("%v, %v", answer.Err, err)
+		}
+		out.WriteHeader(a.StatusCode)
+		io.WriteString(out, a.Body)
+	}))
+	t.Cleanup(url.Close)
+	c := newClinic(t, map[string]any{"FrontEnds": "webhook", "ConfigSource": "parameter"}, url.URL)
+	c.dir = artifacts(t)
+	c.reach(c.front.url)
+	webhook = c.start("WebhookFunction")
+	got, code := c.doctor("--stack", "amx", "--node", webNode, "--send")
+	_, rehearsed, _ := strings.Cut(got, "all online\n")
+	for pattern, same := range map[string]string{`[0-9.]+ s`: "N s", `[0-9A-Z]{26}`: "RUN", `cancel, .*`: "cancel"} {
+		rehearsed = regexp.MustCompile(pattern).ReplaceAllString(rehearsed, same)
+	}
+	want := `ok     webhook rehearsal: firing, answered after N s: run, firing
+ok     webhook rehearsal: SSM has the command after N s: run RUN of "rehearsal"
+ok     webhook rehearsal: the node runs it after N s: InProgress
+ok     webhook rehearsal: resolved, answered after N s: cancel
+ok     webhook rehearsal: it is stopped after N s: Cancelled
+`
+	if code != 0 || rehearsed != want {
+		t.Errorf("exit %d\n%s\nwant at its end\n%s", code, got, want)
+	}
+	for _, action := range []string{"ssm:ListCommands", "ssm:ListCommandInvocations"} {
+		restore := c.narrow("doctor", c.policies, action)
+		got, code := c.doctor("--stack", "amx", "--node", webNode, "--send")
+		restore()
+		_, operation, _ := strings.Cut(action, ":")
+		if code != 1 || !strings.Contains(strings.Join(wrongs(got), "\n"), operation+": ") {
+			t.Errorf("without %s: exit %d\n%s", action, code, got)
+		}
+	}
 }

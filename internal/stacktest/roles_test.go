@@ -72,11 +72,16 @@ func newOnMoto(t *testing.T, parameters map[string]any) *onMoto {
 	m := &onMoto{account: moto(t), dir: artifacts(t), stack: deploy(t, parameters)}
 	m.ids = m.create(m.stack, "")
 	m.parameter("/amx/amx/tokens", "SecureString", "example-token")
+	m.reach(m.url)
+	return m
+}
+
+// reach says what the functions find, and where.
+func (m *onMoto) reach(endpoint string) {
 	m.env = map[string]string{
 		"AMX_TABLE": m.ids["Table"], "AMX_QUEUE_URL": m.ids["WorkQueue"], "AMX_DEAD_LETTER_URL": m.ids["DeadLetterQueue"],
-		"AWS_ENDPOINT_URL": m.url,
+		"AWS_ENDPOINT_URL": endpoint,
 	}
-	return m
 }
 
 // start runs a function with its role's credentials and moto's endpoints.

@@ -45,7 +45,7 @@ func newWorkerOnMoto(t *testing.T) *workerOnMoto {
 	t.Helper()
 	w := &workerOnMoto{onMoto: newOnMoto(t, map[string]any{"TopicArn": ownTopic, "ConfigSource": "parameter"})}
 	w.front = newFront(w.account, ssmlocal.Node{ID: webNode, Tags: map[string]string{"Role": "web"}})
-	w.env["AWS_ENDPOINT_URL"] = w.front.url
+	w.reach(w.front.url)
 	var stop func()
 	w.people, stop = reporttest.NewReceiver()
 	t.Cleanup(stop)
@@ -115,6 +115,15 @@ func notification(alert, mark, status string) []byte {
 		"alerts": [{"status": %[1]q, "labels": {"alertname": %[2]q, "mark": %[3]q}, "startsAt": "2026-11-01T10:00:00Z", "endsAt": %[4]q}]}`, status, alert, mark, ended)
 }
 
+// urlEvent is a body as a function URL hands it on.
+func urlEvent(t *testing.T, authorization string, body []byte) []byte {
+	t.Helper()
+	return encoded(t, object{
+		"version": "2.0", "headers": object{"authorization": authorization}, "isBase64Encoded": false, "body": string(body),
+		"requestContext": object{"http": object{"method": "POST", "path": "/"}},
+	})
+}
+
 // ends waits until the command of the alert with that mark has ended, and answers
 // SSM's event of it.
 func (w *workerOnMoto) ends(mark string) []byte {
@@ -136,10 +145,7 @@ func (w *workerOnMoto) ends(mark string) []byte {
 // ledger.
 func (w *workerOnMoto) putOff(body []byte) {
 	w.Helper()
-	event := encoded(w.T, object{
-		"version": "2.0", "headers": object{"authorization": "Bearer example-token"}, "isBase64Encoded": false, "body": string(body),
-		"requestContext": object{"http": object{"method": "POST", "path": "/"}},
-	})
+	event := urlEvent(w.T, "Bearer example-token", body)
 	restore := w.without("WebhookRole", "dynamodb:BatchGetItem")
 	answer, log := w.invoke("WebhookFunction", event)
 	restore()
