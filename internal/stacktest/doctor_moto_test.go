@@ -144,8 +144,8 @@ func (c *clinic) cloudWatch(operation string, body object) {
 func (c *clinic) doctor(args ...string) (lines string, code int) {
 	c.Helper()
 	doctor := exec.Command(c.amx, append([]string{"doctor", "--region", "eu-central-1"}, args...)...)
-	c.front.role = c.assume("doctor")
-	doctor.Env = append(variables(c.front.role), "AWS_ENDPOINT_URL="+c.front.url, "HOME="+c.TempDir(), "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1")
+	c.role = c.assume("doctor")
+	doctor.Env = append(variables(c.role), "AWS_ENDPOINT_URL="+c.endpoint, "HOME="+c.TempDir(), "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1")
 	var out, errs bytes.Buffer
 	doctor.Stdout, doctor.Stderr = &out, &errs
 	c.checks(true)
@@ -198,12 +198,18 @@ func TestOnMotoTheDoctorFindsEachFault(t *testing.T) {
 		want string
 	}{
 		"another stack": {nil, []string{"--stack", "other"}, `stack: "other" cannot be read: DescribeStacks: ValidationError: Stack with id other does not exist; name another with --stack, --region or --profile`},
-		"no token": {func() func() { c.forget(tokensName); return func() { c.token(ownKey) } }, nil,
-			`token: there is no parameter "/amx/amx/tokens", so the webhook answers 500: run the stack's output TokenCommand`},
-		"a token under another key": {func() func() { c.token("alias/aws/ssm"); return func() { c.token(ownKey) } }, nil,
-			`token: "/amx/amx/tokens" is encrypted with "alias/aws/ssm", which the webhook may not use: put it again with --key-id ` + ownKey},
-		"a topic policy without the workspace": {func() func() { c.setPolicy(other); return func() { c.setPolicy(workspace) } }, nil,
-			"topic: the policy of " + c.ids["Topic"] + " does not let the workspace publish: it names " + other + "; it should have the statement of examples/iam/topic.json"},
+		"no token": {
+			func() func() { c.forget(tokensName); return func() { c.token(ownKey) } }, nil,
+			`token: there is no parameter "/amx/amx/tokens", so the webhook answers 500: run the stack's output TokenCommand`,
+		},
+		"a token under another key": {
+			func() func() { c.token("alias/aws/ssm"); return func() { c.token(ownKey) } }, nil,
+			`token: "/amx/amx/tokens" is encrypted with "alias/aws/ssm", which the webhook may not use: put it again with --key-id ` + ownKey,
+		},
+		"a topic policy without the workspace": {
+			func() func() { c.setPolicy(other); return func() { c.setPolicy(workspace) } }, nil,
+			"topic: the policy of " + c.ids["Topic"] + " does not let the workspace publish: it names " + other + "; it should have the statement of examples/iam/topic.json",
+		},
 		"no subscription": {func() func() {
 			c.query("sns", snsVersion, "Unsubscribe", "SubscriptionArn", c.subscription)
 			return c.subscribe
@@ -214,22 +220,39 @@ func TestOnMotoTheDoctorFindsEachFault(t *testing.T) {
 				c.json("sqs", "AmazonSQS.PurgeQueue", string(encoded(t, object{"QueueUrl": c.ids["DeadLetterQueue"]})))
 			}
 		}, nil, "dead-letter queue: 1 could not be handled: when the cause is gone, run examples/redrive.sh amx"},
-		"an alarm that is on": {func() func() { alarm("ALARM"); return func() { alarm("OK") } }, nil,
-			"alarms: DeadLetterAlarm is on: " + c.stack.of("AWS::CloudWatch::Alarm")["DeadLetterAlarm"]["AlarmDescription"].(string) + " docs/runbook.md says what to do"},
-		"no configuration": {func() func() { c.forget(configName); return func() { c.configure(text) } }, nil,
-			`configuration: there is no parameter "/amx/amx/config", so no function starts: put there what amx config --pack prints`},
-		"another configuration than the file": {nil, []string{"--stack", "amx", "-f", root + "/examples/amx-ec2.yaml"},
-			"configuration: /amx/amx/config is not what ../../examples/amx-ec2.yaml has: put there what amx config --pack ../../examples/amx-ec2.yaml prints, or take over what is there (amx config)"},
-		"a target that is not managed": {fixed("{key: InstanceIds, values: [i-0123456789abcdef9]}"), nil,
-			"node i-0123456789abcdef9: SSM does not know it: give it a role, then restart its agent (docs/first-steps.md)"},
-		"a target that is offline": {altered(`"PingStatus":"Online"`, `"PingStatus":"ConnectionLost"`), nil,
-			"node " + webNode + ": its agent is ConnectionLost: start the instance or its agent, or take the tag away"},
-		"a target without the tag": {fixed("{key: 'tag:Role', values: [db]}"), nil,
-			"node " + untagged + ": it has not the tag amx:allowed=true, so IAM refuses commands for it: tag it"},
-		"a tag that no node has": {fixed("{key: 'tag:Role', values: [cache]}"), nil,
-			`nodes: command "x": no managed node has tag:Role=cache: tag one, or change the targets`},
-		"an old agent": {altered(`"AgentVersion":"3.`, `"AgentVersion":"2.`), nil,
-			"node " + webNode + ": its agent is of version 2.3.2746.0: update it to 3.0 or later, with the document AWS-UpdateSSMAgent"},
+		"an alarm that is on": {
+			func() func() { alarm("ALARM"); return func() { alarm("OK") } }, nil,
+			"alarms: DeadLetterAlarm is on: " + c.stack.of("AWS::CloudWatch::Alarm")["DeadLetterAlarm"]["AlarmDescription"].(string) + " docs/runbook.md says what to do",
+		},
+		"no configuration": {
+			func() func() { c.forget(configName); return func() { c.configure(text) } }, nil,
+			`configuration: there is no parameter "/amx/amx/config", so no function starts: put there what amx config --pack prints`,
+		},
+		"another configuration than the file": {
+			nil,
+			[]string{"--stack", "amx", "-f", root + "/examples/amx-ec2.yaml"},
+			"configuration: /amx/amx/config is not what ../../examples/amx-ec2.yaml has: put there what amx config --pack ../../examples/amx-ec2.yaml prints, or take over what is there (amx config)",
+		},
+		"a target that is not managed": {
+			fixed("{key: InstanceIds, values: [i-0123456789abcdef9]}"), nil,
+			"node i-0123456789abcdef9: SSM does not know it: give it a role, then restart its agent (docs/first-steps.md)",
+		},
+		"a target that is offline": {
+			altered(`"PingStatus":"Online"`, `"PingStatus":"ConnectionLost"`), nil,
+			"node " + webNode + ": its agent is ConnectionLost: start the instance or its agent, or take the tag away",
+		},
+		"a target without the tag": {
+			fixed("{key: 'tag:Role', values: [db]}"), nil,
+			"node " + untagged + ": it has not the tag amx:allowed=true, so IAM refuses commands for it: tag it",
+		},
+		"a tag that no node has": {
+			fixed("{key: 'tag:Role', values: [cache]}"), nil,
+			`nodes: command "x": no managed node has tag:Role=cache: tag one, or change the targets`,
+		},
+		"an old agent": {
+			altered(`"AgentVersion":"3.`, `"AgentVersion":"2.`), nil,
+			"node " + webNode + ": its agent is of version 2.3.2746.0: update it to 3.0 or later, with the document AWS-UpdateSSMAgent",
+		},
 	} {
 		mend := func() {}
 		if tt.seed != nil {
@@ -296,12 +319,12 @@ func TestOnMotoTheDoctorRehearses(t *testing.T) {
 			t.Errorf("%v, %v", answer.Err, err)
 		}
 		out.WriteHeader(a.StatusCode)
-		io.WriteString(out, a.Body)
+		out.Write([]byte(a.Body))
 	}))
 	t.Cleanup(url.Close)
 	c := newClinic(t, map[string]any{"FrontEnds": "webhook", "ConfigSource": "parameter"}, url.URL)
 	c.dir = artifacts(t)
-	c.reach(c.front.url)
+	c.reach(c.endpoint)
 	webhook = c.start("WebhookFunction")
 	got, code := c.doctor("--stack", "amx", "--node", webNode, "--send")
 	_, rehearsed, _ := strings.Cut(got, "all online\n")

@@ -32,11 +32,11 @@ type front struct {
 	behind *account
 	role   aws.Credentials // of who calls
 
-	url    string
-	moto   *httputil.ReverseProxy
-	local  *ssmlocal.Server
-	ended  chan ssmlocal.StatusChange // of commands, not of invocations
-	alarms map[string]string          // :: logical ID → name
+	endpoint string // URL
+	moto     *httputil.ReverseProxy
+	local    *ssmlocal.Server
+	ended    chan ssmlocal.StatusChange // of commands, not of invocations
+	alarms   map[string]string          // :: logical ID → name
 
 	mu    sync.Mutex // moto's conditional put is not atomic across its threads
 	alter *strings.Replacer
@@ -79,7 +79,7 @@ func newFront(a *account, nodes ...ssmlocal.Node) *front {
 	})
 	s := httptest.NewServer(f)
 	a.Cleanup(s.Close)
-	f.url = s.URL
+	f.endpoint = s.URL
 	return f
 }
 
@@ -125,7 +125,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Unlock()
 	w.Header().Set("Content-Type", answer.Header().Get("Content-Type"))
 	w.WriteHeader(answer.Code)
-	io.WriteString(w, text)
+	w.Write([]byte(text))
 }
 
 const summariesEnd = "</StackResourceSummaries>"

@@ -45,7 +45,7 @@ func newWorkerOnMoto(t *testing.T) *workerOnMoto {
 	t.Helper()
 	w := &workerOnMoto{onMoto: newOnMoto(t, map[string]any{"TopicArn": ownTopic, "ConfigSource": "parameter"})}
 	w.front = newFront(w.account, ssmlocal.Node{ID: webNode, Tags: map[string]string{"Role": "web"}})
-	w.reach(w.front.url)
+	w.reach(w.endpoint)
 	var stop func()
 	w.people, stop = reporttest.NewReceiver()
 	t.Cleanup(stop)
@@ -64,7 +64,7 @@ func (a *account) parameter(name, kind, value string) {
 // lambda calls an operation as Lambda does for the worker: with its role.
 func (w *workerOnMoto) lambda(service, target string, body object) (answer string, err error) {
 	w.Helper()
-	status, text, err := signed(w.Context(), w.front.url, w.role, service, target, encoded(w.T, body))
+	status, text, err := signed(w.Context(), w.endpoint, w.role, service, target, encoded(w.T, body))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestOnMotoTheWorkerSettlesWhatWasPutOff(t *testing.T) {
 		t.Errorf("the worker was refused something:\n%s", log)
 	}
 
-	reader := dynamo.NewReader(awstest.DynamoDBClient(w.front.url), w.ids["Table"], history.Default, time.Now)
+	reader := dynamo.NewReader(awstest.DynamoDBClient(w.endpoint), w.ids["Table"], history.Default, time.Now)
 	page, err := reader.List(t.Context(), history.Query{})
 	if err != nil {
 		t.Fatal(err)
