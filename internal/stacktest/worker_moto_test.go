@@ -294,7 +294,7 @@ func TestOnMotoEachRightThatTheWorkerLacksIsSeen(t *testing.T) {
 		f := w.start("WorkerFunction") // which has read its configuration
 		restore := w.without("WorkerRole", tt.actions...)
 		w.checks(true)
-		answer := f.Invoke(event, time.Minute)
+		answer := f.Invoke(event, 12*time.Second) // a cancel is tried again until then
 		w.checks(false)
 		restore()
 		if _, err := f.Terminate(); err != nil {
