@@ -41,6 +41,23 @@ func TestTheDocumentsSayWhatAWSDoes(t *testing.T) {
 		{"cost.md", "with `KmsKeyArn` SNS and SQS ask for a data key"},
 		{"contract.md", "On AWS Lambda counts the event, in which the body is a JSON string"},
 		{"runbook.md", "`WorkspaceAlarm`"},
+		{"first-steps.md", "`AmazonSSMManagedEC2InstanceDefaultPolicy` is the simplest"},
+		{"commands.md", "run it with `exec`. It takes the shell's place, and the signal reaches it"},
+		{"commands.md", "A shell runs a trap only between two commands."},
+		{"commands.md", "amx then cancels what still goes on, which kills it."},
+		{"commands.md", "A chatty command is a slow one."},
+		{"commands.md", "cannot open `/dev/stdout` or `/dev/stderr`"},
+		{"commands.md", "| 137 | `ExecutionTimedOut` |"},
+		{"commands.md", "| 168 | `Success` |"},
+		{"commands.md", "| 194 | `InProgress` | reboots the node, and then runs the script again"},
+		{"commands.md", "not even the command that delivers a `resolved_signal`"},
+		{"commands.md", "A disk that is full runs nothing."},
+		{"architecture.md", "A node whose disk is full runs nothing all the same"},
+		{"runbook.md", "During a deployment functions of both versions may work on the same entries."},
+		{"runbook.md", "Keep the older `amx.yaml` beside the older version."},
+		{"accounts.md", "each account and region with nodes has a stack of its own"},
+		{"accounts.md", "A central Alertmanager reaches each stack by its function URL"},
+		{"terraform.md", "A zip of it, with `amx.yaml` beside it, is what `aws_lambda_function` takes"},
 	} {
 		text := strings.Join(strings.Fields(strings.ReplaceAll(read(t, tt.file), "*", "")), " ")
 		if !strings.Contains(text, tt.want) {

@@ -27,6 +27,7 @@ func (s *step) check(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
 	case r == nil:
+	case r.over() && s.told == r.ID: // each time that an end is told costs writes and reports
 	case r.over() && c.ended:
 		s.finished(r, c, true)
 	case c.ended && (r.live(s.Now, s.Process) || s.asked == r.ID || r.unknown() && s.Now.Before(r.Lease.Add(s.Window))):
@@ -134,7 +135,7 @@ func (s *step) finish(r *run, state *State, c Case) {
 }
 
 func (s *step) finished(r *run, c Case, again bool) {
-	c.Reason = ""
+	c.Reason, s.told = "", r.ID
 	last := !r.Outcome.Failed || r.Attempt > s.Policy.Retries || r.CancelAsked || s.entry.allEnded(r.ID)
 	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: last, Again: again})
 }

@@ -99,3 +99,28 @@ func TestAnEventFinishesACancelThatWasAsked(t *testing.T) {
 		t.Errorf("cancels %v", cancelled)
 	}
 }
+
+// An event of SSM tells the end of a run once. One that comes again tells it again:
+// whoever told it may have died before it was recorded.
+func TestAnEventTellsAnEndOnce(t *testing.T) {
+	s := tell(t, Policy{}, []line{
+		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+		{answers("r1", "c1"), "r1 c1"},
+	})
+	by := s.actor(2*m, 2*m, "x")
+	ask, ok := s.entry.Step(by, Check{Run: "r1", Ended: true})[0].(Ask)
+	if !ok {
+		t.Fatal("it does not ask SSM")
+	}
+	for _, ev := range []Event{Asked{Ask: ask, State: State{Over: true, Status: "Success"}}, Check{Run: "r1", Ended: true}} {
+		told := 0
+		for _, a := range s.entry.Step(by, ev) {
+			if _, ok := a.(Finished); ok {
+				told++
+			}
+		}
+		if told != 1 {
+			t.Errorf("%T tells the end %d times", ev, told)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,13 +37,36 @@ func artifacts(t *testing.T) string {
 		}
 		return dir
 	}
-	dir := t.TempDir()
-	for _, id := range []string{"WebhookFunction", "SNSFunction", "WorkerFunction", "WidgetFunction"} {
-		if out, err := build(t, id, filepath.Join(dir, id), "CONFIG=examples/amx-ec2.yaml"); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+	made.Do(func() {
+		dir, err := os.MkdirTemp("", "amx-artifacts-")
+		if err != nil {
+			t.Fatal(err)
 		}
+		made.dir = dir
+		for _, id := range []string{"WebhookFunction", "SNSFunction", "WorkerFunction", "WidgetFunction"} {
+			if out, err := build(t, id, filepath.Join(dir, id), "CONFIG=examples/amx-ec2.yaml"); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
+		made.whole = true
+	})
+	if !made.whole {
+		t.Fatal("the functions could not be built")
 	}
-	return dir
+	return made.dir
+}
+
+// made are the artifacts, which are built once.
+var made struct {
+	sync.Once
+	dir   string
+	whole bool
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	os.RemoveAll(made.dir)
+	os.Exit(code)
 }
 
 // build calls a target as SAM does: by the logical ID, with ARTIFACTS_DIR in the

@@ -98,14 +98,18 @@ var motoLacks = []string{"AWS::Lambda::Url", "AWS::Lambda::EventInvokeConfig", "
 
 // create has moto's CloudFormation make the stack of a choice, as far as it
 // goes, and answers the physical IDs. Conditions are evaluated here, because
-// moto keeps what AWS::NoValue leaves out.
-func (a *account) create(s *stack) map[string]string {
+// moto keeps what AWS::NoValue leaves out. It makes no function URL, so url is
+// the output's value; "" leaves it out.
+func (a *account) create(s *stack, url string) map[string]string {
 	a.Helper()
 	body := object{"AWSTemplateFormatVersion": "2010-09-09", "Parameters": parametersOf(s), "Resources": object{}, "Outputs": object{}}
 	for name, o := range s.tmpl.Outputs {
 		if s.there(o.Condition) && !strings.Contains(string(encoded(a.T, o.Value)), "FunctionUrl") {
 			body["Outputs"].(object)[name] = object{"Value": s.chosen(o.Value)}
 		}
+	}
+	if url != "" {
+		body["Outputs"].(object)["WebhookURL"] = object{"Value": url}
 	}
 	for id, r := range s.tmpl.Resources {
 		if !s.there(r.Condition) || slices.Contains(motoLacks, r.Type) {

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// aws is the AWS command line as examples/redrive.sh calls it: the messages are
+// fakeAWS is the AWS command line as examples/redrive.sh calls it: the messages are
 // the files of $QUEUE, and a message that names "bad" fails.
-const aws = `#!/bin/sh
+const fakeAWS = `#!/bin/sh
 case "$1 $2" in
 "cloudformation describe-stack-resource") echo "the-$6" ;;
 "sqs receive-message")
@@ -63,7 +63,7 @@ func TestRedrive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("aws", aws, 0o700)
+	write("aws", fakeAWS, 0o700)
 	write("1.json", `{"version": "1.0", "requestContext": {"condition": "RetriesExhausted"}, "requestPayload": {"Records": [{"Sns": {"MessageId": "failed"}}]}}`, 0o600)
 	write("2.json", `{"Type": "Notification", "MessageId": "undelivered", "Message": "alerts: []"}`, 0o600)
 	write("3.json", `{"requestPayload": {"Records": [{"Sns": {"MessageId": "bad"}}]}}`, 0o600)

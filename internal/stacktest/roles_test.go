@@ -9,35 +9,45 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/amx-lambda/amx/internal/lambdatest"
 )
 
-// assume answers credentials of a role of the stack.
-func (a *account) assume(role string) []string {
+// assume answers credentials of a role.
+func (a *account) assume(role string) aws.Credentials {
 	a.Helper()
 	answer := a.query("sts", "2011-06-15", "AssumeRole", "RoleArn", "arn:aws:iam::123456789012:role/"+role, "RoleSessionName", "amx")
-	return []string{
-		"AWS_ACCESS_KEY_ID=" + a.found("AccessKeyId", answer),
-		"AWS_SECRET_ACCESS_KEY=" + a.found("SecretAccessKey", answer),
-		"AWS_SESSION_TOKEN=" + a.found("SessionToken", answer),
+	return aws.Credentials{
+		AccessKeyID: a.found("AccessKeyId", answer), SecretAccessKey: a.found("SecretAccessKey", answer), SessionToken: a.found("SessionToken", answer),
 	}
+}
+
+// variables are credentials as a program is given them.
+func variables(c aws.Credentials) []string {
+	return []string{"AWS_ACCESS_KEY_ID=" + c.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + c.SecretAccessKey, "AWS_SESSION_TOKEN=" + c.SessionToken}
 }
 
 // without takes actions from a role until the answer is called.
 func (m *onMoto) without(role string, actions ...string) (restore func()) {
 	m.Helper()
-	id := m.ids[role]
-	for name, document := range m.stack.policies(role) {
+	return m.narrow(m.ids[role], func() map[string]any { return m.stack.policies(role) }, actions...)
+}
+
+// narrow takes actions from the policies of a role until the answer is called.
+func (a *account) narrow(role string, policies func() map[string]any, actions ...string) (restore func()) {
+	a.Helper()
+	for name, document := range policies() {
 		for _, st := range document.(object)["Statement"].([]any) {
 			statement := st.(object)
 			left := slices.DeleteFunc(list(statement["Action"]), func(a string) bool { return slices.Contains(actions, a) })
 			statement["Action"] = append(left, "none:Left") // a statement has an action
 		}
-		m.putPolicy(id, name, document)
+		a.putPolicy(role, name, document)
 	}
 	return func() {
-		for name, document := range m.stack.policies(role) {
-			m.putPolicy(id, name, document)
+		for name, document := range policies() {
+			a.putPolicy(role, name, document)
 		}
 	}
 }
@@ -57,16 +67,21 @@ type onMoto struct {
 	env   map[string]string // of AWS's own resources
 }
 
-func newOnMoto(t *testing.T) *onMoto {
+func newOnMoto(t *testing.T, parameters map[string]any) *onMoto {
 	t.Helper()
-	m := &onMoto{account: moto(t), dir: artifacts(t), stack: deploy(t, map[string]any{"TopicArn": ownTopic, "Widget": "control"})}
-	m.ids = m.create(m.stack)
-	m.json("ssm", "AmazonSSM.PutParameter", `{"Name": "/amx/amx/tokens", "Type": "SecureString", "Value": "example-token", "Overwrite": true}`)
+	m := &onMoto{account: moto(t), dir: artifacts(t), stack: deploy(t, parameters)}
+	m.ids = m.create(m.stack, "")
+	m.parameter("/amx/amx/tokens", "SecureString", "example-token")
+	m.reach(m.url)
+	return m
+}
+
+// reach says what the functions find, and where.
+func (m *onMoto) reach(endpoint string) {
 	m.env = map[string]string{
 		"AMX_TABLE": m.ids["Table"], "AMX_QUEUE_URL": m.ids["WorkQueue"], "AMX_DEAD_LETTER_URL": m.ids["DeadLetterQueue"],
-		"AWS_ENDPOINT_URL": m.url,
+		"AWS_ENDPOINT_URL": endpoint,
 	}
-	return m
 }
 
 // start runs a function with its role's credentials and moto's endpoints.
@@ -81,7 +96,7 @@ func (m *onMoto) start(id string) *lambdatest.Function {
 	}
 	slices.Sort(more)
 	role := m.ids[strings.TrimSuffix(id, "Function")+"Role"]
-	return start(m.T, m.stack, m.dir, id, append(more, m.assume(role)...)...)
+	return start(m.T, m.stack, m.dir, id, append(more, variables(m.assume(role))...)...)
 }
 
 // invoke runs one event in a new process while moto checks, and answers what the
@@ -110,7 +125,7 @@ const refused = "StatusCode: 403"
 // The functions run with their roles' credentials, and moto refuses every action
 // that the roles' policies do not name.
 func TestOnMotoTheRolesAllowWhatTheFunctionsCall(t *testing.T) {
-	m := newOnMoto(t)
+	m := newOnMoto(t, map[string]any{"TopicArn": ownTopic})
 	answer, log := m.invoke("WebhookFunction", m.fresh("webhook-firing.json", "0001"))
 	var webhook struct {
 		StatusCode int
@@ -130,7 +145,7 @@ func TestOnMotoTheRolesAllowWhatTheFunctionsCall(t *testing.T) {
 
 // A right that a role lacks is seen: the test above would fail.
 func TestOnMotoARightThatARoleLacksIsSeen(t *testing.T) {
-	m := newOnMoto(t)
+	m := newOnMoto(t, map[string]any{"TopicArn": ownTopic})
 	for i, action := range []string{"ssm:GetParameter", "ssm:SendCommand", "dynamodb:BatchGetItem", "dynamodb:PutItem"} {
 		restore := m.without("WebhookRole", action)
 		answer, log := m.invoke("WebhookFunction", m.fresh("webhook-firing.json", fmt.Sprintf("001%d", i)))
@@ -160,7 +175,7 @@ func TestOnMotoARightThatARoleLacksIsSeen(t *testing.T) {
 // The widget's function as its role lets it: it shows what the webhook has sent, and
 // pauses. Without the right to write it says so.
 func TestOnMotoTheWidgetsRoleAllowsWhatItCalls(t *testing.T) {
-	m := newOnMoto(t)
+	m := newOnMoto(t, map[string]any{"TopicArn": ownTopic, "Widget": "control"})
 	if answer, log := m.invoke("WebhookFunction", m.fresh("webhook-firing.json", "0030")); answer.Err != nil {
 		t.Fatalf("%v\n%s", answer.Err, log)
 	}
