@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What AWS does and a reader would not expect: each has its line in the document
+// AWS does things that a reader would not expect. Each has its line in the document
 // where it is needed. Emphasis and line breaks do not count.
 func TestTheDocumentsSayWhatAWSDoes(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{

@@ -253,7 +253,7 @@ func TestKilledBetweenClaimAndSend(t *testing.T) {
 	}
 }
 
-// What is put off is on the disk before the answer.
+// An item that was put off is on the disk before the answer.
 func TestKilledBetweenAnswerAndAct(t *testing.T) {
 	dir := t.TempDir()
 	m := &machine{t: t, dir: dir}

@@ -307,8 +307,8 @@ func byCommand(records []history.Record) []Waiting {
 	return slices.SortedFunc(maps.Values(found), func(a, b Waiting) int { return cmp.Compare(a.Command, b.Command) })
 }
 
-// log says what a person did. What was refused because there is nothing to do
-// is no news.
+// log logs what a person did. It does not log a request that was refused because
+// there was nothing to do.
 func (d *Desk) log(ctx context.Context, what string, err error, args ...any) {
 	switch {
 	case d.Log == nil || errors.Is(err, ErrNothing):

@@ -102,7 +102,8 @@ func (p *Page) fill(ctx context.Context, q history.Query) (out history.Page, err
 	return out, nil
 }
 
-// address is that of the list with one parameter changed; empty leaves it out.
+// address is the address of the list with one parameter changed. An empty value
+// leaves the parameter out.
 func address(v url.Values, name, value string) string {
 	changed := maps.Clone(v)
 	if changed.Del(name); value != "" {

@@ -96,8 +96,9 @@ func (r *Reporter) put(ctx context.Context, c *amx.Config, e *Event) error {
 	return nil
 }
 
-// shrunk is an event with n alerts at most, those that fire first, so that it says
-// still whether any does. Of their annotations it has what reports show.
+// shrunk is the event with at most n alerts, the firing ones first, so that it still
+// shows whether any alert fires. Its alerts keep only the annotations that reports
+// show.
 func shrunk(e *Event, n int) *Event {
 	m := *e.Message
 	alerts := slices.Concat(m.Alerts.Firing(), m.Alerts.Resolved())

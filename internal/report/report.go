@@ -21,7 +21,7 @@ import (
 	"github.com/amx-lambda/amx/internal/queue"
 )
 
-// Version is that of the form in which this program writes events.
+// Version is the version of the form in which this program writes events.
 const Version = 1
 
 // ErrNewer is the error of [Decode] for an event that a newer release of amx has
@@ -34,7 +34,7 @@ type Event struct {
 	Kind    amx.Occasion `json:"kind"`
 	At      time.Time    `json:"at"` // when it happened
 
-	// Record is that of the run, or of the refusal. nil for an alert.
+	// Record is the record of the run, or of the refusal. nil for an alert.
 	Record *history.Record `json:"record,omitempty"`
 	// Message is the notification, of an alert only.
 	Message *amx.Message `json:"message,omitempty"`

@@ -87,8 +87,8 @@ func (s *Server) cancelOnNode(a *agent, inv *invocation) {
 	}
 }
 
-// askCancel has inv's agent cancel it. What SSM still holds back, it cancels
-// itself. Server.mu is held.
+// askCancel has inv's agent cancel it. If SSM still holds the invocation back, the
+// server cancels it itself. Server.mu is held.
 func (s *Server) askCancel(inv *invocation) {
 	switch {
 	case inv.over() || inv.status == statusCancelling:
@@ -219,10 +219,10 @@ func (s *Server) orphan(p *pass) {
 	p.letGo()
 }
 
-// CrashAgents is as if all processes of the agents on these nodes had died and
-// started over: documents that run end Failed, with code 1, although their
-// scripts may go on. With Options.AgentsRepeat they run again instead. What
-// waits stays in line. It is for tests of what builds on this.
+// CrashAgents acts as if all processes of the agents on these nodes had died and
+// started again. Documents that run end Failed, with code 1, although their scripts
+// may go on. With Options.AgentsRepeat they run again instead. Documents that wait
+// stay in line. Tests of other packages call it.
 func (s *Server) CrashAgents(nodes ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

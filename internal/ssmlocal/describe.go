@@ -160,8 +160,8 @@ func oneOf(values ...string) func(string) bool {
 	return func(s string) bool { return slices.Contains(values, s) }
 }
 
-// wants tells whether n passes the filter. What a node here does not have, such
-// as an activation or a role, no value matches.
+// wants reports whether n passes the filter. Nodes here have no activation or role,
+// so no value of such a filter matches.
 func (f nodeFilter) wants(n Node, info instanceInformation) bool {
 	tag, isTag := strings.CutPrefix(f.key, "tag:")
 	switch {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What the Status filter takes, per operation, as the API reference lists it.
+// The values of the Status filter, per operation, as the API reference lists them.
 var (
 	commandStatuses = []string{
 		"Pending", "InProgress", "Success", "Cancelled", "Cancelling", "Failed", "TimedOut",

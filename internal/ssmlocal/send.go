@@ -144,7 +144,7 @@ func (req *sendCommandRequest) checkDocument() error {
 	if len(req.Parameters["commands"]) == 0 {
 		return &apiError{"InvalidParameters", fmt.Sprintf("Document %s requires the parameter commands.", shellDocument)}
 	}
-	// What a reference stands for the agent checks.
+	// If the value is a reference, the agent checks the value behind it.
 	v, ok := req.parameter("executionTimeout")
 	if ok && !executionTimeoutPattern.MatchString(v) && !parameterReference.MatchString(v) {
 		return &apiError{"InvalidParameters", fmt.Sprintf("Parameter executionTimeout %q does not match %s.", v, bare(executionTimeoutPattern))}

@@ -20,8 +20,9 @@
 // LocalNode is this host, and its commands are to outlive a crash of this
 // process. So their output goes to files and nobody holds a pipe: a command is
 // over when its shell ends, even if a background child keeps stdout open. The
-// next process adopts what still runs. What ended unseen runs again, under the
-// same command ID. There is no limit of five, and a cancel has its answer at once.
+// next process takes over the commands that still run. It runs a command again, under
+// the same command ID, if nobody saw it end. There is no limit of five, and a cancel
+// has its answer at once.
 //
 // MaxConcurrency, MaxErrors and AlarmConfiguration hold back further nodes as
 // SSM does. Nothing reboots the machine after exit 194: the invocation stays
@@ -193,8 +194,8 @@ func (s *Server) Close(ctx context.Context) error {
 	return s.journal.close()
 }
 
-// Wait waits until no invocation runs or waits to run, or until ctx is done. It
-// is for a caller that starts no more of them.
+// Wait waits until no invocation runs or waits to run, or until ctx is done. Call it
+// when no further invocation starts.
 func (s *Server) Wait(ctx context.Context) error {
 	gone := make(chan struct{})
 	go func() { s.running.Wait(); close(gone) }()

@@ -24,8 +24,8 @@ const (
 // Credential is what programs sign their requests with.
 type Credential struct{ AccessKeyID, SecretAccessKey string }
 
-// NewCredential makes one out of random bytes. Its form is that of AWS, without
-// a character that a shell would take for something else.
+// NewCredential makes a credential out of random bytes. It looks like one of AWS,
+// but has no character that is special to a shell.
 func NewCredential(random io.Reader) (Credential, error) {
 	var b [35]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {

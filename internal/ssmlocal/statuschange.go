@@ -22,8 +22,8 @@ type StatusChange struct {
 	Status, StatusDetails   string    // terminal ones; StatusDetails is the finer word, without spaces
 }
 
-// EventBridge is the change as a rule's target receives it, in JSON. Of an
-// invocation it tells no parameters.
+// EventBridge is the change as a rule's target receives it, in JSON. The change of an
+// invocation has no parameters.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/reference-eventbridge-events.html
 func (c StatusChange) EventBridge(account, region string) ([]byte, error) {
 	const form = "2006-01-02T15:04:05.000Z"

@@ -29,8 +29,9 @@ type Graph struct {
 	Since     time.Time // when the alert began to fire; zero for none
 }
 
-// Of asks Prometheus about an alert. Without an expression or without values it
-// returns nil and no error: there is nothing to draw then.
+// [Of] returns the graph of an alert, for which it asks Prometheus. If the alert has no
+// expression or Prometheus no values, it returns nil and no error: there is nothing
+// to draw.
 func Of(ctx context.Context, p *Prometheus, a *amx.Alert, now time.Time) (*Graph, error) {
 	whole := ExpressionOf(a)
 	if whole == "" {

@@ -29,7 +29,7 @@ const (
 // Prometheus answers the queries for graphs: a Prometheus, an AMP workspace, or
 // whatever has the same HTTP API.
 type Prometheus struct {
-	// URL is that under which /api/v1 is found:
+	// URL is the address that /api/v1 is appended to:
 	// https://aps-workspaces.REGION.amazonaws.com/workspaces/ID for AMP.
 	URL string
 	// Client sends the queries. Required.

@@ -342,7 +342,7 @@ func (e *pagerDutyEvent) encode() ([]byte, error) {
 	return body, err
 }
 
-// webURL is text if it is a URL that a browser may be sent to, else "".
+// webURL returns text if a browser may open it as a URL, else "".
 func webURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || len(text) > 2000 {

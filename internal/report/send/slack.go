@@ -53,8 +53,8 @@ type slackClient struct {
 	url string
 }
 
-// tell posts the message, or updates the one that is there. What fails after the
-// message stands is tried again from there: t.Slack says how far it came.
+// tell posts the message, or updates the existing one. t.Slack notes how far it
+// came. If a later step fails, the next try continues there.
 func (c *slackClient) tell(ctx context.Context) error {
 	if err := c.find(ctx); err != nil {
 		return err

@@ -35,7 +35,7 @@ type state struct {
 
 	Slack *message `json:"slack,omitempty"`
 
-	// Of an incident for a run that failed.
+	// These are for the incident of a failed run.
 	Open    bool                 `json:"open,omitempty"`
 	Waiting map[string]time.Time `json:"waiting,omitempty"` // :: fingerprint of an alert of its that has not resolved → since when it fires
 	Ended   map[string]time.Time `json:"ended,omitempty"`   // :: fingerprint → when its latest resolve was sent
@@ -134,8 +134,8 @@ func (t *subject) has(e *report.Event) bool {
 }
 
 // settle ends a delivery: it enters what was done and gives up the claim. sent is
-// the outcome of sending, which settle returns. What can not be sent ever counts as
-// told, so that no other delivery tries it.
+// the outcome of sending, which settle returns. A report that can never be sent
+// counts as sent, so that no other delivery tries it.
 func (t *subject) settle(ctx context.Context, e *report.Event, sent error) error {
 	_, again := errors.AsType[*temporary](sent)
 	if !again {

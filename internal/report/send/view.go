@@ -71,7 +71,7 @@ func (v *View) Title() string {
 	return title
 }
 
-// alertTitle is that of alerts that are reported themselves.
+// alertTitle is the title of a report on alerts, without a run.
 func (v *View) alertTitle() string {
 	name := cmp.Or(v.CommonLabels["alertname"], "Alert")
 	switch total := v.Firing + v.Resolved; {
