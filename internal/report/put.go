@@ -12,8 +12,8 @@ import (
 	"github.com/amx-lambda/amx/internal/queue"
 )
 
-// A Reporter puts on the queue what some destination wants to hear, and nothing
-// else: what nobody wants costs no call.
+// A Reporter puts an event on the queue if a destination wants it. An event that no
+// destination wants costs no call.
 type Reporter struct {
 	Queue interface {
 		Put(ctx context.Context, it queue.Item) error
@@ -53,7 +53,7 @@ func takesRoutingKey(c *amx.Config) bool {
 	return false
 }
 
-// Record reports what a record says that was written to the history.
+// Record reports a record that was written to the history.
 func (r *Reporter) Record(ctx context.Context, rec history.Record) error {
 	c := r.Config()
 	if len(c.Reports) == 0 {

@@ -21,13 +21,13 @@ const (
 	span = 6 * time.Hour
 	// step makes 180 points: more than the pixels of the picture show.
 	step = 2 * time.Minute
-	// maxAnswer bounds what is read of an answer, in bytes. A picture of more
-	// would show nothing.
+	// maxAnswer is how many bytes of an answer are read. A picture of more data would
+	// be unreadable.
 	maxAnswer = 8 << 20
 )
 
-// Prometheus answers the queries for graphs: a Prometheus, an AMP workspace, or
-// whatever has the same HTTP API.
+// A Prometheus answers the queries for graphs: a Prometheus, an AMP workspace, or another
+// server with the same HTTP API.
 type Prometheus struct {
 	// URL is the address that /api/v1 is appended to:
 	// https://aps-workspaces.REGION.amazonaws.com/workspaces/ID for AMP.
