@@ -67,10 +67,10 @@ func (s *Server) listCommandInvocations(req *listRequest) (*listCommandInvocatio
 	return resp, nil
 }
 
-// pickInvocations fills found with a page and answers the token of the next.
+// pickInvocations fills found with a page, and returns the token of the next page.
 func (s *Server) pickInvocations(q *query, found *[]*invocation) (next string) {
 	candidates := s.order
-	if q.commandID != "" { // the usual question, without a walk over all commands
+	if q.commandID != "" { // the usual request; it needs no walk over all commands
 		candidates = nil
 		if c := s.commands[q.commandID]; c != nil {
 			candidates = []*command{c}

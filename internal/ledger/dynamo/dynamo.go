@@ -25,7 +25,7 @@ const (
 	// maxItem is the size of an item in bytes, names of attributes included.
 	// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 	maxItem = 400 << 10
-	// itemHead is more than what an item has beside its key and its value: the
+	// itemHead is a bound for the rest of an item, beside its key and its value: the
 	// attributes' names and two numbers.
 	itemHead = 100
 )
