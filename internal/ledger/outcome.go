@@ -38,7 +38,7 @@ func (s *step) check(c Case) {
 	}
 }
 
-var errGoesOn = errors.New("SSM does not show yet that it is over")
+var errGoesOn = errors.New("SSM does not show its end yet")
 
 func (s *step) ask(r *run, c Case) Ask {
 	return Ask{Case: c, Commands: r.asked(), Forget: s.timeIsUp(r)}

@@ -105,7 +105,7 @@ func (s *step) signal(r *run, c Case) {
 		sig.KillAt = s.Now.Add(s.Policy.KillAfter)
 	}
 	if len(sig.Targets) == 0 {
-		s.putOff(c, fmt.Errorf("cancelling run %s: SSM does not say yet where it runs", c.Run))
+		s.putOff(c, fmt.Errorf("cancelling run %s: SSM does not list its nodes yet", c.Run))
 		return
 	}
 	if len(r.Targets) > 0 && r.Targets[0].Key != amx.KeyInstanceIDs && sig.Targets[0].Key == amx.KeyInstanceIDs {

@@ -131,7 +131,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return c.refused(response.StatusCode, text)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s answers what is not amx's: is it the address of an amx serve?", c.Base)
+		return fmt.Errorf("%s does not answer as amx serve does: is it the address of an amx serve?", c.Base)
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func unreachable(err error) error {
 func (c *Client) refused(status int, text []byte) error {
 	var b errorBody
 	if json.Unmarshal(text, &b) != nil || b.Error == "" {
-		return fmt.Errorf("%s answers %d and no error of amx: is it the address of an amx serve?", c.Base, status)
+		return fmt.Errorf("%s answers %d without an error of amx: is it the address of an amx serve?", c.Base, status)
 	}
 	switch status {
 	case http.StatusBadRequest:

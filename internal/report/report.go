@@ -205,7 +205,7 @@ func Decode(it queue.Item) (Event, error) {
 		return Event{}, fmt.Errorf("decoding the report %q: %w", it.Key, err)
 	}
 	if (e.Kind == amx.OnAlert) != (e.Message != nil) || (e.Record == nil) == (e.Message == nil) {
-		return Event{}, fmt.Errorf("decoding the report %q: kind %q without what it is about", it.Key, e.Kind)
+		return Event{}, fmt.Errorf("decoding the report %q: kind %q: want a message for an alert, and a record for any other kind", it.Key, e.Kind)
 	}
 	return e, nil
 }

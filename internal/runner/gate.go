@@ -214,7 +214,7 @@ func (t *task) tellGate(ctx context.Context, g *gate, ev ledger.GateEvent) ledge
 	defer t.Runner.gates.lock(g.key)()
 	action, err := t.stepGate(ctx, g, ev)
 	if err != nil {
-		t.Log.WarnContext(ctx, "a gate is not updated: the slot is free when its lease has ended", "command", t.command.Name, "error", err.Error())
+		t.Log.WarnContext(ctx, "a gate could not be updated: the slot is free when its lease has ended", "command", t.command.Name, "error", err.Error())
 	}
 	return action
 }

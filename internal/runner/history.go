@@ -24,7 +24,7 @@ func (t *task) enter(ctx context.Context, r history.Record) {
 		return
 	}
 	if err := t.History.Put(ctx, r); err != nil {
-		t.Log.WarnContext(ctx, "the history is not written", "command", t.command.Name, "run_id", r.Run, "error", err.Error())
+		t.Log.WarnContext(ctx, "the history could not be written", "command", t.command.Name, "run_id", r.Run, "error", err.Error())
 	}
 }
 

@@ -30,7 +30,7 @@ type Queue interface {
 	Put(context.Context, queue.Item) error
 }
 
-var errNoQueue = errors.New("nothing can be put off here: there is no queue")
+var errNoQueue = errors.New("it cannot be put off: there is no queue here")
 
 // deferred puts off a case that could not be settled now. The source gets an error only
 // if a case can be neither settled nor put off.

@@ -54,7 +54,7 @@ func openUsed(dir, text string) (files, error) {
 	f, err := openFiles(dir, text, 0, onlyOurs)
 	if err == nil && (!isEmpty(f.stdout) || !isEmpty(f.stderr)) {
 		f.close()
-		err = fmt.Errorf("folder %q got output after its command was over", dir)
+		err = fmt.Errorf("a process wrote to folder %q after its command was over", dir)
 	}
 	return f, err
 }

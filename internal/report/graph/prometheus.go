@@ -107,7 +107,7 @@ func parse(text []byte) ([]Series, error) {
 		return nil, fmt.Errorf("not the JSON of a range query: %.80q", text)
 	}
 	if answer.Status != "success" {
-		return nil, errors.New(cmp.Or(answer.Error, "no success, and no reason"))
+		return nil, errors.New(cmp.Or(answer.Error, "the query failed, and Prometheus gives no reason"))
 	}
 	all := make([]Series, 0, len(answer.Data.Result))
 	for _, result := range answer.Data.Result {

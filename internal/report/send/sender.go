@@ -180,7 +180,7 @@ func (s *Sender) tell(ctx context.Context, c *amx.Config, d *amx.Report, e *repo
 	case d.Webhook != nil:
 		return []error{o.toWebhook(ctx)}
 	}
-	return []error{fmt.Errorf("reports %q: nobody to tell", d.Name)}
+	return []error{fmt.Errorf("reports %q: it has neither slack, pagerduty nor webhook", d.Name)}
 }
 
 // narrowed returns the event for one destination. For a group of alerts it keeps those

@@ -78,7 +78,7 @@ func (o *outgoing) claim(ctx context.Context, about string) (*subject, error) {
 	}
 	now := o.s.Now()
 	if left := t.Claim.Sub(now); left > 0 {
-		return nil, &temporary{after: left, err: errors.New("another delivery of it is under way")}
+		return nil, &temporary{after: left, err: errors.New("another delivery is sending it")}
 	}
 	t.Claim = now.Add(claimFor)
 	if err := t.put(ctx); err != nil {
@@ -114,7 +114,7 @@ func (t *subject) put(ctx context.Context) error {
 	err = t.s.Store.Put(ctx, ledger.Record{Key: t.key, Version: t.version, Value: value, Expires: t.s.Now().Add(kept)})
 	switch {
 	case errors.Is(err, ledger.ErrConflict):
-		return &temporary{err: errors.New("another delivery of it is under way")}
+		return &temporary{err: errors.New("another delivery is sending it")}
 	case err != nil:
 		return &temporary{err: fmt.Errorf("writing the record %q: %w", t.key, err)}
 	}
