@@ -2,6 +2,7 @@ package docs
 
 import (
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -99,7 +100,8 @@ func TestSentences(t *testing.T) {
 	}
 }
 
-// comments are the sentences of a Go file's comments.
+// comments are the sentences of a Go file's comments. The name of a function at the
+// head of its comment is code: report/graph has one that is called Of.
 func comments(t *testing.T, name string) []prose {
 	t.Helper()
 	files := token.NewFileSet()
@@ -107,9 +109,19 @@ func comments(t *testing.T, name string) []prose {
 	if err != nil {
 		t.Fatal(err)
 	}
+	names := map[*ast.CommentGroup]string{}
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Doc != nil {
+			names[f.Doc] = f.Name.Name
+		}
+	}
 	var found []prose
 	for _, c := range file.Comments {
-		for _, s := range sentences(c.Text()) {
+		text := c.Text()
+		if name := names[c]; name != "" && strings.HasPrefix(text, name+" ") {
+			text = "`" + name + "`" + text[len(name):]
+		}
+		for _, s := range sentences(text) {
 			found = append(found, prose{files.Position(c.Pos()).Line, s.text})
 		}
 	}

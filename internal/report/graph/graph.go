@@ -29,7 +29,7 @@ type Graph struct {
 	Since     time.Time // when the alert began to fire; zero for none
 }
 
-// [Of] returns the graph of an alert, for which it asks Prometheus. If the alert has no
+// Of returns the graph of an alert, for which it asks Prometheus. If the alert has no
 // expression or Prometheus no values, it returns nil and no error: there is nothing
 // to draw.
 func Of(ctx context.Context, p *Prometheus, a *amx.Alert, now time.Time) (*Graph, error) {
