@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -157,6 +158,54 @@ func goFiles(t *testing.T) []string {
 func TestTheCommentsReadOnce(t *testing.T) {
 	for _, file := range goFiles(t) {
 		for _, s := range comments(t, file) {
+			for _, h := range hard {
+				if found := h.construction.FindString(s.text); found != "" {
+					t.Errorf("%s:%d: %q (%s): %s", file, s.line, found, h.instead, s.text)
+				}
+			}
+		}
+	}
+}
+
+var (
+	hashComment = regexp.MustCompile(`^\s*# ?(.*)$`)
+	description = regexp.MustCompile(`^\s*(?:Alarm|Constraint)?Description: (.*)$`)
+)
+
+// hashed are the sentences of a file's lines that are comments after a #, and of
+// the descriptions in a template. Code and other lines end a comment.
+func hashed(text string) (found []prose) {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = ""
+		if m := description.FindStringSubmatch(line); m != nil {
+			for _, s := range sentences(m[1]) {
+				found = append(found, prose{i + 1, s.text})
+			}
+		} else if m := hashComment.FindStringSubmatch(line); m != nil && !strings.HasPrefix(line, "#!") {
+			lines[i] = m[1]
+		}
+	}
+	return append(found, sentences(strings.Join(lines, "\n"))...)
+}
+
+func TestHashed(t *testing.T) {
+	got := hashed("#!/bin/sh\n# One,\n# two. Three.\nx: 1 # not this\n  Description: Four. Five.\n  # six\n")
+	want := "[{5 Four.} {5 Five.} {2 One, two.} {2 Three.} {6 six}]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// People read these in CloudFormation's console, in an alarm, or in a file that
+// they copy.
+func TestTheStackAndTheExamplesReadOnce(t *testing.T) {
+	for _, file := range find(t, "../template.yaml", "../Makefile", "../Dockerfile", "../.ci/*", "../.ci/sam/*", "../.github/*/*.yml",
+		"../examples/*.yaml", "../examples/*.sh", "../examples/*.toml", "../examples/*.service", "../examples/*/*.y*ml") {
+		if info, err := os.Stat(file); err != nil || info.IsDir() {
+			continue
+		}
+		for _, s := range hashed(read(t, file)) {
 			for _, h := range hard {
 				if found := h.construction.FindString(s.text); found != "" {
 					t.Errorf("%s:%d: %q (%s): %s", file, s.line, found, h.instead, s.text)

@@ -375,7 +375,7 @@ type Settle struct {
 	Alerts   []string // fingerprints
 	Commands []string // in SSM
 	Status   string   // of the run, if known
-	// Ill: the run failed, and nobody resolved it meanwhile. GoesOn: a run of these
+	// Ill: the run did not succeed, and nobody resolved it meanwhile. GoesOn: a run of these
 	// alerts still goes on or has a retry left, as far as amx knows.
 	Ill, GoesOn bool
 	Of          Case // in a refusal: the alerts that have no run
