@@ -1,5 +1,6 @@
-# amx serve in a container. Commands run in it: add what they call, or take this
-# image as the base of your own. docs/releasing.md says how to start it.
+# amx serve in a container. Its commands run inside the container: add the programs
+# that they call, or build your own image on this one. docs/releasing.md says how to
+# start it.
 #
 #   docker build --build-arg VERSION=v1.2.3 --tag amx:v1.2.3 .
 FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build

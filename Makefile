@@ -33,7 +33,7 @@ SEEDS    ?= 2000
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .tools/golangci-lint-$(GOLANGCI_VERSION)
 
-# What writes the bills of materials of a release, and what looks for known vulnerabilities.
+# The tools that write a release's bills of materials and look for known vulnerabilities.
 CYCLONEDX_VERSION := v1.10.0
 CYCLONEDX := .tools/cyclonedx-gomod-$(CYCLONEDX_VERSION)
 GOVULNCHECK_VERSION := v1.9.0
@@ -122,9 +122,11 @@ release: $(CYCLONEDX) ## dist/release: binaries, functions, bills of materials, 
 	$(RELEASE_ENV) $(GO) run ./internal/release sums '$(RELEASE)'
 
 .PHONY: release-check
-release-check: release ## builds the release a second time: the hashes must be the same
-	$(MAKE) release RELEASE=dist/release-again
+release-check: release ## builds the release again, with an empty build cache: the hashes must be the same
+	rm -rf dist/release-cache
+	GOCACHE='$(CURDIR)/dist/release-cache' $(MAKE) release RELEASE=dist/release-again
 	diff '$(RELEASE)/SHA256SUMS' dist/release-again/SHA256SUMS
+	rm -rf dist/release-cache
 
 # dist/release/amx-sns-arm64.zip. It stands before the rule below: make 3.81 takes
 # the first that fits.
@@ -148,8 +150,8 @@ $(CYCLONEDX):
 vulncheck: ## govulncheck: known vulnerabilities that the code reaches
 	GOFLAGS= $(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION) ./...
 
-# What goes beside the binaries on Lambda: a file under this folder, since SAM's
-# build cache sees no other; or nothing, where it is in Parameter Store.
+# The configuration beside the binaries on Lambda. It has to be in this folder or
+# below, because SAM's build cache sees no other file. Empty: it is in Parameter Store.
 CONFIG ?= amx.yaml
 
 # `sam build` calls these by the logical IDs of template.yaml, in this folder or

@@ -10,7 +10,8 @@ if ! command -v python3 >/dev/null; then
 	echo "skipped: there is no python3"
 	exit 0
 fi
-# What is installed is written down, so that a change here is installed, too.
+# The file pins has the versions that are installed. If they change here, they are
+# installed again.
 pins=(awscli==1.45.11 boto3==1.43.11 botocore==1.43.11)
 if [[ "$(cat "$venv/pins" 2>/dev/null)" != "${pins[*]}" ]]; then
 	python3 -m venv --clear "$venv"

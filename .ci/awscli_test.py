@@ -45,7 +45,7 @@ class Amx:
             self.said += line
             if line.startswith("listening on "):
                 break
-        # What it logs from now on is read, so that it never waits for a reader.
+        # A thread reads the rest of its log, so that amx never waits for a reader.
         threading.Thread(target=self.process.stderr.read, daemon=True).start()
         # Nothing of the caller's own account is used.
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}

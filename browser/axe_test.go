@@ -38,7 +38,7 @@ func TestAxeFindsNothing(t *testing.T) {
 	}{{1280, "light"}, {1280, "dark"}, {390, "light"}, {390, "dark"}} {
 		for _, path := range []string{"/", "/runs", "/runs?state=expired", "/runs/" + run, "/runs/" + long, "/commands", "/try?run=" + run, "/-/page/login"} {
 			b.wears(look.width, look.scheme).at(path)
-			// What is closed is looked at, too.
+			// Open everything, so that axe checks it too.
 			b.eval(`document.querySelectorAll("details").forEach((d) => { d.open = true })`)
 			b.do(chromedp.Evaluate(source, nil))
 			var findings []string

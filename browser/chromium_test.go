@@ -17,7 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A tab is an open page. What its console says is an error of the test.
+// A tab is an open page. Each message in its console is an error of the test.
 type tab struct {
 	*testing.T
 	ctx  context.Context

@@ -97,8 +97,8 @@ func TestTheWidgetInABrowser(t *testing.T) {
 	}
 }
 
-// What a browser makes of labels that try to be markup: nothing runs, and no element
-// is theirs. The console of the tab would say so.
+// Labels that try to be markup run nothing in a browser, and no element is theirs. The
+// console of the tab would say so.
 func TestTheWidgetShowsHostileLabelsAsText(t *testing.T) {
 	a := serve(t, config)
 	hostile := `"'><img src=x onerror=console.log(1)><script>console.log(2)</script></td></table><a class="btn">Pause</a><cwdb-action action="call" display="popup">{"do":"pause","all":true}</cwdb-action>`

@@ -56,9 +56,9 @@ func compareMessages(t *testing.T, got *amx.Message, want *webhook.Message) {
 	}
 }
 
-// What Alertmanager's own types take, amx takes, and it holds the same, if the
-// alerts are a list and have the statuses that Alertmanager knows. (amx takes more:
-// what is not read may have any type.)
+// If Alertmanager's own types take a body, amx takes it with the same content,
+// provided that the alerts are a list and have statuses that Alertmanager knows.
+// (amx takes more: a field that it does not read may have any type.)
 func FuzzDecodeTakesWhatAlertmanagerTakes(f *testing.F) {
 	f.Add([]byte(`{"version":"4","alerts":[{"status":"firing","labels":{"a":"b"},"startsAt":"2016-04-07T10:08:52-06:00"}]}`))
 	f.Add([]byte(`{"alerts":[],"receiver":"a\\.b"}`))

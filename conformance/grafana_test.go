@@ -45,7 +45,7 @@ func (g grafana) Notify(ctx context.Context, alerts ...*alert.Alert) notify.Noti
 		}
 		fields["values"], fields["valueString"], fields["orgId"] = map[string]any{"A": 41.5, "B": nil}, "[ var='A' value=41.5 ]", 1
 		fields["silenceURL"], fields["dashboardURL"], fields["panelURL"], fields["imageURL"] = "https://grafana.example/silence", "", "", "https://grafana.example/a.png"
-		fields["fingerprint"] = "57c6d9296de2ad39" // Grafana's: it is not that of the labels
+		fields["fingerprint"] = "57c6d9296de2ad39" // Grafana's own, not computed from the labels
 	}
 	maps.Copy(message, map[string]any{
 		"version": "1", "groupKey": "{}:{}", "truncatedAlerts": 0, "orgId": 1, "title": "[FIRING:1]", "state": state, "message": "**Firing**", "vars": nil,

@@ -68,8 +68,8 @@ func onNodes(text string) []command {
 	return found
 }
 
-// onAWS are the documents whose commands are all typed, one after another. Of the
-// others those are that are AWS's own.
+// onAWS are the documents whose commands are all typed, one after another. The other
+// documents have some of AWS's own, which are typed, too.
 var onAWS = []string{"first-steps.md", "deploy.md", "amp.md", "security.md", "runbook.md", "accounts.md", "terraform.md", "cookbook/amp-to-pagerduty.md"}
 
 var ofAWS = regexp.MustCompile(`^(aws|sam) `)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What AWS does and a reader would not expect: each has its line in the document
+// AWS does things that a reader would not expect. Each has its line in the document
 // where it is needed. Emphasis and line breaks do not count.
 func TestTheDocumentsSayWhatAWSDoes(t *testing.T) {
 	for _, tt := range []struct{ file, want string }{
@@ -52,12 +52,12 @@ func TestTheDocumentsSayWhatAWSDoes(t *testing.T) {
 		{"commands.md", "| 194 | `InProgress` | reboots the node, and then runs the script again"},
 		{"commands.md", "not even the command that delivers a `resolved_signal`"},
 		{"commands.md", "On a full disk no command runs."},
-		{"architecture.md", "A node whose disk is full runs nothing all the same"},
-		{"runbook.md", "During a deployment functions of both versions may work on the same entries."},
+		{"architecture.md", "a node with a full disk runs nothing"},
+		{"runbook.md", "During a deployment, functions of both versions may work on the same entries."},
 		{"runbook.md", "Keep the older `amx.yaml` beside the older version."},
-		{"accounts.md", "each account and region with nodes has a stack of its own"},
+		{"accounts.md", "deploy a stack in each account and region that has nodes"},
 		{"accounts.md", "A central Alertmanager reaches each stack by its function URL"},
-		{"terraform.md", "A zip of it, with `amx.yaml` beside it, is what `aws_lambda_function` takes"},
+		{"terraform.md", "Zip it together with `amx.yaml` for `aws_lambda_function`"},
 	} {
 		text := strings.Join(strings.Fields(strings.ReplaceAll(read(t, tt.file), "*", "")), " ")
 		if !strings.Contains(text, tt.want) {

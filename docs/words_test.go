@@ -2,8 +2,12 @@ package docs
 
 import (
 	"fmt"
+	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -115,7 +119,8 @@ func TestSentences(t *testing.T) {
 	}
 }
 
-// comments are the sentences of a Go file's comments.
+// comments are the sentences of a Go file's comments. The name of a function at the
+// head of its comment is code: report/graph has one that is called Of.
 func comments(t *testing.T, name string) []prose {
 	t.Helper()
 	files := token.NewFileSet()
@@ -123,22 +128,102 @@ func comments(t *testing.T, name string) []prose {
 	if err != nil {
 		t.Fatal(err)
 	}
+	names := map[*ast.CommentGroup]string{}
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Doc != nil {
+			names[f.Doc] = f.Name.Name
+		}
+	}
 	var found []prose
 	for _, c := range file.Comments {
-		for _, s := range sentences(c.Text()) {
+		text := c.Text()
+		if name := names[c]; name != "" && strings.HasPrefix(text, name+" ") {
+			text = "`" + name + "`" + text[len(name):]
+		}
+		for _, s := range sentences(text) {
 			found = append(found, prose{files.Position(c.Pos()).Line, s.text})
 		}
 	}
 	return found
 }
 
-// A comment of a rule is read by whoever has to change it.
-func TestTheCommentsOfTheRulesReadOnce(t *testing.T) {
-	for _, file := range find(t, "../internal/ledger/*.go", "../internal/runner/*.go", "../internal/ssmexec/*.go") {
-		if strings.HasSuffix(file, "_test.go") {
+// goFiles are the Go files of the repository, tests and the modules beside it
+// included.
+func goFiles(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "dist"):
+			return filepath.SkipDir // tools and what was built
+		case !d.IsDir() && filepath.Ext(path) == ".go":
+			all = append(all, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 400 {
+		t.Fatalf("found %d Go files, want 400 or more", len(all))
+	}
+	return all
+}
+
+// Somebody who changes code reads its comments first.
+func TestTheCommentsReadOnce(t *testing.T) {
+	for _, file := range goFiles(t) {
+		for _, s := range comments(t, file) {
+			for _, h := range hard {
+				if found := h.construction.FindString(s.text); found != "" {
+					t.Errorf("%s:%d: %q (%s): %s", file, s.line, found, h.instead, s.text)
+				}
+			}
+		}
+	}
+}
+
+var (
+	hashComment = regexp.MustCompile(`^\s*# ?(.*)$`)
+	description = regexp.MustCompile(`^\s*(?:Alarm|Constraint)?Description: (.*)$`)
+)
+
+// hashed are the sentences of a file's lines that are comments after a #, and of
+// the descriptions in a template. Code and other lines end a comment.
+func hashed(text string) (found []prose) {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = ""
+		if m := description.FindStringSubmatch(line); m != nil {
+			for _, s := range sentences(m[1]) {
+				found = append(found, prose{i + 1, s.text})
+			}
+		} else if m := hashComment.FindStringSubmatch(line); m != nil && !strings.HasPrefix(line, "#!") {
+			lines[i] = m[1]
+		}
+	}
+	return append(found, sentences(strings.Join(lines, "\n"))...)
+}
+
+func TestHashed(t *testing.T) {
+	got := hashed("#!/bin/sh\n# One,\n# two. Three.\nx: 1 # not this\n  Description: Four. Five.\n  # six\n")
+	want := "[{5 Four.} {5 Five.} {2 One, two.} {2 Three.} {6 six}]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// People read these in CloudFormation's console, in an alarm, or in a file that
+// they copy.
+func TestTheStackAndTheExamplesReadOnce(t *testing.T) {
+	for _, file := range find(t, "../template.yaml", "../Makefile", "../Dockerfile", "../.ci/*", "../.ci/sam/*", "../.github/*/*.yml",
+		"../examples/*.yaml", "../examples/*.sh", "../examples/*.toml", "../examples/*.service", "../examples/*/*.y*ml") {
+		if info, err := os.Stat(file); err != nil || info.IsDir() {
 			continue
 		}
-		for _, s := range comments(t, file) {
+		for _, s := range hashed(read(t, file)) {
 			for _, h := range hard {
 				if found := h.construction.FindString(s.text); found != "" {
 					t.Errorf("%s:%d: %q (%s): %s", file, s.line, found, h.instead, s.text)

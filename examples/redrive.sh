@@ -1,9 +1,8 @@
 #!/bin/sh
-# Hands what waits in the dead-letter queue to the functions once more, and
-# deletes what they settle: notifications of SNS to the SNS function, and items of
-# the work queue to the worker. SQS's own redrive does not do that: it moves only
-# messages that came from another queue, and nobody but the functions may send to
-# the work queue.
+# Hands the messages of the dead-letter queue to the functions again, and deletes
+# those that they settle. Notifications of SNS go to the SNS function, items of the
+# work queue to the worker. SQS's own redrive cannot do this: it moves only messages
+# that came from another queue, and only the functions may send to the work queue.
 #
 #   examples/redrive.sh STACK
 #
@@ -25,14 +24,14 @@ trap 'rm -rf "$dir"' EXIT
 
 settled=0 left=0
 while :; do
-	# One that fails again stays out of sight for longer than this takes, and
-	# then is in the queue as before.
+	# A message that fails again stays hidden for longer than this script runs. Then
+	# it is in the queue as before.
 	aws sqs receive-message --queue-url "$queue" --max-number-of-messages 1 --wait-time-seconds 5 \
 		--visibility-timeout 900 --output json >"$dir/received"
 	[ -s "$dir/received" ] || break
 	jq -e '.Messages[0]' "$dir/received" >/dev/null || break
 
-	# An item that the worker gives up again comes back as a message of its own.
+	# If the worker gives an item up again, it sends it as a new message.
 	id=$(jq -r '.Messages[0].MessageId' "$dir/received")
 	sum=$(jq -r '.Messages[0].Body' "$dir/received" | cksum)
 	if grep -qxF "$sum" "$dir/seen" 2>/dev/null; then
@@ -42,10 +41,10 @@ while :; do
 	fi
 	echo "$sum" >>"$dir/seen"
 
-	# What is in the queue is one of these: an item of the work queue, as JSON or as
-	# base64 of gzip; Lambda's record of a failure, which has the event; the event
-	# itself; or the message alone, which is what SNS could not deliver. Anything
-	# else has nothing to hand over.
+	# A message is one of these: an item of the work queue, as JSON or as base64 of
+	# gzip; Lambda's record of a failure, which has the event; the event itself; or
+	# only the SNS message that SNS could not deliver. Anything else cannot be handed
+	# over.
 	jq '.Messages[0] as $message | $message.Body | . as $text | (try fromjson catch null) |
 		if ($text | startswith("H4sI")) or (type == "object" and .v and .kind)
 			then {Records: [{messageId: $message.MessageId, receiptHandle: "none", body: $text, eventSource: "aws:sqs"}]}
@@ -66,7 +65,7 @@ while :; do
 	fi
 	failed=$(aws lambda invoke --function-name "$function" --cli-binary-format raw-in-base64-out \
 		--payload "file://$dir/event" --query FunctionError --output text "$dir/answer")
-	# The worker answers which items are to come again.
+	# The worker's answer lists the items that it could not settle.
 	if [ "$failed" = None ] && jq -e '(.batchItemFailures? // []) == []' "$dir/answer" >/dev/null; then
 		aws sqs delete-message --queue-url "$queue" --receipt-handle "$(jq -r '.Messages[0].ReceiptHandle' "$dir/received")"
 		settled=$((settled + 1))

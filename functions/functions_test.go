@@ -175,8 +175,8 @@ func TestInitCallsNoService(t *testing.T) {
 	}
 }
 
-// What a message costs, counted at the services. Of a run's three writes one is
-// the claim, one the outcome of its send, and one its record in the history.
+// The calls that a message costs, counted at the services. A run has three writes:
+// its claim, the outcome of its send, and its record in the history.
 func TestCallsPerMessage(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -221,8 +221,8 @@ func TestConnectionsAreKept(t *testing.T) {
 }
 
 // An invocation answers before its deadline, whatever hangs (how long before it,
-// internal/runner tests under fake time). What is not settled by then is put off,
-// is then found, and is not sent once more.
+// internal/runner tests under fake time). Runs that are not settled by then are
+// put off, are found later, and are not sent again.
 func TestAnInvocationAnswersBeforeItsDeadline(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -70,8 +70,8 @@ func TestAGroupThatIsTooLargeForItsEntry(t *testing.T) {
 }
 
 // The command `clean` runs for each alert by itself: six hundred runs are more
-// than one invocation can send. What it has no time for is put off, and the worker
-// goes on from there.
+// than one invocation can send. It puts the rest off, and the worker continues
+// there.
 func TestMoreRunsThanOneInvocationCanSend(t *testing.T) {
 	t.Parallel()
 	const n = 600

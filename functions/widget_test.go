@@ -93,7 +93,7 @@ func TestTheWidgetShowsARunAndCancelsIt(t *testing.T) {
 	}
 }
 
-// What is only to show calls nothing that changes anything, whatever it is asked.
+// A widget that only shows makes no call that changes anything, whatever it is asked.
 func TestAWidgetThatOnlyShowsDoesNothing(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -137,8 +137,8 @@ func TestTheWidgetDescribesItself(t *testing.T) {
 	}
 }
 
-// What a refresh of an open dashboard asks for, as docs/cost.md counts it: a look at
-// the index for each day that what waits, what runs and what ran may be of.
+// A refresh of an open dashboard makes the calls that docs/cost.md counts: it looks at
+// the index for each day on which a waiting, running or ended run may have begun.
 func TestCallsPerLook(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -153,8 +153,8 @@ func TestCallsPerLook(t *testing.T) {
 	for _, operation := range append(s.table.Operations(), s.queue.Operations()...) {
 		calls[operation]++
 	}
-	// Of five days before now, and the one after it, since another's clock may be
-	// ahead: seven days by UTC for what waits and for what runs, three for what ran.
+	// Five days back, and one day ahead, since another's clock may be ahead, are seven
+	// days by UTC for waiting and for running, and three for ended runs.
 	if got, want := fmt.Sprint(calls), "map[BatchGetItem:3 GetQueueAttributes:2 Query:17]"; got != want {
 		t.Errorf("called %s, want %s", got, want)
 	}

@@ -23,7 +23,7 @@ with open(path, "rb") as f:
 template = yaml_parse(text.decode())
 for resource in template["Resources"].values():
     if resource["Type"] == "AWS::Serverless::Function":
-        # What sam package would have put there.
+        # sam package would put an address like this there.
         resource["Properties"]["CodeUri"] = "s3://bucket/key"
 if isinstance(template["Globals"]["Function"].get("CodeUri"), str):
     del template["Globals"]["Function"]["CodeUri"]

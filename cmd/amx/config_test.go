@@ -85,7 +85,7 @@ func TestConfigPacksWhatTheFunctionsTake(t *testing.T) {
 	if plain, err := amx.Unpack([]byte(packed)); err != nil || string(plain) != text {
 		t.Errorf("unpacked it is %q, %v", plain, err)
 	}
-	// What a parameter holds can be checked and shown.
+	// A packed configuration can be checked and shown.
 	kept := write(t, "kept", packed)
 	if code, out, errs := amxRun(t, "", "check", "--lambda", kept); code != 0 || !strings.HasSuffix(out, "kept: ok, 2 commands\n") {
 		t.Errorf("check: exit %d, %s%s", code, out, errs)

@@ -56,8 +56,8 @@ func grafanas(body map[string]any) {
 }
 
 // Each recipe is tried as its reader would: its configuration, its calls, its
-// alerts and their resolves are read from the file. What runs on which node, in
-// which order, and what amx prints, is what the recipe shows.
+// alerts and their resolves are read from the file. The recipe shows what runs on
+// which node, in which order, and what amx prints.
 func TestTheCookbook(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(cookbook, "*.md"))
 	if err != nil {

@@ -259,8 +259,8 @@ func TestKilledBetweenClaimAndSend(t *testing.T) {
 	}
 }
 
-// What is put off is on the disk before the answer.
-// What waits is tried again after its time, which is real here: other tests go on.
+// An item that was put off is on the disk before the answer.
+// A waiting alert is tried again after its time, which is real here: other tests go on.
 func TestKilledBetweenAnswerAndAct(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

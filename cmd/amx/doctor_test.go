@@ -236,7 +236,7 @@ func TestDoctorSkipsWhatAStackHasNot(t *testing.T) {
 	}
 }
 
-// What the reports refer to is there, and the worker may read it.
+// The parameters that the reports refer to exist, and the worker may read them.
 func TestDoctorLooksForTheSecretsOfReports(t *testing.T) {
 	h := doctorHost(t)
 	first := string(must(os.ReadFile("../../examples/amx-first.yaml")))

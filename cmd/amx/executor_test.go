@@ -37,7 +37,7 @@ func (m *machine) metric(series string) string {
 	return "none"
 }
 
-// What prometheus-am-executor promises, row by row, without its faults.
+// The promises of prometheus-am-executor, row by row, without its faults.
 func TestPrometheusAMExecutor(t *testing.T) {
 	tests := []struct {
 		name   string

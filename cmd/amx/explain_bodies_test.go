@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What explain says of each body that is sent, as far as it fires or resolves.
+// explain reads each body of the corpus, as far as it fires or resolves.
 func TestExplainReadsEveryBody(t *testing.T) {
 	const dir = "../../internal/amx/testdata/bodies"
 	text, err := os.ReadFile(filepath.Join(dir, "index.json"))
@@ -82,8 +82,8 @@ func TestExplainSaysThatAnObservedRunIsNotSent(t *testing.T) {
 	}
 }
 
-// What SNS hands to a function, or to another subscriber, can be explained as it
-// is logged.
+// explain reads an event that SNS hands to a function, or a message to another
+// subscriber, in the form that is logged.
 func TestExplainReadsWhatSNSSends(t *testing.T) {
 	config := write(t, "amx.yaml", "commands: [{name: every, script: env}]")
 	block := `"Subject":"[FIRING:1] x","Message":"dedup_key: a\ndescription: b: c\n","Timestamp":"2026-11-28T10:00:00Z","TopicArn":"arn:aws:sns:eu-central-1:123456789012:t"`

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What a notification would be refused, explain says as amx serve answers it.
+// If amx serve would refuse a notification, explain prints the same error.
 func TestExplainRefusesAsARunIsRefused(t *testing.T) {
 	for _, test := range []struct{ name, config, alert, reason string }{
 		{"a NUL in a label", "{cmd: 'true'}", "a\x00b", "AMX_ALERT_1_LABEL_name has a NUL byte, which no environment variable can carry"},

@@ -128,7 +128,7 @@ func TestAPageOfAnotherSiteIsRefusedWithoutAToken(t *testing.T) {
 	}
 }
 
-// What -v logs is what explain reads, without the secrets of a block.
+// -v logs bodies that explain can read, without the secrets of a block.
 func TestVerboseLogsTheBodyOfAMessage(t *testing.T) {
 	for _, verbose := range []bool{true, false} {
 		m := newMachine(t, "commands: [{cmd: 'true', match_labels: {a: b}}]")

@@ -90,7 +90,7 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// What DynamoDB could not hold, a file can.
+// A file holds a group that is too large for DynamoDB.
 func TestAGroupOfTenThousandAlerts(t *testing.T) {
 	m := newMachine(t, "commands:\n- {name: c, cmd: 'true'}\n")
 	var alerts []alert

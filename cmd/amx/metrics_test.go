@@ -155,8 +155,8 @@ func TestPausesAreMetrics(t *testing.T) {
 
 var metricName = regexp.MustCompile(`\b(?:amx|am_executor)_[a-z0-9_]+[a-z0-9]`)
 
-// What the examples and the contract name is what /metrics has, and the contract
-// has all of it.
+// /metrics has every metric that the examples and the contract name, and the
+// contract names every metric.
 func TestMetricsInTheExamplesAreThere(t *testing.T) {
 	m := newMachine(t, "commands: [{name: good, cmd: 'true'}]")
 	known := map[string]bool{}

@@ -178,8 +178,8 @@ func TestStoppingLetsWhatRunsFinish(t *testing.T) {
 	}
 }
 
-// What stopping amx killed stays cancelled, or runs again at the next start,
-// unless its alert has resolved.
+// Stopping amx kills its runs. They stay cancelled, or run again at the next start,
+// unless their alerts have resolved.
 func TestOnStop(t *testing.T) {
 	rerun := longRun + "    on_stop: rerun\n"
 	for _, test := range []struct {

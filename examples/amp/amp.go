@@ -14,15 +14,15 @@ import (
 //go:embed alertmanager-definition.yaml
 var Definition string
 
-// What is in Definition in place of the user's own.
+// Lines of Definition that For replaces by the user's own.
 const (
 	topicLine   = "topic_arn: arn:aws:sns:eu-central-1:123456789012:amx-alerts # your topic"
 	regionLine  = "region: eu-central-1 # its region"
 	messageLine = `message: '{{ template "amx" . }}' # or amx.short`
 )
 
-// topicARN is an ARN in any of AWS's partitions. Its name may end in .fifo,
-// which is told apart below.
+// topicARN is an ARN in any of AWS's partitions. It also matches a name
+// that ends in .fifo, which For refuses.
 // https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
 var topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:([a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?$`)
 

@@ -89,7 +89,7 @@ func (b body) check(t *testing.T, way, refusal string, m *Message, err error) {
 	}
 }
 
-// What is taken as it stands, where it could be changed without a word.
+// amx could silently change such values. It takes them as they are.
 func TestValuesAreNotChanged(t *testing.T) {
 	for _, tt := range []struct {
 		file string

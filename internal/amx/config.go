@@ -15,7 +15,7 @@ type Config struct {
 	TLSKey, TLSCrt string // amx serve: file names
 	Targets        []Target
 	Limits         Limits            // over all commands together
-	Reports        []*Report         // who is told, in the order of the file
+	Reports        []*Report         // to whom reports go, in the order of the file
 	Prometheus     *Prometheus       // for the graphs of reports; nil: none
 	Templates      map[string]string // by name, for reports, args and parameters
 	Commands       []*Command        // in the order of the file
@@ -179,10 +179,10 @@ func (c *Config) Warnings() []string {
 	return all
 }
 
-// ForLambda returns what keeps a configuration from the functions: each command
-// that has no targets, neither its own nor the default, which only amx serve runs,
-// on its own host; and a file that says nothing of commands, which is most likely
-// one that somebody began to write, and would settle every notification.
+// ForLambda returns an error if the functions cannot use the configuration. Each
+// command needs targets, its own or the default: only amx serve has a host of its
+// own to run on. A file without a command is most likely one that somebody has only
+// begun to write; with it every notification would be settled, and run nothing.
 func (c *Config) ForLambda() error {
 	if c.Commands == nil {
 		return c.noCommands()

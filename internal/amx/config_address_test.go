@@ -60,7 +60,7 @@ func TestListenAddressesThatAreRefused(t *testing.T) {
 	}
 }
 
-// What package net cannot take apart is refused here too.
+// If package net cannot parse an address, amx refuses it too.
 func FuzzListenAddress(f *testing.F) {
 	for _, s := range append(addresses, "a:b:c", "[::1", "http://x:80", "::1", "[[::1]]:80") {
 		f.Add(s)

@@ -118,9 +118,9 @@ var yamlLine = lazily(`^yaml: (?:line (\d+): )?`)
 // as often as it has lines.
 const maxSyntaxLines = 1000
 
-// failSyntax records what yaml.v3 says. The line that yaml.v3 gives is where the
-// list or mapping begins that the error is in, often the first of the file, so
-// it is taken only for a file that is too long to search.
+// failSyntax records an error of yaml.v3. yaml.v3 gives the line where the list or
+// mapping around the error begins, often the first of the file. So failSyntax uses
+// that line only if the file is too long to search.
 func (r *reader) failSyntax(data []byte, err error) {
 	text, line := err.Error(), 1
 	if found := yamlLine().FindStringSubmatch(text); found != nil {

@@ -8,7 +8,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// What goes into a SendCommand as it stands has its limits:
+// The limits of values that go into a SendCommand unchanged:
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 var (
 	documentName    = lazily(`^[a-zA-Z0-9_\-.:/]{3,128}$`)

@@ -17,10 +17,10 @@ var (
 // cutNote is how AMP says in the attribute "modified" that it cut the body.
 const cutNote = "Message: Error - Message has been truncated"
 
-// spoilt says what Amazon Managed Service for Prometheus did to the body. It is
-// told by the attributes, not by the text, which may be anybody's. What was done
-// to the subject or to other attributes does not spoil a body. Alertmanager
-// itself sets "truncated" too.
+// spoilt returns an error if Amazon Managed Service for Prometheus cut or replaced
+// the body. It goes by the attributes, not by the text, which anybody may write. A
+// changed subject or other attribute does not spoil the body. Alertmanager itself
+// sets "truncated" too.
 // https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-alertmanager-receiver-validation-truncation.html
 func (s *SNS) spoilt() error {
 	modified := s.Attributes["modified"]

@@ -55,8 +55,8 @@ func (w *wireData) message(sent time.Time) (*Message, error) {
 			return nil, fmt.Errorf("alerts[%d]: %w", i, err)
 		}
 		if from.Annotations == nil {
-			// A template may leave out what takes the most room. What all alerts
-			// have in common each of them has.
+			// A template may leave out the annotations of each alert, which take
+			// the most room. Each alert then has at least those of all alerts.
 			from.Annotations = m.CommonAnnotations
 		}
 		m.Alerts[i] = Alert{

@@ -67,7 +67,7 @@ func asYAML(d Data, indentation, layout string) string {
 	return b.String()
 }
 
-// What is sent is decoded, and equal, whichever form carries it.
+// The same alerts decode to equal messages, whichever form carries them.
 func FuzzFormsAgree(f *testing.F) {
 	f.Add("alertname", "DiskFull", "93 % of /srv: \"full\"\n# not a comment", "00c0ffee00c0ff0a", int64(1_700_000_000), int64(0), uint8(0))
 	f.Add("a.b", "\u2028\u00a0 \U0001f525\ttab", "- status: firing\nalerts: []", "", int64(1_700_000_000), int64(1_700_000_300), uint8(3))

@@ -23,12 +23,12 @@ import (
 //
 // https://github.com/prometheus/alertmanager/blob/v0.34.0/template/default.tmpl
 //
-// It is made for people: it names no group, no times and no fingerprints, and it
-// quotes nothing, so that a value with line breaks can look like more of the
-// text. Of that shows: a name out of order, a heading where the value before it
-// could go on, and alerts that fire beyond those that the subject counts. (The
-// subject of a message in which alerts fire does not count those that have
-// resolved.) What keeps to all of this passes for more of the text.
+// The text is made for people: it names no group, no times and no fingerprints. It
+// quotes nothing, so a value with line breaks can look like more of the text. Three
+// signs reveal such a value: a name out of order, a heading where the value before
+// it could go on, and more firing alerts than the subject counts. (The subject of a
+// message with firing alerts does not count the resolved ones.) amx reads a value
+// without any of these signs as part of the text.
 type defaultText struct {
 	lines []string
 	next  int // index of the line to be read

@@ -92,9 +92,9 @@ func (t *wireTime) UnmarshalJSON(text []byte) error {
 // stamped it.
 const skew = 60 * time.Second
 
-// boundTime is a time as amx judges by it: one that is later than the message was
-// sent, by more than two clocks differ, is that of the sending, and one that no
-// alert can have is none. Where the two differ, asSent is the time as it was sent.
+// boundTime returns the time that amx compares with others. If t is later than the
+// sending by more than two clocks differ, that is the time of sending. If no alert
+// can have t, it is the zero time. If the result is not t, asSent is t.
 func boundTime(t, sent time.Time) (judged, asSent time.Time) {
 	switch {
 	case impossible(t):

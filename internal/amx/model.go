@@ -45,9 +45,9 @@ type Alert struct {
 func (a *Alert) ID() string { return cmp.Or(a.Identity, a.Fingerprint) }
 
 // SentStart is when the alert began, as it was sent; zero if the form has no
-// times. It is for equality alone: a firing whose SentStart is that of a recorded
-// episode belongs to it, however both were bounded. What comes before or after
-// what is judged by StartsAt.
+// times. Use it for equality alone: a firing with the SentStart of a recorded
+// episode belongs to that episode, however both were bounded. Compare StartsAt for
+// the order of two alerts.
 func (a *Alert) SentStart() time.Time { return sentTime(a.StartsSent, a.StartsAt) }
 
 // SentEnd is the same of the alert's end.
@@ -91,7 +91,7 @@ func (as Alerts) with(status string) Alerts {
 	return some
 }
 
-// status is that of the alerts together: firing if any of them fires.
+// status is the status of all alerts together: firing if any of them fires.
 func (as Alerts) status() string {
 	for _, a := range as {
 		if a.Status == Firing {

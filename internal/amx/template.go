@@ -17,8 +17,8 @@ const maxRendered = 1 << 20
 // parseTemplate prepares one value of the configuration. A missing key of a map
 // is its zero value, the empty string, as in Alertmanager.
 //
-// named are those of `templates`, by name, which it may call. What the value
-// defines itself goes before one of them.
+// named are the configuration's `templates`, by name, which the value may call. A
+// template that the value defines itself goes before one of them.
 func parseTemplate(text string, named map[string]string) (*template.Template, error) {
 	t, err := template.New("template").Option("missingkey=zero").Funcs(functions).Parse(text)
 	if err != nil {
@@ -48,9 +48,9 @@ func render(t *template.Template, now time.Time, dot any) (string, error) {
 	return out.String(), nil
 }
 
-// value renders one value of the configuration for a run. What it prints of labels
-// and annotations has to be there. In a plain one, all that it prints has to be no
-// code to a shell.
+// value renders one value of the configuration for a run. It returns an error if a
+// label or annotation that the value prints is missing. With plain, it also returns
+// an error if the value prints text that a shell could take for code.
 func value(text string, named map[string]string, plain bool, now time.Time, dot any) (string, error) {
 	t, err := parseTemplate(text, named)
 	if err != nil {
@@ -206,9 +206,10 @@ func isOneAction(text string) bool {
 const maxArgument = 128<<10 - 1
 
 // checkTemplate parses a template and tries it on an alert without labels. The
-// trial may well fail, for want of a label; only a field that nothing has is an
-// error at once, and not when the first alert fires. What the trial does not come to
-// is looked at as far as it is known there what the dot is.
+// trial may fail because a label is missing. But a field that no alert can have is
+// an error now, and not only when the first alert fires. checkTemplate also looks at
+// the branches that the trial does not reach, as far as the type of the dot is known
+// there.
 func checkTemplate[T Data | dueData](text string, named map[string]string) error {
 	t, err := parseTemplate(text, named)
 	if err == nil {

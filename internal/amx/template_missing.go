@@ -9,9 +9,9 @@ import (
 	nodes "text/template/parse"
 )
 
-// A MissingError is that a template prints a label or an annotation that is not
-// there, or is empty. The run is refused: /data/{{ .CommonLabels.tenant }} is not
-// meant to be /data/ where there is no tenant.
+// A MissingError says that a template prints a label or an annotation that is
+// missing or empty. amx refuses the run: nobody wants
+// /data/{{ .CommonLabels.tenant }} to become /data/ if there is no tenant.
 type MissingError struct{ Field string }
 
 func (e *MissingError) Error() string {
@@ -22,12 +22,12 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("%s is missing or empty: if it may be, say so, with {{ or %s \"default\" }} or {{ with %s }}…{{ end }}", e.Field, field, field)
 }
 
-// demand makes every label and annotation that the template prints one that has to
-// be there. This is judged on the parse tree: a field, or a call of index, whose
+// demand changes the template so that a missing label or annotation that it prints
+// is an error. It finds them in the parse tree: each field, or call of index, whose
 // value goes into the output, also through functions, a variable or the dot of a
-// {{ with }}. What {{ if }}, {{ with }}, {{ or }} or a comparison looks at may be
-// missing, if nothing is made of it: printf "/data/%s" of a missing label is no
-// empty text, and is refused where it is printed.
+// {{ with }}. {{ if }}, {{ with }}, {{ or }} and comparisons may look at a missing
+// label, as long as its value is not used: printf "/data/%s" of a missing label is
+// not an empty text, so it is an error when it is printed.
 func demand(t *template.Template) {
 	l := &lacks{variables: map[string]string{}}
 	t.Funcs(template.FuncMap{
@@ -49,8 +49,8 @@ type lacks struct {
 	variables map[string]string // :: key of a variable → the lookup that its value lacks
 }
 
-// demanded is value, of the field that text names, unless it is an empty member of
-// a set of labels or annotations. Of is what it is a member of.
+// demanded returns value, which is the field that text names, a member of of. If of
+// is a set of labels or annotations and value is empty, it returns an error.
 func (l *lacks) demanded(of any, text string, value any) (any, error) {
 	if _, isSet := of.(KV); isSet && value == "" {
 		return nil, &MissingError{text}
@@ -182,7 +182,7 @@ func (d *demands) declare(p *nodes.PipeNode) {
 	}
 }
 
-// key is that of the innermost variable of a name.
+// key is the key of the innermost variable with this name.
 func (d *demands) key(name string) string {
 	for _, v := range slices.Backward(d.variables) {
 		if v.name == name {

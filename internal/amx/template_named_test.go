@@ -27,7 +27,7 @@ templates:
 	if parameters, err := c.Commands[1].ExpandParameters(d); err != nil || parameters["Unit"][0] != "on web-1 on web-1" {
 		t.Errorf("parameters %q, %v", parameters, err)
 	}
-	// What holds for a value holds for what it calls.
+	// The rules for a value also hold for the templates that it calls.
 	if _, err := c.Commands[0].ExpandArgs(Data{}); err == nil || !strings.Contains(err.Error(), ".CommonLabels.instance is missing or empty") {
 		t.Errorf("a label that is missing: %v", err)
 	}

@@ -18,8 +18,8 @@ func isShellDocument(document string) bool {
 	return slices.ContainsFunc(shellDocuments, func(d string) bool { return strings.EqualFold(d, name) })
 }
 
-// plainly makes every value that the template writes one that is no code to any
-// shell, or an error. What the configuration itself says stays as it is.
+// plainly changes the template so that a value which a shell could take for code is
+// an error. Text of the configuration itself stays as it is.
 func plainly(t *template.Template) {
 	t.Funcs(template.FuncMap{"plain": plain})
 	call := &nodes.CommandNode{NodeType: nodes.NodeCommand, Args: []nodes.Node{nodes.NewIdentifier("plain")}}
@@ -45,7 +45,7 @@ func plain(value any) (string, error) {
 	return text, nil
 }
 
-// notPlainError is that a template writes what may be code.
+// notPlainError says that a template writes text that may be code.
 type notPlainError struct{ text string }
 
 func (e notPlainError) Error() string {

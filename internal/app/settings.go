@@ -85,8 +85,8 @@ func workerSettings(env Getenv) func(*settings) error {
 	}
 }
 
-// widgetSettings reads what only the widget uses. What it does not say it may do, it
-// only shows.
+// widgetSettings reads what only the widget uses. Without
+// leave to act, the widget only shows.
 func widgetSettings(env Getenv) func(*settings) error {
 	return func(s *settings) (err error) {
 		if s.deadLetters, err = queueURL("AMX_DEAD_LETTER_URL", env("AMX_DEAD_LETTER_URL"), "takes what is given up"); err != nil {

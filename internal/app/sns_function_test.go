@@ -99,7 +99,7 @@ func TestSNSRecords(t *testing.T) {
 func TestSNSResolve(t *testing.T) {
 	s := newStack(t)
 	h := s.sns()
-	start := time.Now().Add(-8 * time.Hour) // a resolve says nothing of what comes after it was sent
+	start := time.Now().Add(-8 * time.Hour) // a resolve does not end firings that come after it was sent
 	for _, step := range []struct {
 		name, body string
 		sent       time.Time

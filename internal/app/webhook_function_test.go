@@ -156,8 +156,9 @@ func TestCallsPerMessage(t *testing.T) {
 	}
 }
 
-// What cannot be settled now is put off, durably, and answered 200: a source that
-// is not answered 2xx sends no resolve. Only where that fails too is it told.
+// If a notification cannot be settled now, the webhook puts it off, durably, and
+// answers 200: a source that does not get 2xx sends no resolve. Only if the queue
+// fails too does the source get an error.
 func TestTheWebhookPutsOffWhatItCannotSettle(t *testing.T) {
 	denied := func(operation string) func(awstest.Call) *awstest.Fault {
 		return func(c awstest.Call) *awstest.Fault {

@@ -47,7 +47,7 @@ func TestTheWidgetsFunctionHandsOnTheCallAndItsOwnARN(t *testing.T) {
 	}
 }
 
-// It sends nothing, and stops nothing unless it was told that it may.
+// It sends nothing. It stops something only if AMX_WIDGET says control.
 func TestTheWidgetsFunctionHasNoClientThatSends(t *testing.T) {
 	s := newStack(t)
 	for _, mode := range []string{"", "read"} {

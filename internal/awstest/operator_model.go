@@ -66,9 +66,9 @@ func CheckOperator(service, operation string, input any) error {
 	return errors.Join(s.check(operation, s.wire(v))...)
 }
 
-// wire is an input of the SDK as it is sent. What is not set is left out: nulls,
-// and a false, a 0 and "" that is no pointer. A member's name is the model's,
-// which the SDK begins with a capital letter.
+// wire is an input of the SDK as it is sent. It leaves out members that are not set:
+// nulls, and false, 0 and "" unless they are pointers. Members have the model's
+// names; the SDK's begin with a capital letter.
 func (s *shape) wire(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -15,8 +15,8 @@ import (
 //     of two ends holds, because a search in SSM may find a command of the
 //     run that the earlier writer did not know.
 //   - Alerts without a run have the latest write.
-//   - What a run has several of (alerts, nodes, command IDs) is joined, each with
-//     what is known best about it.
+//   - The lists of a run (alerts, nodes, command IDs) have the members of both. Each
+//     member has the values of the write that knows more about it.
 func Merge(a, b Record) Record {
 	a, b = normal(a), normal(b)
 	if compare(&a, &b) < 0 {

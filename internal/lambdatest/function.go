@@ -162,7 +162,7 @@ func (f *Function) Terminate() (time.Duration, error) {
 	}
 }
 
-// ExitCode is that of a process that has exited; -1 for one that a signal ended.
+// ExitCode is the exit code of the process; -1 if a signal ended it.
 func (f *Function) ExitCode() int {
 	<-f.exited
 	return f.cmd.ProcessState.ExitCode()

@@ -8,10 +8,11 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A breaker keeps a command from failing again and again. Failures are the last
-// runs that failed in a row, by ID, so that an end that is told twice counts
-// once. Enough of them open it; when its time is up, one run may try, under a
-// lease: its success closes the breaker, its failure opens it for as long again.
+// A breaker keeps a command from failing again and again. Failures are the latest
+// runs that failed in a row. They have IDs, so that an end that is reported twice
+// counts once. Enough failures open the breaker. When its time is up, one run may
+// try, under a lease: its success closes the breaker, its failure opens it for as
+// long again.
 type breaker struct {
 	Failures  []failure `json:"failures,omitempty"` // in the order of their ends
 	OpenUntil time.Time `json:"until,omitzero"`     // zero: it is closed
@@ -25,10 +26,10 @@ type failure struct {
 
 type trial struct {
 	Run   string    `json:"run"`
-	Until time.Time `json:"until"` // another may try after it
+	Until time.Time `json:"until"` // after it another run may try
 }
 
-// keepFailures is how long a row of failures counts that nothing follows.
+// keepFailures is how long a row of failures counts if no further run ends.
 const keepFailures = 30 * 24 * time.Hour
 
 func (b *breaker) expires() (at time.Time) {
@@ -41,7 +42,7 @@ func (b *breaker) expires() (at time.Time) {
 	return at
 }
 
-// refuses says why no run may begin; "": one may.
+// refuses returns why no run may begin, or "" if one may.
 func (b *breaker) refuses(c amx.Breaker, now time.Time) Reason {
 	switch {
 	case c.Failures == 0 || b.OpenUntil.IsZero():
@@ -54,7 +55,7 @@ func (b *breaker) refuses(c amx.Breaker, now time.Time) Reason {
 	return ""
 }
 
-// try makes the run the one that tries, where the breaker's time is up.
+// try makes this run the one that tries, if the breaker's time is up.
 func (b *breaker) try(run string, c amx.Breaker, a *Actor) bool {
 	if c.Failures == 0 || b.OpenUntil.IsZero() || b.Trial.Run == run {
 		return false
@@ -63,8 +64,8 @@ func (b *breaker) try(run string, c amx.Breaker, a *Actor) bool {
 	return true
 }
 
-// ended counts the end of a run. Only a failure is written, and the success that
-// ends a row.
+// ended counts the end of a run. It changes the gate only for a failure, and for a
+// success that ends a row of failures.
 func (b *breaker) ended(e RunEnded, now time.Time) GateAction {
 	limit := e.Limits.Breaker
 	tried := b.Trial.Run == e.Run

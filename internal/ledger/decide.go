@@ -7,7 +7,7 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A plan sorts the alerts of a case by run and by what is to be done.
+// A plan sorts the alerts of a case by run and by action.
 type plan struct {
 	starts []Start // to be begun
 	stops  []Case
@@ -20,9 +20,9 @@ type plan struct {
 // decide decides on alerts: those of a delivery, or those that had to wait for an
 // answer of SSM.
 //
-// Resolves go before firings. An alert that is absent proves nothing, and
-// neither does the message's own status: Alertmanager cuts messages
-// (truncatedAlerts) and computes the status after the cut.
+// Resolves go before firings. decide does not take an alert for resolved because the
+// message lacks it, or because of the message's own status: Alertmanager cuts
+// messages (truncatedAlerts) and computes the status after the cut.
 func (s *step) decide(c Case) {
 	p := plan{}
 	for i := range c.Alerts {
@@ -75,8 +75,8 @@ func (s *step) decide(c Case) {
 	}
 }
 
-// begin has a run prepared for those of its alerts that the command's cooldown does
-// not hold back.
+// begin prepares a run for the alerts that the command's cooldown does not hold
+// back.
 func (s *step) begin(start Start) {
 	ready := start
 	ready.Alerts = nil
@@ -95,8 +95,8 @@ func (s *step) begin(start Start) {
 	}
 }
 
-// resolved decides on a resolve: each run that it ends is stopped once all of its
-// episodes have ended.
+// resolved decides on a resolve. It stops each run of which this resolve ended the
+// last open episode.
 func (s *step) resolved(p *plan, a *amx.Alert) {
 	s.entry.waitsNoMore(a.ID())
 	runs, goesOn := s.entry.runsEndedBy(a, s.SentAt)
@@ -138,8 +138,8 @@ func (s *step) stoppedBefore(id string) bool {
 	return r == nil || r.over() || r.CancelAsked && r.stopped(s.Now, s.Process)
 }
 
-// unfinished finishes a cancel that was asked before. Whoever reads the entry does
-// so, whatever brought them.
+// unfinished finishes cancels that were asked before. Every delivery that reads the
+// entry does so, of whatever kind.
 func (s *step) unfinished(p *plan, c Case) {
 	for _, r := range s.entry.runs {
 		if !r.toStop() || s.live(r) || slices.ContainsFunc(p.stops, func(o Case) bool { return o.Run == r.ID }) {
@@ -183,8 +183,8 @@ func (s *step) firing(p *plan, a *amx.Alert) {
 	}
 }
 
-// again decides on an alert that fires on while its run is over. A retry is begun
-// by its reminder, never by a delivery of the source.
+// again decides on an alert that still fires after its run is over. Only a reminder
+// begins a retry, never a delivery of the source.
 func (s *step) again(p *plan, r *run, a *amx.Alert) {
 	switch {
 	case s.repeats(r):
@@ -198,16 +198,15 @@ func (s *step) again(p *plan, r *run, a *amx.Alert) {
 	}
 }
 
-// repeats says that repeat_after has passed. 95 % of it is enough: Alertmanager
-// checks its repeat_interval only at every group_interval, and would often miss
-// the full time by seconds.
+// repeats reports whether repeat_after has passed. 95 % of it is enough: Alertmanager
+// repeats only at a group_interval, and may come some seconds before the full time.
 func (s *step) repeats(r *run) bool {
 	d := s.Policy.RepeatAfter
 	return d > 0 && s.Now.Sub(r.Claimed) >= d/100*95
 }
 
-// mustAsk says that the decision depends on whether the run is over, which the
-// entry does not know. No run is over by the clock alone.
+// mustAsk reports whether SSM has to be asked if the run is over: the decision
+// depends on it, and the entry does not have it. No run is over by the clock alone.
 func (s *step) mustAsk(r *run) bool {
 	return r.InDoubt && len(r.commands()) == 0 || s.repeats(r) || s.Now.After(r.Until)
 }
@@ -230,7 +229,7 @@ func (s *step) tooOld(p *plan, a *amx.Alert) {
 			return
 		}
 		if r.needsLook() && s.looked != r.ID && !s.live(r) {
-			p.asks = join(p.asks, Case{Run: r.ID, Reason: SkipRunning}, a) // what is left of it is known then
+			p.asks = join(p.asks, Case{Run: r.ID, Reason: SkipRunning}, a) // then its open part is known
 			return
 		}
 		if r.giveUp(); s.entry.drop(r) == nil {
@@ -241,8 +240,8 @@ func (s *step) tooOld(p *plan, a *amx.Alert) {
 	p.late = join(p.late, c, a)
 }
 
-// due adds the alert to the run that it shares with others: alerts without a
-// run have one together, and those of a run that is repeated have that together.
+// due adds the alert to a run that it shares with others: all alerts without a run
+// share one, and so do the alerts of a run that is repeated.
 func (p *plan) due(d Start, a *amx.Alert, opens episode) {
 	i := slices.IndexFunc(p.starts, func(o Start) bool { return o.Prev == d.Prev && o.Reason == d.Reason })
 	if i < 0 {
@@ -258,7 +257,7 @@ func (p *plan) due(d Start, a *amx.Alert, opens episode) {
 	q.Alerts = append(q.Alerts, *a)
 }
 
-// cooling answers until when the command has to leave the alert alone.
+// cooling returns until when the command's cooldown holds the alert back.
 func (s *step) cooling(a *amx.Alert) (until time.Time) {
 	for _, b := range s.entry.begun {
 		if s.Policy.Cooldown > 0 && b.Alert == a.ID() {

@@ -1,19 +1,19 @@
 // Package ledger decides what happens to a command's alerts. It is one state
-// machine, and it does no I/O: [Entry.Step] takes what has happened, changes the
-// entry, and answers what is to be done next. internal/runner does it.
+// machine, and it does no I/O: [Entry.Step] takes events, changes the entry, and
+// returns the actions to do next. internal/runner does them.
 //
 // The contract between the two, after the model of etcd's raft:
 //
 //	for each event:
 //	    read the entry from the store
 //	    actions := entry.Step(actor, event)
-//	    write the entry, on the condition that nobody wrote since it was read;
-//	        if somebody did, read again and step again: the actions are void
+//	    write the entry, if nobody has written it since it was read;
+//	        if somebody has, drop the actions, read again and step again
 //	    do the actions; each answers with the next event, or with none
 //
 // An action must not begin before its entry is written. Actions of one step do
-// not depend on each other and may be done side by side. A step that changes
-// nothing writes nothing. The caller never reads a field of an entry.
+// not depend on each other and may be done side by side. If a step changes nothing,
+// the caller writes nothing. The caller never reads a field of an entry.
 //
 // The states of one part of a run, which is what one SendCommand carries:
 //
@@ -28,6 +28,6 @@
 //	                      └─ SSM will not have it ───────────> refused                  │
 //	                                                             └──────────────────────┘
 //
-// A run all of whose parts are unsent or refused leaves the entry: its alerts
-// are due again, and no attempt is used.
+// If all parts of a run are unsent or refused, the run leaves the entry. Its alerts
+// are due again, and it does not count as an attempt.
 package ledger

@@ -9,43 +9,43 @@ import (
 	"time"
 )
 
-// form is the version of what [Entry.Encode] writes. Two releases may run side
-// by side during a deployment: a form that is newer is neither used nor written.
+// form is the version of the form that [Entry.Encode] writes. Two releases may run
+// side by side during a deployment. A release neither uses nor overwrites an entry of
+// a newer form.
 const form = 1
 
-// ErrNewer is answered by [Decode] and [DecodeGate] for a value that a newer
-// release wrote.
+// [Decode] and [DecodeGate] return ErrNewer for a value that a newer release wrote.
 var ErrNewer = errors.New("ledger: written by a newer release of amx: deploy that release everywhere")
 
 const (
-	// KeepOpen is how long an episode whose resolve never comes is kept after
-	// the last firing of it that was seen. Alertmanager repeats a firing group
+	// KeepOpen is how long an episode is kept after its last firing if no resolve
+	// comes. Alertmanager repeats a firing group
 	// every repeat_interval, 4 h unless it is set.
 	KeepOpen = 30 * 24 * time.Hour
 
-	// keepEnded is how long an episode is kept that has ended while its run may
-	// go on: far longer than a queue holds back a delivery.
+	// keepEnded is how long an episode is kept after its end if its run may still go
+	// on. No queue holds a delivery back for nearly as long.
 	keepEnded = 7 * 24 * time.Hour
 
-	// keepResolve is how long a resolve is kept for a firing that it overtook: a
-	// firing is stale after 6 h, and late for 15 min.
+	// keepResolve is how long a tombstone is kept, for a firing that arrives after its
+	// resolve. A firing is stale after 6 h, and late for 15 min.
 	keepResolve = Stale + Late
 
-	// longest is how long SSM lets a command go on at the most, which may have
-	// begun at the last moment of its time.
+	// longest is the longest time that SSM lets a command run, even if it began at
+	// the last moment of its delivery time.
 	// https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-command-ssm-plugin-reference.html
 	longest = 48 * time.Hour
 
-	// touch is the age at which a firing's "last seen" is written anew: a repeat
-	// costs a write once a day, not each time.
+	// touch is the age at which an episode's "last seen" is written again, so that
+	// repeats cost one write a day, not one each.
 	touch = 24 * time.Hour
 )
 
-// An Entry is what is known of one command and one alert or group of alerts.
+// An Entry is the record of one command and one alert, or one group of alerts.
 type Entry struct {
 	episodes []episode
 	resolves []tombstone
-	forgot   time.Time // the latest sending time of the tombstones that made room
+	forgot   time.Time // the latest SentAt of the tombstones that makeRoom dropped
 	waits    []waiting
 	begun    []began
 	runs     []*run
@@ -62,8 +62,8 @@ type encoded struct {
 	Runs     []*run      `json:"runs,omitempty"`
 }
 
-// A waiting is an alert that was put off: of two items of the queue for one
-// episode, the one that was sent earlier ends without a word.
+// A waiting is an alert that was put off. If the queue has two items for one episode,
+// the one that was sent earlier ends without a result.
 type waiting struct {
 	Alert  string    `json:"fp"`
 	SentAt time.Time `json:"sent"`
@@ -74,11 +74,11 @@ type began struct {
 	Alert string    `json:"fp"`
 	Run   string    `json:"run"`
 	At    time.Time `json:"at"`
-	Until time.Time `json:"until"` // as the cooldown was then
+	Until time.Time `json:"until"` // with the cooldown of that time
 }
 
-// Decode reads an entry from a store's value; an empty one is an empty entry.
-// It answers [ErrNewer] for one that a newer release wrote.
+// Decode reads an entry from a store's value. An empty value is an empty entry.
+// Decode returns [ErrNewer] for a value that a newer release wrote.
 func Decode(value []byte) (*Entry, error) {
 	if len(value) == 0 {
 		return &Entry{}, nil
@@ -93,8 +93,8 @@ func Decode(value []byte) (*Entry, error) {
 	return &Entry{f.Episodes, f.Resolves, f.Forgot, f.Waits, f.Begun, f.Runs}, nil
 }
 
-// Encode is the value that a store keeps of e, and when it may forget it; zero
-// where e says nothing.
+// Encode returns the value for the store, and when the store may forget it. The time
+// is zero if e is empty.
 func (e *Entry) Encode() (value []byte, expires time.Time) {
 	value, err := json.Marshal(encoded{form, e.episodes, e.resolves, e.forgot, e.waits, e.begun, e.runs})
 	if err != nil {
@@ -131,7 +131,7 @@ func (p *episode) keptUntil() time.Time {
 	return later(p.EndsAt, p.Seen).Add(keepEnded)
 }
 
-// run is the run of that ID, nil where the entry has none.
+// run returns the run with this ID, or nil.
 func (e *Entry) run(id string) *run {
 	for _, r := range e.runs {
 		if r.ID == id {
@@ -141,8 +141,8 @@ func (e *Entry) run(id string) *run {
 	return nil
 }
 
-// covers is the alerts of the episodes whose latest run is the one of that ID, by
-// their fingerprints as they were sent, sorted.
+// covers returns the alerts of the episodes whose latest run has this ID: their
+// fingerprints as they were sent, sorted.
 func (e *Entry) covers(id string) []string {
 	var fps []string
 	for _, p := range e.episodes {

@@ -10,13 +10,13 @@ import (
 const (
 	// Skew is what Alertmanager's clock and ours may differ by.
 	Skew = 60 * time.Second
-	// Late is how long after a resolve a firing of the same episode counts as
-	// overtaken by it. No delivery that is retried takes longer; a firing sent
-	// later is the alert firing again under its old start, as a pair of
-	// Prometheis makes it.
+	// Late is how long after a resolve a firing of the same episode counts as late:
+	// the resolve overtook it. No source retries a delivery for longer. If a firing
+	// is sent later, the alert fires again under its old start, as a pair of
+	// Prometheis can make it.
 	Late = 15 * time.Minute
-	// Stale is the age past which a firing is not acted on: a queue was
-	// redriven. Lambda retries a throttled SNS delivery for up to 6 h.
+	// Stale is the age past which a firing is skipped: somebody redrove a queue.
+	// Lambda retries a throttled SNS delivery for up to 6 h.
 	Stale = 6 * time.Hour
 )
 
@@ -24,17 +24,17 @@ const (
 // far as the deliveries show it.
 type episode struct {
 	Alert    string    `json:"fp"`              // [amx.Alert.ID]
-	Shown    string    `json:"shown,omitempty"` // its fingerprint as it was sent, where that is another
-	StartsAt time.Time `json:"start"`           // moves to the later of the firings that belong to it
-	Sent     time.Time `json:"raw,omitzero"`    // the start as the latest of them was sent, where that was bounded
+	Shown    string    `json:"shown,omitempty"` // its fingerprint as it was sent, if it differs
+	StartsAt time.Time `json:"start"`           // of the latest firing that belongs to it
+	Sent     time.Time `json:"raw,omitzero"`    // StartsAt as it was sent, if amx bounded it
 	EndsAt   time.Time `json:"end,omitzero"`    // zero while it is open
-	Seen     time.Time `json:"seen,omitzero"`   // about when a firing of it was last seen
-	Again    time.Time `json:"again,omitzero"`  // it began under the start of one that had ended: when the firing that opened it was sent
+	Seen     time.Time `json:"seen,omitzero"`   // about when its last firing came
+	Again    time.Time `json:"again,omitzero"`  // if it began under the start of an ended episode: when its first firing was sent
 	Run      string    `json:"run"`             // its latest run
 }
 
-// A tombstone is what is known of an alert's resolves, whether or not a run was
-// known for them: a late firing meets it.
+// A tombstone is the record of an alert's resolves, even if there was no run for
+// them. It shows that a firing is late.
 type tombstone struct {
 	Alert  string    `json:"fp"`
 	EndsAt time.Time `json:"end"`            // the latest
@@ -42,8 +42,8 @@ type tombstone struct {
 	Start  time.Time `json:"start,omitzero"` // of the last, as it was sent
 }
 
-// startOf is the time at which the alert says it began: in a form without
-// times, when the message was sent.
+// startOf returns when the alert began. In a form without times that is when the
+// message was sent.
 func startOf(a *amx.Alert, sent time.Time) time.Time {
 	if a.StartsAt.IsZero() {
 		return sent
@@ -58,7 +58,7 @@ func endOf(a *amx.Alert, sent time.Time) time.Time {
 	return a.EndsAt
 }
 
-// sentStart is the episode's start as its alert sent it.
+// sentStart returns the episode's start as it was sent.
 func (p *episode) sentStart() time.Time {
 	if p.Sent.IsZero() {
 		return p.StartsAt
@@ -66,18 +66,18 @@ func (p *episode) sentStart() time.Time {
 	return p.Sent
 }
 
-// belongs says that a firing belongs to the open episode.
+// belongs reports whether a firing belongs to the open episode.
 //
-// Equality of startsAt would not do: Alertmanager merges overlapping alerts to
-// the earliest startsAt, and sends a quick resolve and refire as one firing
-// (https://github.com/prometheus/alertmanager, types.Alert.Merge). But where it is
-// equal it decides, as it was sent: a clock that is ahead has each repeat bounded
-// to another time.
+// Comparing startsAt is not enough: Alertmanager merges overlapping alerts to the
+// earliest startsAt, and sends a quick resolve and refire as one firing
+// (https://github.com/prometheus/alertmanager, types.Alert.Merge). But equal starts
+// always belong together. They are compared as they were sent: if a clock is ahead,
+// amx bounds each repeat to another time.
 func (e *Entry) belongs(p *episode, a *amx.Alert) bool {
 	if a.StartsAt.IsZero() || p.sentStart().Equal(a.SentStart()) {
 		return true
 	}
-	// The run is for every firing that began before its claim.
+	// A run serves every firing that began before its claim.
 	until := p.StartsAt
 	if r := e.run(p.Run); r != nil {
 		until = later(until, r.Claimed.Add(Skew))
@@ -85,8 +85,8 @@ func (e *Entry) belongs(p *episode, a *amx.Alert) bool {
 	return !a.StartsAt.After(until)
 }
 
-// place finds the episode that a firing belongs to. Where it is nil, the firing
-// opens the one answered, unless there is a reason against it.
+// place returns the episode that a firing belongs to. If there is none, it returns
+// the episode that the firing opens, or the reason why it opens none.
 func (e *Entry) place(a *amx.Alert, sent time.Time) (p *episode, opens episode, against Reason) {
 	id := a.ID()
 	for i := range e.episodes {
@@ -110,19 +110,19 @@ func (e *Entry) place(a *amx.Alert, sent time.Time) (p *episode, opens episode, 
 	case ended && sent.Before(t.SentAt.Add(Late)):
 		return nil, episode{}, SkipLate
 	case ended:
-		// Only a resolve that is sent after this firing ends it, so that the one
-		// that ended the episode before does not, delivered again.
+		// Only a resolve that was sent after this firing ends it. The resolve of the
+		// episode before may be delivered again, and must not end this one.
 		opens.Again = sent
 	case t == nil && sent.Before(e.forgot.Add(Late)):
-		return nil, episode{}, SkipLate // its tombstone may be one of those that made room
+		return nil, episode{}, SkipLate // makeRoom may have dropped its tombstone
 	}
 	return nil, opens, ""
 }
 
-// joins enters that a firing belongs to the episode.
+// joins adds a firing to the episode: a later start becomes the episode's.
 func (p *episode) joins(a *amx.Alert, sent time.Time) (changed bool) {
-	// In a form without times too: a resolve stamped before this firing, and
-	// overtaken by it, is not the end of what fires now.
+	// This also holds for a form without times: a resolve that was sent before this
+	// firing, and arrives after it, must not end it.
 	start := startOf(a, sent)
 	if !start.After(p.StartsAt) {
 		return false
@@ -132,13 +132,13 @@ func (p *episode) joins(a *amx.Alert, sent time.Time) (changed bool) {
 		p.Sent = raw
 	}
 	if start.After(p.Again) {
-		p.Again = time.Time{} // it began of its own: times tell its resolve again
+		p.Again = time.Time{} // it has a start of its own, which tells its resolve
 	}
 	return true
 }
 
-// endedBy says that a resolve with this end, sent then, ends the episode: one that
-// began before it, and no later one.
+// endedBy reports whether a resolve ends the episode, by the resolve's end and the
+// time that it was sent. A resolve ends episodes that began before its end.
 func (p *episode) endedBy(ends, sent time.Time) bool {
 	if !p.Again.IsZero() {
 		return sent.After(p.Again)
@@ -163,7 +163,7 @@ func (e *Entry) end(a *amx.Alert, sent time.Time) (changed bool) {
 	if t.EndsAt.Before(ends) {
 		t.EndsAt, t.Start, changed = ends, a.SentStart(), true
 	}
-	// To the minute: the resolve that is sent again at once costs no write.
+	// Only to the minute, so that a resolve sent twice costs no second write.
 	if sent.Sub(t.SentAt) > time.Minute {
 		t.SentAt, changed = sent, true
 	}
@@ -179,8 +179,8 @@ func (e *Entry) tombstone(id string) *tombstone {
 	return nil
 }
 
-// runsEndedBy lists the runs of the alert's episodes that its resolve ends, and
-// whether an episode of it goes on that it does not.
+// runsEndedBy returns the runs of the episodes that the resolve ends. goesOn: it
+// leaves another episode of the alert open.
 func (e *Entry) runsEndedBy(a *amx.Alert, sent time.Time) (runs []string, goesOn bool) {
 	ends, id := endOf(a, sent), a.ID()
 	for i := range e.episodes {
@@ -195,7 +195,7 @@ func (e *Entry) runsEndedBy(a *amx.Alert, sent time.Time) (runs []string, goesOn
 	return runs, goesOn
 }
 
-// allEnded says that no episode of the run is open.
+// allEnded reports whether no episode of the run is open.
 func (e *Entry) allEnded(run string) bool {
 	return !slices.ContainsFunc(e.episodes, func(p episode) bool {
 		return p.Run == run && p.EndsAt.IsZero()

@@ -12,54 +12,54 @@ import (
 // answers the action of its name.
 type Event interface {
 	apply(*step)
-	// About is the case that the event is about: what is to be put off where
-	// the entry cannot be read or written.
+	// About returns the case of the event. If the entry cannot be read or written,
+	// this case is put off.
 	About() Case
 }
 
-// An Action is something to be done, after the entry is written. The set is
-// closed; an action that has an event is answered by it.
+// An Action is a thing to do after the entry is written. The set is closed. Some
+// actions have an event, which brings their result.
 type Action interface{ action() }
 
 // A Case is the subject of an action. The event that answers the action hands it
 // back, so that the machine keeps only the entry between two steps.
 type Case struct {
 	Run    string
-	Alerts amx.Alerts // of the delivery: put off or decided on again, if need be
+	Alerts amx.Alerts // of the delivery; they may be put off or decided on again
 	Reason Reason
 
 	aim     aim
 	shown   []string  // the fingerprints that results name; nil: those of Alerts
 	because error     // the error that led here, such as a lost answer
-	refused []error   // what SSM refused of the run in this delivery
-	patient time.Time // until when another's live claim is waited for
+	refused []error   // SSM's refusals of parts of the run, in this delivery
+	patient time.Time // how long it waits for another delivery's live claim
 	retries string    // the run that is retried
-	acted   bool      // of a stop: this delivery has cancelled or signalled it
-	ended   bool      // of a check: SSM said that a command of it ended
+	acted   bool      // in a stop: this delivery has cancelled or signalled the run
+	ended   bool      // in a check: SSM said that a command of the run ended
 }
 
-// About is c itself.
+// About returns c itself.
 func (c Case) About() Case { return c }
 
-// About is all alerts that were delivered.
+// About returns all alerts that were delivered.
 func (d Delivered) About() Case { return Case{Alerts: d.Alerts} }
 
-// About is no alert.
+// About returns the run, without alerts.
 func (c Check) About() Case { return Case{Run: c.Run, aim: toCheck, ended: c.Ended} }
 
-// About is the alerts of the run.
+// About returns the run with its alerts.
 func (r Reminded) About() Case { return Case{Run: r.Run, Alerts: r.Alerts, aim: toRetry} }
 
-// About is no alert.
+// About returns the run, without alerts.
 func (k KillDue) About() Case { return Case{Run: k.Run, aim: toKill} }
 
-// About is no alert.
+// About returns an empty case.
 func (DropWaiting) About() Case { return Case{} }
 
-// About is no alert.
+// About returns the run, without alerts.
 func (o Stop) About() Case { return Case{Run: o.Run, aim: toStop} }
 
-// The kinds of items as which a case waits on the queue.
+// The kinds of items in which a case waits on the queue.
 const (
 	AsNotification = "notification"
 	AsReminder     = "reminder"
@@ -67,13 +67,13 @@ const (
 	AsCheck        = "check"
 )
 
-// Shown is the alerts as results show them, by their fingerprints.
+// Shown returns the fingerprints of the alerts, as results show them.
 func (c Case) Shown() []string { return c.fingerprints() }
 
-// Retries is the run that the case is to retry.
+// Retries returns the run that the case retries.
 func (c Case) Retries() string { return cmp.Or(c.retries, c.Run) }
 
-// As is the kind of item as which the case waits on the queue.
+// As returns the kind of item in which the case waits on the queue.
 func (c Case) As() string {
 	switch {
 	case c.aim == toCheck:
@@ -81,58 +81,59 @@ func (c Case) As() string {
 	case c.aim == toRetry || c.retries != "" && c.aim == toDecide:
 		return AsReminder
 	case c.aim == toStop && len(c.Alerts) == 0:
-		return AsCheck // which finishes what was asked for
+		return AsCheck // the check finishes a cancel that was asked
 	case c.aim == toKill:
 		return AsStop
 	}
 	return AsNotification
 }
 
-// Stops says that the case is to end a run: it does not end before the run does.
+// Stops reports whether the case stops a run. Such a case stays on the queue until
+// the run has ended.
 func (c Case) Stops() bool { return c.aim == toStop || c.aim == toKill }
 
 // An aim is the purpose of a case.
 type aim int
 
 const (
-	toDecide aim = iota // what is due for the alerts
-	toSend              // the missing parts of the run are sent
-	toStop              // the run ends
-	toCheck             // the entry knows whether the run is over
-	toRetry             // the run is retried, if it failed
-	toKill              // the run is cancelled, if its signal did not end it
+	toDecide aim = iota // decide what is due for the alerts
+	toSend              // send the missing parts of the run
+	toStop              // stop the run
+	toCheck             // find out whether the run is over
+	toRetry             // retry the run, if it failed
+	toKill              // cancel the run, if its signal did not end it
 )
 
-// A Start is a run that is to be begun, or taken over.
+// A Start is a run to begin or to take over.
 type Start struct {
 	Case
 	Attempt int
-	Prev    string // the run that is retried or repeated
-	// Targets are the recorded ones of a run that is taken over; else nil: they
-	// are to be rendered, and narrowed by [Start.Narrow].
+	Prev    string // the run that this one retries or repeats
+	// Targets are the recorded targets of a run that is taken over. nil: render
+	// them, and call [Start.Narrow].
 	Targets   []amx.Target
 	TakenOver bool
 
 	opens map[string]episode // :: alert → the episode that it opens
-	lease time.Time          // of the run that is taken over: when the last sending lease ends
-	prev  *outcome           // of the run that is retried
+	lease time.Time          // if the run is taken over: when its last sending lease ends
+	prev  *outcome           // of the run that this one retries
 }
 
-// Delivered says that alerts of a message arrived, those that match the command.
+// Delivered says that alerts arrived. They match the command.
 type Delivered struct {
 	Alerts amx.Alerts
-	More   bool // of a message of which other alerts were delivered before
+	More   bool // other alerts of the same message were delivered before
 }
 
-// Check asks that the entry come to know whether a run is over. Ended: SSM said
-// that a command of it is, so that it is asked about again until it is known.
+// Check asks whether a run is over, and enters the answer. Ended: SSM said that a
+// command of the run has ended, so the check is repeated until the entry has the end.
 type Check struct {
 	Run   string
 	Ended bool
 }
 
-// Reminded says that the reminder of a run came due, with the alerts that it is
-// for, firing: where the run failed and attempts are left, it is retried.
+// Reminded says that the reminder of a run is due, with its alerts, as firing. If the
+// run failed and attempts are left, a retry begins.
 type Reminded struct {
 	Run    string
 	Alerts amx.Alerts
@@ -141,17 +142,16 @@ type Reminded struct {
 // KillDue says that kill_after has passed since resolved_signal was sent.
 type KillDue struct{ Run string }
 
-// DropWaiting drops the alerts of the entry that wait for a run: their items are
-// skipped. Firings that are sent from now on count again.
+// DropWaiting drops the alerts of the entry that wait for a run. Their items are
+// skipped when they come. Firings that are sent from now on are not.
 type DropWaiting struct{}
 
-// Stop asks that a run be cancelled, whatever its alerts do and whatever signal
-// it has.
+// Stop cancels a run, even if its alerts fire and whatever its resolved_signal is.
 type Stop struct{ Run, Who, Why string }
 
-// Prepare is to render a run: its targets and its scripts. A run that cannot be
-// rendered is refused before anything is claimed. If only one alert's own targets
-// cannot be, that alert is refused alone.
+// Prepare renders a run: its targets and its scripts. A run that cannot be rendered
+// is refused before anything is claimed. If the targets of only one alert cannot be
+// rendered, only that alert is refused.
 type Prepare struct{ Start }
 
 // Prepared answers [Prepare].
@@ -160,20 +160,20 @@ type Prepared struct {
 	Parts   int        // how many SendCommands it takes
 	Spread  string     // the value of spread_by
 	NoNodes bool       // every node that the retry would target has succeeded
-	Err     error      // it cannot be rendered
-	Again   bool       // and may be later
+	Err     error      // why it cannot be rendered
+	Again   bool       // but perhaps later
 	Without []Unplaced // alerts whose own targets cannot be rendered or found; Alerts has the others
 }
 
-// An Unplaced is an alert that has no place to run.
+// An Unplaced is an alert whose targets cannot be rendered or found.
 type Unplaced struct {
 	Alert amx.Alert
 	Err   error
-	Again bool // it may have one later
+	Again bool // they may be found later
 }
 
-// Take is to take a slot of the command's gates. Remind: then a reminder of the run
-// is put on the queue, due when the lease has ended.
+// Take takes a slot in the command's gates. Remind: it then puts a reminder of the run
+// on the queue, due when the lease has ended.
 type Take struct {
 	Prepared
 	Remind bool
@@ -183,37 +183,37 @@ type Take struct {
 type Taken struct {
 	Prepared
 	OK     bool
-	Slot   bool   // the gate has a slot for it, which its end frees
+	Slot   bool   // it has a slot in a gate, which its end frees
 	Reason Reason // why not
-	Final  bool   // it is refused, and does not wait
-	Err    error  // it is not known whether there is one
+	Final  bool   // refuse it, it does not wait
+	Err    error  // why nobody knows whether there is a slot
 }
 
 // Finished says that the entry has learned that a run is over.
 type Finished struct {
 	Run
-	Slot  bool // it has a slot of the gate
+	Slot  bool // it has a slot in a gate
 	Last  bool // no retry follows
-	Again bool // it was said before, and may not have been recorded
+	Again bool // this was said before, but perhaps not recorded
 }
 
-// Note is to tell the history of a run: it was sent, or is to be cancelled.
+// Note writes a run to the history: it was sent, or a cancel was asked.
 type Note struct{ Run }
 
-// Remind is to put a reminder of the run on the queue, due then.
+// Remind puts a reminder of the run on the queue, due at that time.
 type Remind struct {
 	Case
 	At time.Time
 }
 
-// GiveUp is to give up alerts that waited until their firing was too old.
+// GiveUp gives up alerts that waited until their firing was too old.
 type GiveUp struct{ Case }
 
-// Release is to give up the slots of a run that was not sent after all. Where
-// that fails they are free when their lease has ended.
+// Release gives up the slots of a run that was not sent after all. If that fails, the
+// slots are free when their lease has ended.
 type Release struct{ Run string }
 
-// Send is to send these portions of a run, side by side.
+// Send sends these portions of a run, side by side.
 type Send struct {
 	Start
 	Portions []Portion
@@ -225,11 +225,11 @@ type Sent struct {
 	Answers []Answer
 }
 
-// An Answer is what became of the SendCommand of a part, or of some of its nodes.
+// An Answer is the outcome of a SendCommand for a part, or for some of its nodes.
 type Answer struct {
 	Part    int
-	Nodes   []string // that it was for; nil: all of the part's
-	Command string   // the command ID, where SSM answered one
+	Nodes   []string // to which it was sent; nil: all nodes of the part
+	Command string   // the command ID, if SSM answered one
 	Verdict Verdict
 	Err     error
 }
@@ -241,12 +241,12 @@ type Verdict int
 const (
 	Accepted Verdict = iota
 	Unknown          // it may have been sent
-	Unsent           // it was certainly not sent, and may be later
-	Refused          // it was not sent, and never will be
+	Unsent           // it was certainly not sent; another try may succeed
+	Refused          // it was not sent, and no try will succeed
 )
 
-// Look is to reconcile a run: to read SSM's list of commands from its first claim to
-// the end of its last lease.
+// Look reconciles a run: it reads SSM's list of commands from the run's first claim
+// to the end of its last lease.
 type Look struct {
 	Case
 	Claimed, Lease time.Time
@@ -260,18 +260,18 @@ type Looked struct {
 	Err   error
 }
 
-// A Command is one in SSM, and the nodes that it was sent to, where they are
-// named.
+// A Command is a command in SSM, with the nodes that it was sent to, if they are
+// known.
 type Command struct {
 	ID    string
 	Nodes []string
 }
 
-// Ask is to ask SSM where the commands of a run stand.
+// Ask asks SSM for the state of a run's commands.
 type Ask struct {
 	Case
 	Commands []Command
-	Forget   bool // their time is up: if SSM knows none of them any more, they are over
+	Forget   bool // their time is up: commands that SSM no longer knows are over
 }
 
 // Asked answers [Ask].
@@ -281,42 +281,42 @@ type Asked struct {
 	Err   error
 }
 
-// A State is where the commands of a run stand.
+// A State is the state of a run's commands.
 type State struct {
 	Over      bool
 	Status    string // of the run, as SSM's StatusDetails without spaces
 	Failed    bool
 	Succeeded []string // nodes
-	Other     []string // nodes on which it did not succeed
+	Other     []string // nodes on which it has not succeeded
 	Nodes     []NodeState
 	Owners    map[string]string // :: command → the command that runs in its place
 }
 
-// A NodeState is a command on a node.
+// A NodeState is the state of a command on a node.
 type NodeState struct {
 	Command, Node string
 	Over          bool
-	Elsewhere     bool // another command runs there in its place
+	Elsewhere     bool // another command owns the run there
 }
 
-// Await is to wait for the end of a run that was sent, as long as the caller
-// waits. It is done last, when nothing else is left to be done.
+// Await waits for the end of a run that was sent, as long as the caller waits. It
+// comes last, when no other action is left.
 type Await struct{ Ask }
 
-// Awaited answers [Await]. State is nil where nobody waited.
+// Awaited answers [Await]. State is nil if nobody waited.
 type Awaited struct {
 	Await
 	State *State
 }
 
-// Cancel is to cancel commands: all of each, or on some of its nodes.
+// Cancel cancels commands, each on all or on some of its nodes.
 type Cancel struct {
 	Case
 	Commands []Command
 
 	Forget bool // their time is up: if SSM knows none of them any more, they are over
 
-	settles []string // commands that need nothing more once these are cancelled
+	settles []string // commands that are done once these are cancelled
 }
 
 // Cancelled answers [Cancel].
@@ -326,25 +326,25 @@ type Cancelled struct {
 	Err  error
 }
 
-// Signal is to send the command's resolved_signal to these targets, and to these
-// others, of which the first do not name all nodes.
+// Signal sends the command's resolved_signal to Targets, and to Others if there are
+// any: a tag may have nodes that Targets does not name.
 type Signal struct {
 	Case
 	Targets, Others []amx.Target
-	KillAt          time.Time // when what goes on is to be cancelled; zero: never
+	KillAt          time.Time // when to cancel a run that still goes on; zero: never
 
 	state State
 }
 
-// Signalled answers [Signal]. Lost is the nodes that SSM would not send to.
+// Signalled answers [Signal]. Lost has the nodes that SSM did not send to.
 type Signalled struct {
 	Signal
 	Lost []string
 	Err  error
 }
 
-// Confirm is to see, where the caller waits to hear it, whether a cancelled
-// command is gone by now.
+// Confirm asks SSM whether a cancelled command has ended by now, if the caller waits
+// for the answer.
 type Confirm struct{ Ask }
 
 // Confirmed answers [Confirm].
@@ -353,32 +353,32 @@ type Confirmed struct {
 	State State
 }
 
-// Wait is to wait a moment for another delivery that is sending the run, and to
-// read the entry again.
+// Wait waits a moment for another delivery that is sending the run, and then reads
+// the entry again.
 type Wait struct{ Case }
 
 // Waited answers [Wait].
 type Waited struct{ Wait }
 
-// Defer is to put off what a delivery cannot settle now.
+// Defer puts a case off that a delivery cannot settle now.
 type Defer struct {
 	Case
 	Err  error
 	Held bool // by a limit or a pause
 }
 
-// Settle is a result: it is answered and logged.
+// Settle is a result, for the answer and the log.
 type Settle struct {
 	Verb     Verb
 	Reason   Reason
 	Run      string
 	Alerts   []string // fingerprints
 	Commands []string // in SSM
-	Status   string   // of the run, where it is known
-	// Ill: the run ended, and not well, and nobody resolved it meanwhile. GoesOn:
-	// as far as is known a run of these alerts goes on, or is tried again.
+	Status   string   // of the run, if known
+	// Ill: the run did not succeed, and nobody resolved it meanwhile. GoesOn: a run of these
+	// alerts still goes on or has a retry left, as far as amx knows.
 	Ill, GoesOn bool
-	Of          Case // of a refusal: the alerts that have no run
+	Of          Case // in a refusal: the alerts that have no run
 }
 
 // A Verb is what a [Settle] reports.
@@ -394,12 +394,12 @@ const (
 	VerbObserve Verb = "observe"
 )
 
-// A Run is one as its entry knows it, for the history.
+// A Run is a run as its entry has it, for the history.
 type Run struct {
 	ID, Prev    string
 	Attempt     int
 	Reason      Reason
-	Alerts      amx.Alerts // of the delivery that launched it
+	Alerts      amx.Alerts // of the delivery that started it
 	Targets     []amx.Target
 	Commands    []string // in SSM
 	Claimed     time.Time
@@ -408,7 +408,7 @@ type Run struct {
 	Failed      bool
 	Observed    bool
 	CancelAsked bool
-	StoppedBy   string // a person who asked for its end
+	StoppedBy   string // the person who stopped it
 	StoppedWhy  string
 }
 

@@ -9,13 +9,13 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A Gate is what one command has run lately, for its limits and its breaker. The
-// gate without a command covers all commands together. It is one record, and a
-// state machine as an [Entry] is. A command without limits and without failures
-// never writes it.
+// A Gate is the record of one command's latest runs, for its limits and its breaker.
+// The gate without a command covers all commands together. A gate is one record, and
+// a state machine like an [Entry]. A command without limits and without failures never
+// writes its gate.
 type Gate struct {
 	slots   []slot
-	asked   time.Time // when those who hold it were last asked for
+	asked   time.Time // when SSM was last asked whether its runs still go on
 	breaker breaker
 }
 
@@ -26,12 +26,12 @@ type encodedGate struct {
 	Breaker breaker   `json:"breaker,omitzero"`
 }
 
-// A slot is taken before the run is claimed. Whoever takes that claim over finds
-// its slot taken too. A slot is free when the run is over. It is also free when its
-// lease has ended and the entry has no such run, or only unsent parts of it, for
-// which a slot is taken again. An accepted cancellation frees nothing: the end does.
-// The slot of a run that was sent counts against rate_limit after it is free, for
-// as long as the windows reach.
+// A slot is the place of one run in the gate. It is taken before the run is claimed,
+// so a delivery that takes the claim over finds the slot taken too. A slot is free
+// when the run is over. It is also free when its lease has ended and the entry has no
+// such run, or only unsent parts of it: to send them, a slot is taken again. A
+// cancelled run keeps its slot until it has ended. After that, the slot of a run that
+// was sent still counts against rate_limit, for as long as the windows reach.
 type slot struct {
 	Run     string    `json:"run"`
 	Command string    `json:"cmd,omitempty"`
@@ -43,14 +43,15 @@ type slot struct {
 	Over    bool      `json:"over,omitempty"`
 }
 
-// askAgain is how often those who hold a full gate are asked for, whoever waits.
+// askAgain is how often SSM is asked at most whether the runs in a full gate still go
+// on, for all deliveries that wait.
 const askAgain = 30 * time.Second
 
-// GateKey is the store's key of a command's gate; "" names the one over all.
+// GateKey is the store's key of a command's gate. "" names the gate of all commands.
 func GateKey(command string) string { return "gate/" + command }
 
-// DecodeGate reads a gate from a store's value; an empty one is an empty gate.
-// It answers [ErrNewer] for one that a newer release wrote.
+// DecodeGate reads a gate from a store's value. An empty value is an empty gate.
+// DecodeGate returns [ErrNewer] for a value that a newer release wrote.
 func DecodeGate(value []byte) (*Gate, error) {
 	if len(value) == 0 {
 		return &Gate{}, nil
@@ -69,8 +70,8 @@ func DecodeGate(value []byte) (*Gate, error) {
 // up to 30 days, and lets it go on then.
 const keepSlot = KeepOpen + longest
 
-// Encode is the value that a store keeps of g, and when it may forget it; zero
-// where g says nothing.
+// Encode returns the value for the store, and when the store may forget it. The time
+// is zero if g is empty.
 func (g *Gate) Encode() (value []byte, expires time.Time) {
 	value, err := json.Marshal(encodedGate{form, g.slots, g.asked, g.breaker})
 	if err != nil {
@@ -82,18 +83,18 @@ func (g *Gate) Encode() (value []byte, expires time.Time) {
 	return value, later(expires, g.breaker.expires())
 }
 
-// Limits is what a configuration allows at a gate.
+// Limits are the configuration's limits at a gate.
 type Limits struct {
 	Max     int // runs at once; 0: any number
 	Windows []amx.Window
 	Breaker amx.Breaker
-	Spread  bool // runs go on for one value of spread_by at a time
+	Spread  bool // only one value of spread_by at a time has runs
 }
 
-// Counts says that the gate keeps a slot for each run.
+// Counts reports whether the gate keeps a slot for each run.
 func (l *Limits) Counts() bool { return l.Max > 0 || len(l.Windows) > 0 || l.Spread }
 
-// reach is for how long a run counts after its start.
+// reach is how long a run counts after its start.
 func (l *Limits) reach() (longest time.Duration) {
 	for _, w := range l.Windows {
 		longest = max(longest, w.Per)
@@ -106,39 +107,39 @@ type GateEvent interface {
 	applyTo(g *Gate, a *Actor) GateAction
 }
 
-// A GateAction is what a [GateEvent] comes to: an answer, or [Refresh].
+// A GateAction is the result of a [GateEvent]: an answer, or [Refresh].
 type GateAction interface{ gateAction() }
 
 // A SlotWanted is a run that is about to be claimed.
 type SlotWanted struct {
 	Run, Command string
-	All          bool // at the gate over all commands
+	All          bool // at the gate of all commands
 	Entry        ID
 	Spread       string
 	Limits       Limits
-	// Asked says that the runs that hold the gate have just been asked for, and
-	// Unknown that some could not be told of.
+	// Asked: SSM was just asked whether the gate's runs still go on. Unknown: for
+	// some of them it could not tell.
 	Asked   bool
 	Unknown error
 }
 
-// SlotsFree says that these runs are over, or were not sent after all. Unsent ones
-// do not count against rate_limit.
+// SlotsFree says that these runs are over, or were not sent after all. Runs that were
+// not sent do not count against rate_limit.
 type SlotsFree struct {
 	Over, Unsent []string
-	Asked        bool // those who hold the gate have just been asked for
+	Asked        bool // SSM was just asked whether the gate's runs still go on
 }
 
 // A RunEnded says how a run ended. Last: no retry follows.
 type RunEnded struct {
 	Run          string
 	Ended        time.Time
-	Failed, Last bool // Failed: or it is not known how it ended
+	Failed, Last bool // Failed: it failed, or its outcome is unknown
 	Limits       Limits
 }
 
-// Refresh is to find out which of these still count. It is followed by SlotsFree
-// and SlotWanted again.
+// Refresh finds out which of these holders still count. After it the caller sends
+// SlotsFree, and SlotWanted again.
 type Refresh struct{ Holders []Holder }
 
 // A Holder is a run that has a slot.
@@ -148,18 +149,18 @@ type Holder struct {
 	slot         slot
 }
 
-// SlotTaken answers that the run may be claimed. Slot: its end is to be told.
+// SlotTaken says that the run may be claimed. Slot: tell the gate when it ends.
 type SlotTaken struct{ Slot bool }
 
-// SlotRefused answers that it may not. Final: it does not wait. Err: it is not
-// known of all holders whether they still run.
+// SlotRefused says that the run may not be claimed. Final: it does not wait. Err: it
+// is unknown whether all holders still run.
 type SlotRefused struct {
 	Reason Reason
 	Final  bool
 	Err    error
 }
 
-// BreakerOpened says that the run that ended opened the breaker, until then.
+// BreakerOpened says that the end of the run opened the breaker, until that time.
 type BreakerOpened struct {
 	Failures int
 	Until    time.Time
@@ -170,8 +171,8 @@ func (SlotTaken) gateAction()     {}
 func (SlotRefused) gateAction()   {}
 func (BreakerOpened) gateAction() {}
 
-// Step enters what happened and answers what comes of it. The rules of writing
-// are those of [Entry.Step].
+// Step enters events and returns the resulting action. The rules for writing are
+// those of [Entry.Step].
 func (g *Gate) Step(a Actor, events ...GateEvent) (last GateAction) {
 	for _, ev := range events {
 		last = ev.applyTo(g, &a)
@@ -207,8 +208,8 @@ func (w SlotWanted) applyTo(g *Gate, a *Actor) GateAction {
 	return SlotTaken{true}
 }
 
-// against says which limit is against one run more; own is its slot, if it has
-// one whose run is over as far as was known.
+// against returns the limit that forbids one run more, or "". own is the slot that the
+// run has already, if the gate counted that slot as over.
 func (g *Gate) against(w *SlotWanted, own int, now time.Time) Reason {
 	running := 0
 	for i, s := range g.slots {
@@ -239,7 +240,7 @@ func (g *Gate) against(w *SlotWanted, own int, now time.Time) Reason {
 	return ""
 }
 
-// refuse refuses a run, once those have been asked for who hold the gate.
+// refuse refuses a run, but first has SSM asked whether the gate's runs still go on.
 func (g *Gate) refuse(w *SlotWanted, why Reason, now time.Time) GateAction {
 	if w.Asked || now.Sub(g.asked) < askAgain {
 		return SlotRefused{Reason: why, Err: w.Unknown}
@@ -272,7 +273,7 @@ func (f SlotsFree) applyTo(g *Gate, a *Actor) GateAction {
 	return nil
 }
 
-// free leaves of a slot what rate_limit counts.
+// free frees a slot. It keeps the fields that rate_limit counts.
 func (s *slot) free() { *s = slot{Run: s.Run, At: s.At, Over: true} }
 
 func (e RunEnded) applyTo(g *Gate, a *Actor) GateAction {
@@ -287,8 +288,8 @@ func (e RunEnded) applyTo(g *Gate, a *Actor) GateAction {
 	return g.breaker.ended(e, a.Now)
 }
 
-// forget drops what no window counts any more, and then the oldest runs that are
-// over, until there is room for one.
+// forget drops the slots that no window counts any more. If there is still no room
+// for one, it drops the oldest runs that are over.
 func (g *Gate) forget(l *Limits, now time.Time) {
 	reach := l.reach()
 	g.slots = slices.DeleteFunc(g.slots, func(s slot) bool { return s.Over && now.Sub(s.At) >= reach })
@@ -302,8 +303,8 @@ func (g *Gate) forget(l *Limits, now time.Time) {
 	})
 }
 
-// Free says that the holder's slot is free, by what the entry has of its run, and
-// whether the run was sent.
+// Free reports whether the holder's slot is free, by the run in its entry. unsent: the
+// run was never sent.
 func (h *Holder) Free(e *Entry, now time.Time, process string) (free, unsent bool) {
 	r := e.run(h.Run)
 	switch {

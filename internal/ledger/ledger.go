@@ -9,16 +9,15 @@ import (
 	"time"
 )
 
-// ErrConflict is answered by [Store.Put] when the record was written by
-// somebody else since it was read. The caller reads again and decides again;
-// it must not act on what it had decided.
+// [Store.Put] returns ErrConflict if somebody else has written the record since it was
+// read. The caller has to read and decide again; it must not act on its decision.
 var ErrConflict = errors.New("ledger: written by another since it was read")
 
-// ErrTooLarge is answered by [Store.Put] for a value that the store can never
-// hold. Trying again does not help.
+// [Store.Put] returns ErrTooLarge for a value that the store can never hold. Trying
+// again does not help.
 var ErrTooLarge = errors.New("ledger: entry too large for the store")
 
-// A Record is what a [Store] keeps: bytes under a key and a version.
+// A Record of a [Store] has bytes under a key, with a version.
 type Record struct {
 	Key     string
 	Version int64 // 0: not stored yet
@@ -28,28 +27,28 @@ type Record struct {
 
 // A Store keeps records.
 type Store interface {
-	// Get answers one record for each key, in the order of the keys, as they
-	// are now (a consistent read), in one trip. A key that is not stored
-	// answers a record of version 0.
+	// Get returns one record for each key, in the order of the keys, in one trip
+	// and with a consistent read. For a key that is not stored the record has
+	// version 0.
 	Get(ctx context.Context, keys ...string) ([]Record, error)
 
-	// Put writes the record if the stored version is still r.Version, under
-	// r.Version+1; else it answers [ErrConflict]. An error other than
-	// ErrConflict and ErrTooLarge leaves open whether it was written.
+	// Put writes the record as version r.Version+1, if the stored version is still
+	// r.Version. Otherwise it returns [ErrConflict]. After an error other than
+	// ErrConflict and ErrTooLarge the record may have been written.
 	Put(ctx context.Context, r Record) error
 }
 
 // An ID names an entry: 16 hexadecimal digits, the head of a SHA-256 over the
-// command's name and what the entry is about. It is part of the token by which
-// a run's commands are found again, and never changes its form.
+// command's name and what the entry is about. The token that
+// finds a run's commands in SSM's list contains it, so its form never changes.
 type ID string
 
 // AlertID names the entry of one command and one alert.
 func AlertID(command, fingerprint string) ID { return entryID(command, "alert", fingerprint) }
 
-// GroupID names the entry of one command and one group of alerts. The receiver
-// is no part of it, so that routes with `continue`, pairs of Alertmanagers and
-// a webhook beside a topic meet in one entry.
+// GroupID names the entry of one command and one group of alerts. It does not contain
+// the receiver, so routes with `continue`, pairs of Alertmanagers and a webhook beside
+// a topic share one entry.
 func GroupID(command string, groupLabels map[string]string) ID {
 	return entryID(command, "notification", groupLabels)
 }
@@ -58,17 +57,17 @@ func GroupID(command string, groupLabels map[string]string) ID {
 func DedupID(command, dedupKey string) ID { return entryID(command, "dedup", dedupKey) }
 
 func entryID(command, kind string, about any) ID {
-	// encoding/json sorts a map's keys, and quotes, so that no two subjects
-	// have one text. Strings, and maps of strings, cannot fail.
+	// encoding/json sorts the keys of a map and quotes strings, so two subjects never
+	// have the same text. It cannot fail for strings and maps of strings.
 	text, _ := json.Marshal([]any{command, kind, about})
 	sum := sha256.Sum256(text)
 	return ID(hex.EncodeToString(sum[:8]))
 }
 
-// ConfigKey is the store's key of the configuration in use, packed. The functions
-// read their own; the one here is for people.
+// ConfigKey is the store's key of the current configuration, packed. It is there for
+// people: the functions have their own copy.
 const ConfigKey = "config"
 
-// EntryKey is the store's key of an entry. The command's name is only there for
-// a person who looks into the table.
+// EntryKey is the store's key of an entry. The command's name is in it for
+// people who look into the table.
 func EntryKey(command string, id ID) string { return "entry/" + command + "/" + string(id) }

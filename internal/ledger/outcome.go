@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// know asks SSM whether a run is over on which a decision depends.
+// know asks SSM whether a run is over, because a decision depends on it.
 func (s *step) know(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
@@ -21,8 +21,8 @@ func (s *step) know(c Case) {
 	}
 }
 
-// check finds out whether a run is over, for a full gate or after an event of SSM. A
-// run that may have been sent keeps its slot.
+// check finds out whether a run is over, for a full gate or after an event of SSM. If
+// the run may have been sent, it keeps its slot.
 func (s *step) check(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
@@ -39,13 +39,13 @@ func (s *step) check(c Case) {
 	}
 }
 
-var errGoesOn = errors.New("SSM does not show yet that it is over")
+var errGoesOn = errors.New("SSM does not show its end yet")
 
 func (s *step) ask(r *run, c Case) Ask {
 	return Ask{Case: c, Commands: r.asked(), Forget: s.timeIsUp(r)}
 }
 
-// timeIsUp says that a command which SSM has forgotten cannot go on any more. SSM
+// timeIsUp reports whether a command that SSM has forgotten is over for certain. SSM
 // keeps commands for 30 days.
 func (s *step) timeIsUp(r *run) bool { return s.Now.After(r.Until.Add(s.Window)) }
 
@@ -60,13 +60,13 @@ func (ev Asked) apply(s *step) {
 		return
 	case r == nil:
 	case s.owners(r, &ev.State):
-		// Another command runs in the place of one: this is not the run's state,
-		// and SSM is asked again.
+		// The guard let another command run in the place of one of these. So this is
+		// not the run's state, and SSM is asked again.
 		s.looked = ev.Run
 		s.proceed(ev.Case)
 		return
 	case ev.State.Over && !r.complete():
-		r.done(r.commands()) // what was sent is over; the rest is still to be sent
+		r.done(r.commands()) // the parts that were sent are over; the others still have to be sent
 	case ev.State.Over && (ev.aim != toStop || !r.unknown()):
 		s.finish(r, &ev.State, ev.Case)
 	}
@@ -75,8 +75,8 @@ func (ev Asked) apply(s *step) {
 	s.proceed(ev.Case)
 }
 
-// Awaited enters the outcome of a run only if a later decision depends on it. That
-// costs a write, and SSM can be asked again about a run that went well.
+// Awaited enters the outcome of a run only if a later decision depends on it, because
+// that costs a write. If the run succeeded, SSM can be asked again.
 func (ev Awaited) apply(s *step) {
 	r := s.entry.run(ev.Run)
 	result := Settle{Verb: VerbRun, Reason: ev.Reason, Run: ev.Run, Alerts: ev.fingerprints()}
@@ -100,7 +100,7 @@ func (ev Awaited) apply(s *step) {
 	s.do(result)
 }
 
-// Unrecorded is the result of a run whose outcome could not be entered.
+// Unrecorded returns the result of a run whose outcome could not be entered.
 func (ev Awaited) Unrecorded() Settle {
 	result := Settle{Verb: VerbRun, Reason: ev.Reason, Run: ev.Run, Alerts: ev.fingerprints(), GoesOn: true}
 	for _, c := range ev.Commands {
@@ -112,8 +112,8 @@ func (ev Awaited) Unrecorded() Settle {
 	return result
 }
 
-// owners enters the commands that run in the place of those that SSM was asked
-// about, as the guard reports them. It says whether there are any.
+// owners enters the commands that own the run on a node in the place of those that SSM
+// was asked about, as the guard reports them. found: there are such commands.
 func (s *step) owners(r *run, state *State) (found bool) {
 	for i := range r.Parts {
 		for _, c := range slices.Clone(r.Parts[i].Commands) {
@@ -126,7 +126,7 @@ func (s *step) owners(r *run, state *State) (found bool) {
 	return found
 }
 
-// finish enters how a run ended, and says so.
+// finish enters how a run ended, and reports it.
 func (s *step) finish(r *run, state *State, c Case) {
 	was := r.Outcome != nil
 	if r.finish(s.outcome(state)); !was && r.over() {

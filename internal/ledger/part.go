@@ -7,41 +7,41 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// The state of what is left of a part. Nodes with a known command are not left,
-// and neither are nodes that SSM refused.
+// A state of the rest of a part. The rest are the nodes without a known command,
+// except those that SSM refused.
 type state string
 
 const (
-	claimed state = "claimed"  // a claim is to send it, or died while it did
-	inDoubt state = "in doubt" // it was sent, and nobody has the answer
-	sent    state = "sent"     // nothing is left
+	claimed state = "claimed"  // a claim sends it now, or its sender died
+	inDoubt state = "in doubt" // it was sent, without an answer
+	sent    state = "sent"     // there is no rest
 	unsent  state = "unsent"   // it was certainly not sent
-	refused state = "refused"  // SSM will not have it: the run goes on without it
+	refused state = "refused"  // SSM refuses it; the run goes on without it
 )
 
-// A part is what one SendCommand carries of a run. Where SSM refuses some of its
-// nodes, it takes several.
+// A part is the share of a run that one SendCommand carries. If SSM refuses some of
+// its nodes, it takes several SendCommands.
 type part struct {
 	State state `json:"state"`
-	// Commands are the SSM commands known for it: none before the first is
-	// recorded, more than one where an answer was lost.
+	// Commands are the known SSM commands of the part: none before the first is
+	// recorded, more than one if an answer was lost.
 	Commands []command `json:"commands,omitempty"`
-	// Without is the nodes that SSM will not have. The part goes on without them.
+	// Without has the nodes that SSM refused. The part goes on without them.
 	Without []string `json:"without,omitempty"`
 }
 
 // A command is one command in SSM.
 type command struct {
 	ID string `json:"id"`
-	// Nodes are those it was sent to, where they are not all of the part's.
+	// Nodes are the nodes that it was sent to, if not all nodes of the part.
 	Nodes []string `json:"nodes,omitempty"`
-	// Done: over, or its cancellation was accepted (for another signal than
-	// SIGKILL: the command that signals was).
+	// Done: it is over, or SSM accepted its cancellation. (For another signal than
+	// SIGKILL: SSM accepted the command that signals.)
 	Done bool `json:"done,omitempty"`
 }
 
-// Parts cuts targets into what one SendCommand takes of instance IDs; other
-// targets are one part.
+// Parts splits instance IDs into as many as one SendCommand takes. Other targets are
+// one part.
 func Parts(targets []amx.Target) [][]amx.Target {
 	if !ByInstance(targets) {
 		return [][]amx.Target{targets}
@@ -53,12 +53,12 @@ func Parts(targets []amx.Target) [][]amx.Target {
 	return parts
 }
 
-// ByInstance says that the targets name their nodes.
+// ByInstance reports whether the targets name their nodes.
 func ByInstance(targets []amx.Target) bool {
 	return len(targets) == 1 && targets[0].Key == amx.KeyInstanceIDs
 }
 
-// nodes is the nodes of a part, from 0; nil where only SSM knows them.
+// nodes returns the nodes of a part, counted from 0. nil: only SSM knows them.
 func (r *run) nodes(i int) []string {
 	if parts := Parts(r.Targets); ByInstance(r.Targets) && i < len(parts) {
 		return parts[i][0].Values
@@ -66,8 +66,8 @@ func (r *run) nodes(i int) []string {
 	return nil
 }
 
-// left is the nodes of a part for which no command is known, and whether there
-// are any; nil nodes are all of the part's.
+// left returns the nodes of a part that have no known command, and whether there are
+// any. nil nodes: all nodes of the part.
 func (r *run) left(i int) (nodes []string, any bool) {
 	p := &r.Parts[i]
 	if len(p.Commands) == 0 && len(p.Without) == 0 {
@@ -84,14 +84,14 @@ func (r *run) left(i int) (nodes []string, any bool) {
 	return rest, len(rest) > 0
 }
 
-// A Portion is what is to be sent of a part: to these nodes, or to all of it.
+// A Portion is a part, or some nodes of it, to send to.
 type Portion struct {
 	Part  int      // from 0
 	Nodes []string // nil: all of the part's
 }
 
-// missing answers the portions of a run that still have to be sent. A part that was
-// to be cancelled before it was sent is not among them.
+// missing returns the portions of a run that still have to be sent. It leaves out
+// parts that were cancelled before they were sent.
 func (r *run) missing() []Portion {
 	var all []Portion
 	for i, p := range r.Parts {
@@ -105,17 +105,18 @@ func (r *run) missing() []Portion {
 	return all
 }
 
-// complete says that a command is known for every part, but for what SSM refused.
+// complete reports whether every part has a known command, except those that SSM
+// refused.
 func (r *run) complete() bool { return len(r.missing()) == 0 }
 
-// needsLook says that a missing part may have been sent all the same. SSM's list
-// has to be read before the part is sent again.
+// needsLook reports whether a missing part may have been sent. If so, SSM's list has
+// to be read before the part is sent again.
 func (r *run) needsLook() bool {
 	return slices.ContainsFunc(r.missing(), func(p Portion) bool { return r.Parts[p.Part].State != unsent })
 }
 
-// merge adds a command to what is known of a part; it never replaces one. Nodes
-// that are all of the part's, or nil, stand for all of them.
+// merge adds a command to a part. It never replaces one. If nodes is nil or has all
+// nodes of the part, the command is for the whole part.
 func (r *run) merge(i int, id string, nodes []string) {
 	if i >= len(r.Parts) {
 		return
@@ -131,19 +132,19 @@ func (r *run) merge(i int, id string, nodes []string) {
 	case !any:
 		p.State = sent
 	case p.State == refused:
-		p.State = claimed // SSM has one all the same: the rest may be there too
+		p.State = claimed // SSM has one of its commands, so it may have the others
 	}
 }
 
-// record enters SSM's answers to the sends of a claim, and lets go of the claim. A
-// run of which nothing can have been sent leaves the entry. record answers nil if
-// the run has left the entry, now or before.
+// record enters SSM's answers to the sends of a claim, and ends the claim. If no part
+// of the run can have been sent, the run leaves the entry. record returns nil if the
+// run has left the entry, now or before.
 func (e *Entry) record(id, holder string, answers []Answer) *run {
 	r := e.run(id)
 	if r == nil {
 		return nil
 	}
-	unknown := map[int]bool{} // :: part → something of it may have been sent
+	unknown := map[int]bool{} // :: part → it may have been sent in part or whole
 	for _, a := range answers {
 		if a.Command != "" {
 			r.merge(a.Part, a.Command, a.Nodes)
@@ -186,15 +187,16 @@ func (e *Entry) record(id, holder string, answers []Answer) *run {
 	return e.drop(r)
 }
 
-// looked reconciles a run with SSM's list, whose reading began at that time: it
-// adds the commands found of each part. A list is proof if its reading began one
-// window after the last sending lease ended, because SSM's list may lag a send by
-// that much. looked answers nil if the run was certainly never sent.
+// looked reconciles a run with SSM's list: it adds the commands that were found for
+// each part. begun is when the reading of the list began. The list is proof if that was
+// at least one window after the last sending lease ended, because a sent command may
+// be missing from the list for that long. looked returns nil if the run was certainly
+// never sent.
 func (e *Entry) looked(r *run, found map[int][]Command, begun time.Time, a *Actor) *run {
 	for i, commands := range found {
 		for _, c := range commands {
 			if r.Outcome != nil && !slices.Contains(r.commands(), c.ID) {
-				r.Outcome = nil // it was the outcome of less than this
+				r.Outcome = nil // it was the outcome of fewer commands
 			}
 			r.merge(i, c.ID, c.Nodes)
 		}
@@ -209,8 +211,8 @@ func (e *Entry) looked(r *run, found map[int][]Command, begun time.Time, a *Acto
 	return e.drop(r)
 }
 
-// renew claims a run whose sender is gone, so that its missing parts can be sent. If
-// one of them may have been sent before, the same write puts the run in doubt.
+// renew claims a run whose sender is gone, to send its missing parts. If one of them
+// may have been sent before, the same write puts the run in doubt.
 func (r *run) renew(a *Actor) {
 	r.InDoubt = r.InDoubt || r.needsLook()
 	for _, p := range r.missing() {

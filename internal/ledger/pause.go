@@ -10,8 +10,7 @@ import (
 // PauseKey is the store's key of the [Pauses].
 const PauseKey = "pause"
 
-// A Pause holds back what starts. It never holds back a resolve, a cancel or a
-// signal.
+// A Pause holds back new runs. It never holds back a resolve, a cancel or a signal.
 type Pause struct {
 	Who   string    `json:"who"`
 	Why   string    `json:"why,omitempty"`
@@ -19,14 +18,14 @@ type Pause struct {
 	Until time.Time `json:"until"`
 }
 
-// Pauses is what is paused: everything, or single commands. It is one record of
-// the store, so that no deployment undoes it.
+// Pauses has the pause of everything and those of single commands. It is one record of
+// the store, so a deployment does not end a pause.
 type Pauses struct {
 	All      *Pause           `json:"all,omitempty"`
 	Commands map[string]Pause `json:"commands,omitempty"` // :: command → its pause
 }
 
-// DecodePauses reads the pauses from a store's value; an empty one has none.
+// DecodePauses reads the pauses from a store's value. An empty value has none.
 func DecodePauses(value []byte) (*Pauses, error) {
 	p := new(Pauses)
 	if len(value) == 0 {
@@ -38,8 +37,8 @@ func DecodePauses(value []byte) (*Pauses, error) {
 	return p, nil
 }
 
-// Encode is the value that a store keeps of p, and when it may forget it. It
-// leaves out pauses that have ended before now.
+// Encode returns the value for the store, and when the store may forget it. It leaves
+// out pauses that have ended before now.
 func (p *Pauses) Encode(now time.Time) (value []byte, expires time.Time) {
 	kept := p.Current(now)
 	value, err := json.Marshal(kept)
@@ -56,7 +55,7 @@ func (p *Pauses) Encode(now time.Time) (value []byte, expires time.Time) {
 	return value, expires
 }
 
-// Current is the pauses that have not ended.
+// Current returns the pauses that have not ended.
 func (p *Pauses) Current(now time.Time) *Pauses {
 	out := &Pauses{Commands: maps.Clone(p.Commands)}
 	if p.All != nil && p.All.holds(now) {
@@ -66,8 +65,8 @@ func (p *Pauses) Current(now time.Time) *Pauses {
 	return out
 }
 
-// Paused says that the command is paused, and by which pause: of its own and
-// that of everything, the one that ends later.
+// Paused reports whether the command is paused. It returns the command's own pause or
+// that of everything, whichever ends later.
 func (p *Pauses) Paused(command string, now time.Time) (Pause, bool) {
 	own := p.Commands[command]
 	if p.All != nil && p.All.holds(now) && !own.Until.After(p.All.Until) {
@@ -91,9 +90,9 @@ func (p *Pauses) Set(command string, pause Pause) {
 	p.Commands[command] = pause
 }
 
-// Lift ends the pause of a command, or that of everything where command is
-// empty, and says whether there was one. Lifting the pause of everything leaves
-// the pauses of single commands.
+// Lift ends the pause of a command, or the pause of everything if command is empty. It
+// reports whether there was one. Pauses of single commands stay when the pause of
+// everything ends.
 func (p *Pauses) Lift(command string, now time.Time) (Pause, bool) {
 	if command == "" {
 		was := p.All

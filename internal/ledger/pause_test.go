@@ -14,7 +14,7 @@ func TestPauses(t *testing.T) {
 	p := new(Pauses)
 	held := func(command string, at time.Time, who string) {
 		t.Helper()
-		// What is decided is what was stored.
+		// Decide on the pauses as they were stored.
 		value, _ := p.Encode(noon)
 		stored, err := DecodePauses(value)
 		if err != nil {

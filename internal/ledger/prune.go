@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// prune forgets what no delivery can ask for any more. An alert that flaps, or a
-// group whose labels change, would fill its entry otherwise. It keeps:
+// prune drops the parts of the entry that no delivery can need any more. Otherwise an
+// alert that flaps, or a group whose labels change, would fill its entry. It keeps:
 //
 //   - an episode that is not forgettable
-//   - a resolve for as long as a firing can be late after it
-//   - a run that a kept episode has, and the run before it for as long as
-//     a retry may turn out never to have been sent
+//   - a tombstone, while a late firing can still arrive
+//   - the run of a kept episode, and the run before it, while it can still turn out
+//     that a retry was never sent
 func (e *Entry) prune(now time.Time) {
 	latest := map[string]time.Time{} // :: alert → start of its latest episode
 	for _, p := range e.episodes {
@@ -29,13 +29,13 @@ func (e *Entry) prune(now time.Time) {
 	for _, p := range e.episodes {
 		used[p.Run] = true
 		if r := e.run(p.Run); r != nil && (!r.complete() || len(r.commands()) == 0) {
-			used[r.Prev] = true // it gets the episode back if this one was never sent
+			used[r.Prev] = true // it gets the episode back if this run was never sent
 		}
 	}
 	e.runs = slices.DeleteFunc(e.runs, func(r *run) bool { return !used[r.ID] })
 }
 
-// forgettable says that nobody can ask for an episode any more. followed: a
+// forgettable reports whether no delivery can need the episode any more. followed: a
 // later episode of its alert has begun.
 func (e *Entry) forgettable(p *episode, followed bool, now time.Time) bool {
 	r := e.run(p.Run)
@@ -43,12 +43,12 @@ func (e *Entry) forgettable(p *episode, followed bool, now time.Time) bool {
 	over := r == nil || r.over()
 	// The run's time is up, and nobody has asked it to stop.
 	past := over || r.Until.Before(now) && !r.toStop()
-	// Nothing of the run is left to be stopped, and no slot depends on it.
+	// The run needs no further stop, and no slot depends on it.
 	settled := over || !r.Slot && (past || r.CancelAsked && !r.toStop())
-	// The episode has ended, so long ago that only a repeat of its resolve asks.
+	// The episode has ended, so long ago that only its resolve can come again.
 	ended := !p.EndsAt.IsZero() && later(p.EndsAt, p.Seen).Add(Late).Before(now)
-	// Another episode has followed: it has ended too, though nobody said so, and
-	// SSM lets no command go on for longer.
+	// Another episode has followed, so this one has ended without a resolve, and SSM
+	// lets no command run for longer.
 	replaced := followed && p.Seen.Add(Late).Before(now) && (over || r.Until.Add(longest).Before(now))
 
 	switch {
@@ -60,9 +60,9 @@ func (e *Entry) forgettable(p *episode, followed bool, now time.Time) bool {
 	return false
 }
 
-// makeRoom drops tombstones, the oldest first, from an entry that is over a size.
-// It keeps the latest sending time of those it dropped: a firing that was sent
-// soon after it may be one that they would have met.
+// makeRoom drops the oldest tombstones from an entry that is larger than size. It
+// keeps the latest SentAt of those, because a firing that was sent soon after it may
+// be late.
 func (e *Entry) makeRoom(size int) {
 	for {
 		value, _ := e.Encode()

@@ -8,11 +8,11 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// A Reason says in words why an alert got its run or did not, or why a run was
-// left alone. Answers and the log show it; docs/contract.md lists every one.
+// A Reason says in words why an alert got a run or got none, or why a run was left
+// alone. Answers and the log show it; docs/contract.md lists every one.
 type Reason string
 
-// The reasons for which nothing is done.
+// The reasons for doing nothing.
 const (
 	SkipRan          Reason = "already started for this alert"
 	SkipRunning      Reason = "already running for this alert"
@@ -31,7 +31,7 @@ const (
 	RefuseChanged    Reason = "not sent: the command's configuration has changed since the run was claimed"
 )
 
-// The reasons for which a run is begun or ended.
+// The reasons for beginning or ending a run.
 const (
 	RunFiring    Reason = "firing"
 	RunRetry     Reason = "failed before, tried again"
@@ -52,7 +52,7 @@ const (
 	byPause    = "paused by"
 )
 
-// Limited says that max, a rate limit, or spread_by kept a run from beginning.
+// Limited reports whether max, a rate limit or spread_by held a run back.
 func (r Reason) Limited() bool {
 	for _, limit := range []string{byMax, byRate, bySpread} {
 		if strings.HasPrefix(string(r), limit) {
@@ -62,7 +62,7 @@ func (r Reason) Limited() bool {
 	return false
 }
 
-// Holds says what holds a run back: a limit, a pause, or something other, such as
+// Holds returns the kind of the hindrance: a limit, a pause, or another one such as
 // SSM's throttling.
 func (r Reason) Holds() string {
 	switch {
@@ -90,7 +90,7 @@ func limitCooldown(until time.Time) Reason {
 	return Reason(byCooldown + " not before " + until.UTC().Format(time.RFC3339))
 }
 
-// of is the key under which the limits over all commands are.
+// of is the key that has the limits of all commands together.
 func of(all bool) string {
 	if all {
 		return "limits: "
@@ -98,8 +98,7 @@ func of(all bool) string {
 	return ""
 }
 
-// PausedReason is the reason for which a run is not begun while its command is
-// paused.
+// PausedReason is the reason why a run does not begin while its command is paused.
 func PausedReason(p Pause) Reason {
 	return Reason(fmt.Sprintf(byPause+" %s until %s: %s", p.Who, p.Until.UTC().Format(time.RFC3339), p.Why))
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// How often a reminder asks SSM about its run: after a quarter of the run's age,
-// within these bounds.
+// A reminder asks SSM about its run again after a quarter of the run's age, within
+// these bounds.
 const (
 	soonest = 5 * time.Second
 	seldom  = 2 * time.Minute
@@ -19,8 +19,8 @@ func (ev Reminded) apply(s *step) {
 	s.retry(ev.About())
 }
 
-// retry begins the retry of a run that failed, and ends with the episode, or when
-// no attempt is left. It opens no episode, and does not grow stale.
+// retry begins the retry of a failed run. It ends with the episode, or when no attempt
+// is left. It opens no episode, and never is stale.
 func (s *step) retry(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
@@ -29,7 +29,7 @@ func (s *step) retry(c Case) {
 		s.retryOf(r, c)
 	case s.live(r):
 		s.do(Remind{c, r.Lease})
-	case !r.complete(): // whoever was not answered about it sends the rest
+	case !r.complete(): // a delivery that was not settled sends the rest
 		s.do(Remind{c, s.Now.Add(seldom)})
 	case s.asked == r.ID:
 		s.do(Remind{c, s.Now.Add(min(seldom, max(soonest, s.Now.Sub(r.Claimed)/4)))})
@@ -57,7 +57,7 @@ func (s *step) retryOf(r *run, c Case) {
 	}
 }
 
-// openOf is those of the alerts whose open episode has the run.
+// openOf returns the alerts whose open episode has the run.
 func (e *Entry) openOf(run string, alerts amx.Alerts) (open amx.Alerts) {
 	for _, a := range alerts {
 		if slices.ContainsFunc(e.episodes, func(p episode) bool { return p.Run == run && p.EndsAt.IsZero() && p.Alert == a.ID() }) {

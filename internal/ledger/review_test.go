@@ -40,7 +40,7 @@ func TestACooldownHoldsOneAlertOfAGroup(t *testing.T) {
 	})
 }
 
-// What is left of a run that has begun waits, whatever refuses new runs.
+// The rest of a run that has begun waits, even if new runs are refused.
 func TestTheRestOfARunWaitsForTheBreaker(t *testing.T) {
 	s := tell(t, Policy{Skips: true}, []line{
 		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},

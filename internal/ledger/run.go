@@ -15,35 +15,35 @@ type run struct {
 	Prev    string    `json:"prev,omitempty"` // the run that this one retries or repeats
 	Attempt int       `json:"attempt"`        // 1; one more with each retry
 	Claimed time.Time `json:"claimed"`        // when it was first claimed
-	Until   time.Time `json:"until,omitzero"` // past it, SSM is asked whether it is over
+	Until   time.Time `json:"until,omitzero"` // after it, SSM is asked whether the run is over
 
-	// Holder names who is sending now: "<process>/<delivery>", the process
-	// empty on Lambda. Empty: nobody. Lease is when the last sending lease
-	// ends, or ended; it stays when the holder has let go.
+	// Holder names the delivery that is sending now: "<process>/<delivery>", with an
+	// empty process on Lambda. Empty: nobody is sending. Lease is when the last
+	// sending lease ends or ended. It stays after the holder is done.
 	Holder string    `json:"holder,omitempty"`
 	Lease  time.Time `json:"lease"`
-	// Earlier is the lease before the holder's, if there was one. Where SSM takes
-	// nothing of what the holder sends, that was no sending lease, and the window
-	// counts from the end of the earlier one.
+	// Earlier is the lease before the holder's, if there was one. If SSM takes nothing
+	// from the holder, the holder's lease does not count as a sending lease, and the
+	// window starts at the end of Earlier.
 	Earlier time.Time `json:"earlier,omitzero"`
 
-	// InDoubt: there may be commands of this run that nobody knows. It is then
-	// neither over, nor retried, nor repeated.
+	// InDoubt: the run may have commands whose IDs nobody knows. Such a run does not
+	// count as over, and is neither retried nor repeated.
 	InDoubt bool `json:"doubt,omitempty"`
 
-	// CancelAsked: every episode that it covers has ended. It is not sent any
-	// more, and who records a command of it cancels that command.
+	// CancelAsked: every episode of the run has ended. Nothing more of it is sent. A
+	// delivery that records a command of it also cancels that command.
 	CancelAsked bool `json:"cancel,omitempty"`
 
-	// Slot: it has a slot of its command's gate, which is free once the entry
-	// has no such run. So it stays until it is known to be over.
+	// Slot: it has a slot in its command's gate. The slot is free once the entry has
+	// no such run, so the run stays in the entry until its end is known.
 	Slot bool `json:"slot,omitempty"`
 
-	// Before is the nodes on which the runs that it retries succeeded.
+	// Before has the nodes on which the runs that it retries succeeded.
 	Before []string `json:"before,omitempty"`
 
-	Sends    string `json:"sends,omitempty"`    // the policy's, when it was claimed
-	Observed bool   `json:"observed,omitempty"` // nothing of it was or will be sent
+	Sends    string `json:"sends,omitempty"`    // of the policy, when the run was claimed
+	Observed bool   `json:"observed,omitempty"` // mode: observe: no part was or will be sent
 
 	// StoppedBy is who asked for its end, where it was a person, and why.
 	StoppedBy  string `json:"stopped_by,omitempty"`
@@ -51,7 +51,7 @@ type run struct {
 
 	Targets []amx.Target `json:"targets,omitempty"` // as they were rendered
 	Parts   []part       `json:"parts"`             // one for each SendCommand
-	Outcome *outcome     `json:"outcome,omitempty"` // nil: not known to be over
+	Outcome *outcome     `json:"outcome,omitempty"` // nil: its end is unknown
 }
 
 // An outcome is how a run ended.
@@ -63,19 +63,19 @@ type outcome struct {
 	Remaining []string  `json:"missing,omitempty"` // the nodes on which it did not
 }
 
-// over says that the run has ended, and that nothing of it can still come.
+// over reports whether the run has ended, and no command of it can still show up.
 func (r *run) over() bool { return r.Outcome != nil && !r.InDoubt }
 
-// live says that somebody may be sending the run now. In a process that owns
-// its ledger alone (amx serve), another process's claim has run out: the lock
-// on the ledger proves it dead.
+// live reports whether somebody may be sending the run now. If the process owns its
+// ledger alone (amx serve), claims of other processes have ended: the lock on the
+// ledger proves those processes dead.
 func (r *run) live(now time.Time, process string) bool {
 	return r.Holder != "" && !now.After(r.Lease) && (process == "" || ownedBy(r.Holder, process))
 }
 
 func ownedBy(holder, process string) bool { return strings.HasPrefix(holder, process+"/") }
 
-// sendingEnded is the time from which no send of this run can be under way.
+// sendingEnded is the time after which no send of this run can be under way.
 func (r *run) sendingEnded(process string) time.Time {
 	if process != "" && r.Holder != "" && !ownedBy(r.Holder, process) {
 		return r.Claimed // it died before this process began
@@ -83,28 +83,28 @@ func (r *run) sendingEnded(process string) time.Time {
 	return r.Lease
 }
 
-// unknown says that SSM may have commands of the run that the entry does not.
+// unknown reports whether SSM may have commands of the run that the entry lacks.
 func (r *run) unknown() bool { return r.InDoubt || r.needsLook() }
 
-// toStop says that a cancel was asked for the run, and that it may still go on.
+// toStop reports whether a cancel was asked for the run and it may still go on.
 func (r *run) toStop() bool {
 	return r.CancelAsked && !r.over() && (r.unknown() || len(r.uncancelled()) > 0)
 }
 
-// stopped says that the resolve of the run may be settled: nobody is sending it,
-// nothing of it can be unknown, and every command of it is over or its
-// cancellation was accepted.
+// stopped reports whether the resolve of the run may be settled: nobody is sending the
+// run, it has no unknown commands, and each of its commands is over or SSM accepted
+// its cancellation.
 func (r *run) stopped(now time.Time, process string) bool {
 	return r.over() || !r.live(now, process) && !r.unknown() && len(r.uncancelled()) == 0
 }
 
-// idle says that nothing of the run goes on or can come, but for a part that is
-// still to be sent.
+// idle reports whether no command of the run goes on or can still show up. Parts may
+// still have to be sent.
 func (r *run) idle(now time.Time, process string) bool {
 	return !r.CancelAsked && !r.over() && r.stopped(now, process)
 }
 
-// commands is the IDs of all SSM commands known for the run, in their order.
+// commands returns the IDs of all known SSM commands of the run, in their order.
 func (r *run) commands() []string {
 	var ids []string
 	for _, p := range r.Parts {
@@ -115,8 +115,8 @@ func (r *run) commands() []string {
 	return ids
 }
 
-// uncancelled is the commands of the run that are neither known to be over nor
-// cancelled.
+// uncancelled returns the commands of the run that are neither over, as far as is
+// known, nor cancelled.
 func (r *run) uncancelled() []string {
 	var ids []string
 	for _, p := range r.Parts {
@@ -129,7 +129,7 @@ func (r *run) uncancelled() []string {
 	return ids
 }
 
-// asked is the commands of a run, with the nodes of each.
+// asked returns the commands of a run, each with its nodes.
 func (r *run) asked() []Command {
 	var all []Command
 	for i, p := range r.Parts {
@@ -144,8 +144,7 @@ func (r *run) asked() []Command {
 	return all
 }
 
-// done enters that these commands are over or that their cancellation was
-// accepted.
+// done enters that these commands are over, or that SSM accepted their cancellation.
 func (r *run) done(ids []string) {
 	for i := range r.Parts {
 		for j := range r.Parts[i].Commands {
@@ -179,7 +178,7 @@ func (r *run) giveUp() {
 	}
 }
 
-// stoppedBefore is the reason of a resolve whose run was stopped before.
+// stoppedBefore returns the reason for a resolve whose run was stopped before.
 func (r *run) stoppedBefore() Reason {
 	if r.StoppedBy == "" {
 		return SkipStopped
@@ -187,8 +186,9 @@ func (r *run) stoppedBefore() Reason {
 	return Reason(fmt.Sprintf("resolved: its run was cancelled before by %s: %s", r.StoppedBy, r.StoppedWhy))
 }
 
-// drop takes a run that was never sent out of the entry: no attempt is used, and its
-// episodes are as they were before it. It answers nil if it has done so, else r.
+// drop takes a run that was never sent out of the entry. It does not count as an
+// attempt, and its episodes are as they were before it. drop returns nil if it has
+// done so, otherwise r.
 func (e *Entry) drop(r *run) *run {
 	if r.unknown() || len(r.commands()) > 0 {
 		return r

@@ -16,7 +16,7 @@ var (
 	errMaybeSent = errors.New("it may have been sent, and SSM does not list it yet")
 )
 
-// Narrower is the way out where a group is too large for an entry of the ledger.
+// Narrower says what to do if a group is too large for an entry of the ledger.
 const Narrower = "group by more labels in Alertmanager, or set scope: alert"
 
 func errSending(c Case) error {
@@ -26,12 +26,12 @@ func errSending(c Case) error {
 	return fmt.Errorf("run %s is being sent by another delivery", c.Run)
 }
 
-// Narrow answers the targets of a run from its rendered ones. A retry goes only to
-// nodes on which the run before it did not succeed. If targets name their nodes,
-// these include nodes without an invocation: max_errors ended the command before
-// it reached them, or SSM refused them. Which nodes a tag selects, only the run
-// before can tell. ok is false if every node that the retry would target has
-// succeeded.
+// Narrow makes the targets of a run from its rendered targets. A retry goes only to
+// nodes on which the run before it did not succeed. If the targets name their nodes,
+// these include nodes without an invocation: max_errors ended the command before it
+// reached them, or SSM refused them. If the target is a tag, the retry goes to the
+// nodes that the run before had. ok is false if every node that the retry would target
+// has succeeded.
 func (s *Start) Narrow(targets []amx.Target) (narrowed []amx.Target, ok bool) {
 	if s.prev == nil {
 		return targets, true
@@ -44,7 +44,7 @@ func (s *Start) Narrow(targets []amx.Target) (narrowed []amx.Target, ok bool) {
 			return nil, false
 		}
 	case len(nodes) == 0:
-		return targets, true // it reached none
+		return targets, true // the run before reached no node
 	}
 	return []amx.Target{{Key: amx.KeyInstanceIDs, Values: nodes}}, true
 }
@@ -57,7 +57,7 @@ func (ev Prepared) apply(s *step) {
 		return
 	}
 	if own := s.entry.run(ev.Run); own != nil {
-		s.sendOwn(own, ev) // this write met its own earlier attempt: the claim is there
+		s.sendOwn(own, ev) // an earlier attempt of this write succeeded: the claim is there
 		return
 	}
 	for _, u := range ev.Without {
@@ -80,14 +80,14 @@ func (ev Prepared) apply(s *step) {
 	}
 }
 
-// take takes a place at the gates; a run that may be retried has a reminder before
+// take takes a slot in the gates. A run that may be retried gets its reminder before
 // its claim.
 func (s *step) take(ev Prepared) Take {
 	return Take{ev, (ev.Attempt <= s.Policy.Retries || s.Policy.Rerun) && !ev.TakenOver}
 }
 
-// unplaced refuses an alert alone, or puts it off: one alert never keeps its group
-// from its command.
+// unplaced refuses one alert, or puts it off. So one alert never keeps the command from
+// running for the others of its group.
 func (s *step) unplaced(c Case, u Unplaced) {
 	c.Alerts, c.shown = amx.Alerts{u.Alert}, nil
 	if u.Again {
@@ -104,9 +104,9 @@ func (s *step) refuse(c Case, why Reason) {
 	s.do(Settle{Verb: VerbRefuse, Reason: why, Alerts: c.fingerprints(), Of: c})
 }
 
-// limited handles a run that a limit or a pause holds back. It waits; with
-// when_limited: skip it is skipped, and final refuses it. A retry always waits, and
-// so does what is left of a run that has begun.
+// limited handles a run that a limit or a pause holds back. The run waits. With
+// when_limited: skip it is skipped, and with final it is refused. A retry always waits,
+// and so does the rest of a run that has begun.
 func (s *step) limited(c Case, why Reason, final, begun bool) {
 	switch {
 	case begun || c.retries != "" || !final && !s.Policy.Skips:
@@ -142,8 +142,8 @@ func (ev Taken) apply(s *step) {
 	}
 }
 
-// release gives up the slot of a run that is not sent now. A run that is taken
-// over keeps its slot: another delivery may send it.
+// release gives up the slot of a run that is not sent now. A run that was to be taken
+// over keeps its slot, because another delivery may send it.
 func (s *step) release(ev Taken) {
 	if ev.Slot && !ev.TakenOver {
 		s.do(Release{ev.Run})
@@ -170,17 +170,17 @@ func (s *step) stillDue(start *Start) bool {
 	return false
 }
 
-// full says that the entry does not take the run that is to be begun.
+// full reports whether the entry is too full for this new run.
 func (s *step) full(ev Prepared) bool {
 	value, _ := s.entry.Encode()
 	if s.MaxEntry == 0 || len(value)+1000*len(ev.Alerts) < s.MaxEntry/2 {
 		return false
 	}
-	e, err := Decode(value) // another, of which nothing is shared
+	e, err := Decode(value) // a copy that shares nothing with the entry
 	if err != nil {
 		return true
 	}
-	e.resolves = nil // they make room
+	e.resolves = nil // makeRoom would drop them
 	with := &step{Actor: s.Actor, entry: e}
 	with.claim(Taken{Prepared: ev})
 	e.prune(s.Now)
@@ -229,7 +229,7 @@ func (s *step) claim(ev Taken) {
 	s.do(Send{ev.Start, r.missing()})
 }
 
-// observe ends a run at once of which nothing is sent.
+// observe ends a run at once, without sending it.
 func (s *step) observe(r *run, c Case) {
 	r.Observed, r.Holder, r.Parts = true, "", nil
 	r.Outcome = &outcome{Ended: s.Now}
@@ -238,7 +238,7 @@ func (s *step) observe(r *run, c Case) {
 	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: true})
 }
 
-// view is the run as the history shows it.
+// view returns the run as the history shows it.
 func (s *step) view(r *run, c Case) Run {
 	v := Run{
 		ID: r.ID, Prev: r.Prev, Attempt: r.Attempt, Reason: c.Reason, Alerts: c.Alerts, Targets: r.Targets, Commands: r.commands(),
@@ -250,8 +250,8 @@ func (s *step) view(r *run, c Case) Run {
 	return v
 }
 
-// takeOver sends what is missing of a run whose sender is gone, after it was
-// reconciled with SSM's list.
+// takeOver continues a run whose sender is gone: it reconciles the run with SSM's
+// list, and then sends the missing parts.
 func (s *step) takeOver(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
@@ -266,7 +266,7 @@ func (s *step) takeOver(c Case) {
 	case r.unknown() && s.looked != r.ID:
 		s.do(Look{c, r.Claimed, r.Lease})
 	case r.needsLook() && (s.Policy.Unguarded || r.Sends != s.Policy.Sends):
-		s.putOff(c, maybeSent(c)) // nothing on the node would make one effect of two
+		s.putOff(c, maybeSent(c)) // without a guard the command could run twice
 	case r.Sends != s.Policy.Sends:
 		r.giveUp()
 		refusal := Settle{Verb: VerbRefuse, Reason: RefuseChanged, Run: r.ID, Alerts: c.fingerprints()}
@@ -280,8 +280,8 @@ func (s *step) takeOver(c Case) {
 	}
 }
 
-// ended is the case of a run that is to be stopped, because its alerts resolved
-// while it was sent.
+// ended makes the case that stops a run, because its alerts resolved while it was
+// sent.
 func (s *step) ended(c Case) Case {
 	c.aim, c.Reason, c.shown, c.because = toStop, CancelEnded, s.entry.covers(c.Run), nil
 	return c
@@ -291,8 +291,8 @@ func maybeSent(c Case) error {
 	return fmt.Errorf("run %s may not have been sent: %w", c.Run, errors.Join(c.because, errMaybeSent))
 }
 
-// ready answers a run that is prepared to be taken over, if that still stands:
-// nobody has renewed it, recorded it, or asked for its end since the list was read.
+// ready returns the run that was prepared to be taken over. It returns nil if somebody
+// has renewed or recorded it, or asked a cancel, since the list was read.
 func (s *step) ready(ev Prepared) *run {
 	r := s.entry.run(ev.Run)
 	if r == nil || r.CancelAsked || s.live(r) || r.complete() || r.Lease.After(ev.lease) {
@@ -320,7 +320,8 @@ func (s *step) renew(r *run, ev Prepared) {
 	s.do(Send{ev.Start, r.missing()})
 }
 
-// sendOwn sends a claim of this delivery that its write turned out to have made.
+// sendOwn sends a run whose claim this delivery has made, although the write seemed to
+// fail.
 func (s *step) sendOwn(r *run, ev Prepared) {
 	switch {
 	case r.CancelAsked:
@@ -330,7 +331,7 @@ func (s *step) sendOwn(r *run, ev Prepared) {
 	}
 }
 
-// Sent enters SSM's answers, and settles what they decide.
+// Sent enters SSM's answers, and settles the alerts that they decide.
 func (ev Sent) apply(s *step) {
 	r := s.entry.record(ev.Run, s.holder(), ev.Answers)
 	var failed []error
@@ -362,8 +363,8 @@ func (ev Sent) apply(s *step) {
 	s.do(Release{ev.Run})
 	switch {
 	case len(failed) == 0 || len(commands) > 0:
-		// Somebody has declared the run never sent, which only happens past its
-		// lease. It must not go on beside what was begun in its place.
+		// Another delivery has found that the run was never sent, which only happens
+		// after its lease. It may have begun another run, so this one must not go on.
 		s.do(Cancel{Case: Case{Run: ev.Run, aim: toDecide}, Commands: commands})
 		s.putOff(c, errors.Join(fmt.Errorf("run %s was recorded after its claim had run out", ev.Run), c.because))
 	case len(refusals) == len(failed):
@@ -382,9 +383,9 @@ func refusalsOf(answers []Answer) (errs []error) {
 	return errs
 }
 
-// begun reports a run of which all is known that was sent.
+// begun reports a run whose sent parts are all known.
 func (s *step) begun(r *run, c Case) {
-	if len(r.commands()) == 0 { // SSM refuses it by now, and an unknown send before that may show yet
+	if len(r.commands()) == 0 { // SSM refuses it now, but an earlier send without an answer may still show up
 		s.putOff(c, errors.Join(errMaybeSent, c.because))
 		return
 	}
@@ -395,15 +396,15 @@ func (s *step) begun(r *run, c Case) {
 		s.do(Settle{Verb: VerbRefuse, Reason: Reason(reason), Run: r.ID, Alerts: c.fingerprints()})
 	}
 	wait := Await{Ask{Case: c}}
-	if r.complete() { // else it cannot be over
+	if r.complete() { // otherwise it cannot be over
 		wait.Commands = r.asked()
 	}
 	s.do(wait)
 	s.do(Note{s.view(r, c)})
 }
 
-// partly says why a part of the run is not run, where SSM refused it: in this
-// delivery, or in one whose answer nobody has.
+// partly says why SSM refused a part of the run: in this delivery, or in one whose
+// answer nobody got.
 func partly(r *run, c Case) string {
 	if len(c.refused) > 0 {
 		return "part of the run: " + errors.Join(c.refused...).Error()
@@ -441,7 +442,7 @@ func (ev Looked) apply(s *step) {
 	switch c := ev.Case; {
 	case ev.Err == nil:
 		s.proceed(c)
-	case c.aim == toStop: // what is known is stopped all the same
+	case c.aim == toStop: // stop at least the commands that are known
 		s.looked, c.because = ev.Run, errors.Join(c.because, ev.Err)
 		s.stop(c)
 	case c.aim == toSend:

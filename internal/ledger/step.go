@@ -7,86 +7,87 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// An Actor is who steps an entry: a delivery, at a moment, under a command's
+// An Actor steps an entry: a delivery, at a certain time, with a command's
 // configuration.
 type Actor struct {
-	Process  string // that owns the ledger alone (amx serve); empty on Lambda
-	Delivery string // of this process; it signs its claims with both
+	Process  string // if it owns the ledger alone (amx serve); empty on Lambda
+	Delivery string // its claims have Process and Delivery as their holder
 	Now      time.Time
-	SentAt   time.Time     // of the message: SNS timestamp, else arrival
-	Lease    time.Time     // until when a claim made now holds
-	ClaimBy  time.Time     // no claim is made after it
-	Until    time.Time     // when what is sent now is over at the latest, as far as SSM can tell
-	Window   time.Duration // by how much SSM's list of commands may lag a send
-	MaxEntry int           // the size, encoded, up to which an entry takes new runs; 0: any
-	Queued   bool          // its alerts were put off before: it is an item of the queue
+	SentAt   time.Time     // when the message was sent: SNS timestamp, else arrival
+	Lease    time.Time     // when a claim that is made now ends
+	ClaimBy  time.Time     // after it no claim is made
+	Until    time.Time     // when SSM ends a command that is sent now, at the latest
+	Window   time.Duration // how long a sent command may be missing from SSM's list
+	MaxEntry int           // an entry takes new runs up to this encoded size; 0: any size
+	Queued   bool          // the delivery is of an item: its alerts were put off before
 	Policy   Policy
 }
 
-// A Policy is what a command's configuration says about its runs.
+// A Policy is the part of a command's configuration that concerns its runs.
 type Policy struct {
-	Sends          string // what it sends, told apart: what was claimed is sent only as long as it is the same
+	Sends          string // a hash of the script or document; if it changes, a claimed run is not sent
 	Retries        int
 	RetryDelay     time.Duration // from the end of a run to its first retry; doubles with each
 	RepeatAfter    time.Duration // 0: never
-	Cooldown       time.Duration // least time between the starts of two runs for one alert
+	Cooldown       time.Duration // minimum time between the starts of two runs for one alert
 	IgnoreResolved bool
-	Unguarded      bool          // it is a document: nothing on the node makes one effect of two
-	Observe        bool          // all but the sending
-	Signal         string        // resolved_signal, where it is another than SIGKILL
-	KillAfter      time.Duration // after that signal, until what goes on is cancelled; 0: never
-	Rerun          bool          // on_stop: a run that ended as cancelled, though nobody asked for it, is run again
-	Skips          bool          // when_limited: what a limit holds back is skipped, and does not wait
+	Unguarded      bool          // it sends a document, which has no guard on the node
+	Observe        bool          // mode: observe: do everything except sending
+	Signal         string        // resolved_signal, if it is not SIGKILL
+	KillAfter      time.Duration // time from that signal to a cancel, if the run still goes on; 0: never
+	Rerun          bool          // on_stop: rerun: run again a run that was cancelled although nobody asked a cancel
+	Skips          bool          // when_limited: skip: an alert that a limit holds back does not wait
 }
 
 func (a *Actor) holder() string { return a.Process + "/" + a.Delivery }
 
-// A step is one call of Step: the entry, and what is known only now.
+// A step is the state of one call of Step, beside the entry.
 type step struct {
 	Actor
 	entry   *Entry
-	changed bool // the entry: prune clears up after it
+	changed bool // the entry has changed, so prune it
 	actions []Action
 
-	first  bool   // a delivery begins
+	first  bool   // this is the delivery's first event
 	looked string // the run for which SSM's list was just read
 	asked  string // the run whose state SSM has just answered
 	state  *State // that state
 	told   string // the run whose end this step has told
 }
 
-// Step enters what happened, in the order of the events, and answers what is to
-// be done.
+// Step enters the events in their order, and returns the actions to do.
 //
-// The way of a run, where nothing goes wrong, and what each step writes:
+// If nothing goes wrong, a run takes these steps. The middle column is the change that
+// the step writes:
 //
 //	Delivered   nothing, or the episodes that a resolve ended   -> Prepare
 //	Prepared    nothing                                         -> Take
 //	Taken       the claim, once the gate has a place for it     -> Send
 //	Sent        the command IDs                                 -> Await, Note
-//	Awaited     the outcome, where a later decision needs it    -> Settle
+//	Awaited     the outcome, if a later decision needs it       -> Settle
 //
-// If a sender dies after SendCommand, its claim stays in the entry, with a lease.
-// Whoever reads the entry before the lease ends waits a moment, and puts its alerts
-// off. Whoever reads it later takes the run over, in these steps:
+// If a sender dies after SendCommand, its claim stays in the entry, with a lease. A
+// delivery that reads the entry before the lease ends waits up to [patience], then puts
+// its alerts off. A delivery that reads it later takes the run over, in these steps:
 //
 //   - It reconciles: it reads SSM's list for the run's token (Look), and enters
 //     the commands that the list shows (Looked).
-//   - If a part is still missing, it renews the claim and sends that part again,
-//     under the same run ID (Prepare, Take, Send). The write that renews the claim
-//     also puts the run in doubt, because SSM may have a command that the list
-//     does not show yet. If somebody else renewed the claim since the list was
-//     read, the list is read again first.
-//   - On the node, the guard makes one effect of two commands. A document has no
-//     guard: it is not sent again before the list is proof.
-//   - The list is proof if its reading began at least one window after the end of
-//     the last lease under which something was sent. A part that it does not show
-//     then was never sent, and the run is in doubt no more. A run of which nothing
-//     was sent leaves the entry: its alerts are due again.
+//   - If the list does not show a part, it checks that nobody has renewed the claim
+//     since the list was read; otherwise it reads the list again.
+//   - It renews the claim. The same write puts the run in doubt, because SSM may have
+//     a command that the list does not show yet. Then it sends the missing part again,
+//     under the same run ID (Prepare, Take, Send).
+//   - On the node, the guard lets only one of the two commands run. A document has no
+//     guard, so it is sent again only after the list is proof.
+//   - The list is proof if its reading began at least one window after the last
+//     sending lease ended. A part that such a list does not show was never sent, and
+//     the run is no longer in doubt. If no part of the run was sent, it leaves the
+//     entry, and its alerts are due again.
 //
-// A resolve sends nothing. It reconciles too, cancels what is known, and is settled
-// only when nobody is sending the run, it is not in doubt, and each of its commands
-// is over or has accepted its cancellation; until then it is put off.
+// A resolve never sends missing parts. It reconciles as well, and cancels the commands
+// that are known. It is settled only when nobody is sending the run, the run is not in
+// doubt, and each of its commands is over or SSM has accepted its cancellation. Until
+// then it is put off.
 func (e *Entry) Step(a Actor, events ...Event) []Action {
 	s := &step{Actor: a, entry: e}
 	for _, ev := range events {
@@ -101,7 +102,7 @@ func (e *Entry) Step(a Actor, events ...Event) []Action {
 
 func (s *step) do(a Action) { s.actions = append(s.actions, a) }
 
-// proceed goes on with a case when its action is done.
+// proceed continues a case after its action.
 func (s *step) proceed(c Case) {
 	switch c.aim {
 	case toSend:
@@ -133,7 +134,7 @@ func (c Check) apply(s *step) {
 	s.check(c.About())
 }
 
-// others finishes cancels of other runs that were asked before.
+// others finishes earlier cancels of other runs of the entry.
 func (s *step) others() {
 	p := plan{}
 	s.unfinished(&p, Case{})
@@ -142,14 +143,15 @@ func (s *step) others() {
 	}
 }
 
-// live says that another delivery may be sending the run.
+// live reports whether another delivery may be sending the run.
 func (s *step) live(r *run) bool { return r.live(s.Now, s.Process) && r.Holder != s.holder() }
 
-// patience is how long a delivery waits for the record of a run that another is
-// sending.
+// patience is how long a delivery waits for the result of another delivery that is
+// sending the run.
 const patience = 2 * time.Second
 
-// wait waits for another's live claim, up to [patience], and then puts the case off.
+// wait waits up to [patience] for another delivery's live claim, then puts the case
+// off.
 func (s *step) wait(c Case) {
 	if c.patient.IsZero() {
 		c.patient = s.Now.Add(patience)
@@ -161,7 +163,7 @@ func (s *step) wait(c Case) {
 	s.do(Wait{c})
 }
 
-// putOff puts off a case that cannot be settled now. For each alert the entry notes
+// putOff puts off a case that cannot be settled now. The entry notes for each alert
 // when its latest waiting firing was sent.
 func (s *step) putOff(c Case, err error) { s.hold(Defer{Case: c, Err: err}) }
 
@@ -186,29 +188,29 @@ func (s *step) note(alert string) {
 	s.entry.waits, s.changed = append(s.entry.waits, waiting{alert, s.SentAt}), true
 }
 
-// superseded says that a later firing of the alert waits: this one ends.
+// superseded reports whether a later firing of the alert waits. This one then ends.
 func (s *step) superseded(alert string) bool {
 	return s.Queued && slices.ContainsFunc(s.entry.waits, func(w waiting) bool {
 		return w.Alert == alert && w.SentAt.After(s.SentAt)
 	})
 }
 
-// waitsNoMore forgets that an alert waits: it has its run, or has resolved.
+// waitsNoMore forgets that an alert waits, because it has its run or has resolved.
 func (e *Entry) waitsNoMore(alert string) {
 	e.waits = slices.DeleteFunc(e.waits, func(w waiting) bool { return w.Alert == alert })
 }
 
-// skip reports alerts for which nothing is done, by their fingerprints.
+// skip reports alerts, by fingerprint, for which nothing is done.
 func (s *step) skip(reason Reason, run string, alerts ...string) {
 	s.skipped(Settle{Reason: reason, Run: run, Alerts: alerts})
 }
 
-// goesOn skips an alert whose run may go on.
+// goesOn skips an alert whose run may still go on.
 func (s *step) goesOn(reason Reason, r *run, a *amx.Alert) {
 	s.skipped(Settle{Reason: reason, Run: r.ID, Alerts: []string{a.Fingerprint}, GoesOn: true})
 }
 
-// skipped reports what is skipped: for one reason and one run, as one result.
+// skipped reports skipped alerts. It makes one result for each reason and run.
 func (s *step) skipped(k Settle) {
 	k.Verb = VerbSkip
 	for i, a := range s.actions {
@@ -221,7 +223,7 @@ func (s *step) skipped(k Settle) {
 	s.do(k)
 }
 
-// fingerprints is what results say of the case's alerts.
+// fingerprints returns the alerts of the case as results show them.
 func (c *Case) fingerprints() []string {
 	if c.shown != nil {
 		return c.shown

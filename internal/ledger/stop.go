@@ -59,7 +59,7 @@ func (ev Cancelled) apply(s *step) {
 	switch {
 	case ev.aim == toKill && ev.Err == nil:
 		s.do(Settle{Verb: VerbCancel, Reason: ev.Reason, Run: ev.Run, Commands: ev.Done})
-	case ev.aim != toStop && ev.aim != toKill: // of a run that had left the entry
+	case ev.aim != toStop && ev.aim != toKill: // the run had left the entry
 	case ev.Err != nil:
 		s.putOff(ev.Case, fmt.Errorf("cancelling run %s: %w", ev.Run, errors.Join(ev.because, ev.Err)))
 	default:
@@ -72,8 +72,8 @@ func (ev Cancelled) apply(s *step) {
 	}
 }
 
-// signalOf is the signal that ends the run; "" for a cancellation: a person who
-// stops a run means now, whatever resolved_signal says.
+// signalOf is the signal that ends the run, or "" for a cancellation. If a person stops
+// the run, it is cancelled at once, whatever resolved_signal says.
 func (s *step) signalOf(r *run) string {
 	if r.StoppedBy != "" {
 		return ""
@@ -92,9 +92,9 @@ func (s *step) how(r *run, c Case, gone bool) Reason {
 	return c.Reason + ": cancel requested"
 }
 
-// signal signals a run's process wherever it may still run or begin.
+// signal signals a run's process on each node where it may still run or begin.
 func (s *step) signal(r *run, c Case) {
-	if s.state.Over { // what is known of it is; a node may be gone
+	if s.state.Over { // its known commands are over; a node may be gone
 		r.done(r.uncancelled())
 		s.looked = r.ID
 		s.stop(c)
@@ -105,19 +105,19 @@ func (s *step) signal(r *run, c Case) {
 		sig.KillAt = s.Now.Add(s.Policy.KillAfter)
 	}
 	if len(sig.Targets) == 0 {
-		s.putOff(c, fmt.Errorf("cancelling run %s: SSM does not say yet where it runs", c.Run))
+		s.putOff(c, fmt.Errorf("cancelling run %s: SSM does not list its nodes yet", c.Run))
 		return
 	}
 	if len(r.Targets) > 0 && r.Targets[0].Key != amx.KeyInstanceIDs && sig.Targets[0].Key == amx.KeyInstanceIDs {
-		// SSM lists those of a tag's nodes that max_concurrency has let begin; the
-		// others are not to begin.
+		// SSM lists only the nodes of a tag that max_concurrency let begin. The signal
+		// also goes to the others, so that they do not begin.
 		sig.Others = r.Targets
 	}
 	s.do(sig)
 }
 
-// signalled is the nodes that a run's commands were sent to, or those that SSM
-// lists for them where they are not named, without those on which it is over.
+// signalled returns the nodes that a run's commands were sent to. If they are not
+// named, it returns those that SSM lists. It leaves out nodes on which the run is over.
 func signalled(r *run, state *State) []amx.Target {
 	var nodes []string
 	for _, c := range r.asked() {
@@ -140,8 +140,8 @@ func signalled(r *run, state *State) []amx.Target {
 	return []amx.Target{{Key: amx.KeyInstanceIDs, Values: slices.Compact(nodes)}}
 }
 
-// Signalled: SSM sends nothing to a node that it has lost. The run's commands are
-// cancelled there, for when the node comes back.
+// Signalled cancels the run's commands on nodes that are offline: SSM sends no signal
+// there, but delivers the cancellation when the node comes back.
 func (ev Signalled) apply(s *step) {
 	r := s.entry.run(ev.Run)
 	if r == nil {
@@ -168,9 +168,9 @@ func (ev Signalled) apply(s *step) {
 	}
 }
 
-// lostCommands is the commands to be cancelled on nodes that could not be
-// signalled: as a whole where no other node of theirs goes on; and the nodes on
-// which none is known.
+// lostCommands returns the commands to cancel on nodes that could not be signalled. A
+// command is cancelled as a whole if no other node of it goes on. left has the nodes
+// without a known command.
 func lostCommands(r *run, ev Signalled) (commands []Command, left []string) {
 	left = slices.Clone(ev.Lost)
 	for _, id := range r.uncancelled() {
@@ -204,13 +204,13 @@ func (ev Confirmed) apply(s *step) {
 		return
 	}
 	if s.owners(r, &ev.State) {
-		s.stop(ev.Case) // another command runs in the place of one, and is to be stopped too
+		s.stop(ev.Case) // another command owns the run on a node, and has to be stopped too
 		return
 	}
 	cancelled := ev.State.Over && ev.State.Status == "Cancelled"
 	if ev.State.Over && (!cancelled || r.Slot) {
-		// It had ended by itself, or in its own way after a signal; or it has a slot,
-		// which an end that is known frees.
+		// It had ended by itself, or ended by itself after a signal. Or it has a slot,
+		// which its known end frees.
 		s.finish(r, &ev.State, ev.Case)
 	} else {
 		s.do(Note{s.view(r, ev.Case)})

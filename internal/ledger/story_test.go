@@ -52,8 +52,8 @@ type line struct {
 	want  string
 }
 
-// tell plays a story; each line is checked, and so is that the entry survives
-// its store.
+// tell plays a story. It checks each line, and also that the entry survives its
+// store.
 func tell(t *testing.T, policy Policy, story []line) *teller {
 	t.Helper()
 	s := &teller{entry: &Entry{}, policy: policy}
@@ -82,8 +82,8 @@ func (s *teller) tell(t *testing.T, story []line) {
 // comes is a delivery that arrives at that time, and was sent then.
 func comes(d time.Duration, alerts ...amx.Alert) event { return delayed(d, d, alerts...) }
 
-// delayed is a delivery that was sent at one time and arrives at another. What
-// is due is claimed, with run IDs r1, r2 …
+// delayed is a delivery that was sent at one time and arrives at another. It claims
+// the alerts that are due, with run IDs r1, r2 …
 func delayed(sent, arrives time.Duration, alerts ...amx.Alert) event {
 	return func(s *teller) string { return s.deliver(sent, arrives, "", alerts) }
 }
@@ -179,7 +179,7 @@ func names(fps []string) string {
 }
 
 // answers is what SSM said to the sends of a run's claim, one word for each
-// chunk: a command ID, "lost", "throttled" or "refused".
+// part: a command ID, "lost", "throttled" or "refused".
 func answers(run string, words ...string) event {
 	return func(s *teller) string {
 		var answered []Answer
@@ -203,8 +203,7 @@ func answers(run string, words ...string) event {
 	}
 }
 
-// looks is a look begun at that time that showed these commands of the first
-// chunk.
+// looks is a look begun at that time that showed these commands of the first part.
 func looks(run string, d time.Duration, found ...string) event {
 	return func(s *teller) string {
 		s.now = d

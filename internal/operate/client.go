@@ -17,16 +17,16 @@ import (
 	"github.com/amx-lambda/amx/internal/history"
 )
 
-// A Client is an [Operator] at a running amx serve, which serves [Handler].
+// A Client is an [Operator] that asks the [Handler] of a running amx serve.
 type Client struct {
 	// Base is the URL before [Prefix], such as https://host:8080.
 	Base string
-	// Token is an operator's; empty on the socket.
+	// Token is an operator's token; empty on the socket.
 	Token string
 	HTTP  *http.Client
 }
 
-// Operator is the client under both interfaces.
+// Operator returns the client as both interfaces.
 func (c *Client) Operator() Operator { return Operator{c, c} }
 
 // Runs lists records.
@@ -54,25 +54,25 @@ func (c *Client) Runs(ctx context.Context, q history.Query) (history.Page, error
 	return history.Page{Records: page.Runs, Next: page.Next}, err
 }
 
-// Run is all that is known of one run.
+// Run returns one run with all details.
 func (c *Client) Run(ctx context.Context, run string) (d Detail, err error) {
 	err = c.call(ctx, http.MethodGet, "runs/"+url.PathEscape(run), nil, &d)
 	return d, err
 }
 
-// Status is what holds runs back, and what waits.
+// Status returns what holds runs back, and which alerts wait.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	err = c.call(ctx, http.MethodGet, "status", nil, &s)
 	return s, err
 }
 
-// Cancel asks that a run, or all of a command, be stopped.
+// Cancel stops a run, or all runs of a command.
 func (c *Client) Cancel(ctx context.Context, in CancelRequest) (out Cancelled, err error) {
 	err = c.call(ctx, http.MethodPost, "cancel", cancelBody{in.Run, in.Command, in.Why}, &out)
 	return out, err
 }
 
-// Pause holds back what starts.
+// Pause holds back new runs.
 func (c *Client) Pause(ctx context.Context, in PauseRequest) ([]Pause, error) {
 	length := ""
 	if in.For != 0 {
@@ -90,7 +90,7 @@ func (c *Client) Resume(ctx context.Context, in ResumeRequest) ([]Pause, error) 
 	return out.Paused, err
 }
 
-// A refusedError is what the other side refused, in its own words.
+// A refusedError is a refusal by amx serve, in its words.
 type refusedError struct {
 	message string
 	is      error
@@ -131,13 +131,13 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return c.refused(response.StatusCode, text)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
-		return fmt.Errorf("%s answers what is not amx's: is it the address of an amx serve?", c.Base)
+		return fmt.Errorf("%s does not answer as amx serve does: is it the address of an amx serve?", c.Base)
 	}
 	return nil
 }
 
-// unreachable is an error of the way, without the request's URL, which says
-// nothing on a socket.
+// unreachable is an error of the connection. It leaves out the request's URL, which is no
+// help for a socket.
 func unreachable(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
@@ -151,7 +151,7 @@ func unreachable(err error) error {
 func (c *Client) refused(status int, text []byte) error {
 	var b errorBody
 	if json.Unmarshal(text, &b) != nil || b.Error == "" {
-		return fmt.Errorf("%s answers %d and no error of amx: is it the address of an amx serve?", c.Base, status)
+		return fmt.Errorf("%s answers %d without an error of amx: is it the address of an amx serve?", c.Base, status)
 	}
 	switch status {
 	case http.StatusBadRequest:

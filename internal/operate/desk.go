@@ -14,39 +14,40 @@ import (
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// History is where the records are.
+// History has the records.
 type History interface {
 	Get(ctx context.Context, run string) (history.Record, error)
 	List(context.Context, history.Query) (history.Page, error)
 	Put(context.Context, history.Record) error
 }
 
-// A Stopper stops one run, or drops what waits for one. It enters who and why in
-// the run's record.
+// A Stopper stops one run, or drops alerts that wait for one. It enters into the run's
+// record who asked, and why.
 type Stopper interface {
 	Stop(context.Context, StopRequest) error
 }
 
-// A StopRequest names what is to stop by its record.
+// A StopRequest names a run to stop, by its record.
 type StopRequest struct {
-	Run     string // empty: alerts that wait for a run
+	Run     string // empty: drop the alerts that wait for a run
 	Entry   string // the ledger entry's ID
 	Command string
 	Who     string
 	Why     string
 }
 
-// A Gatekeeper knows what holds a command back beside a pause.
+// A Gatekeeper knows which limits and breakers hold a command back.
 type Gatekeeper interface {
-	// Gates is the commands whose gate says something, sorted.
+	// Gates returns the commands whose gate is not empty, sorted.
 	Gates(context.Context) ([]Command, error)
-	// CloseBreaker lets runs of the command start again, and says whether its
+	// CloseBreaker lets runs of the command start again, and reports whether its
 	// breaker was open.
 	CloseBreaker(ctx context.Context, command string) (bool, error)
 }
 
-// A Desk is an [Operator] at the stores. History and Ledger are required; what
-// is nil otherwise is said not to be known, or not to be possible here.
+// A Desk is an [Operator] that reads and writes the stores. History and Ledger are
+// required. If another field is nil, answers say that its part is unknown, or not
+// possible here.
 type Desk struct {
 	History History
 	Ledger  ledger.Store // the pauses
@@ -62,7 +63,7 @@ type Desk struct {
 	LookBack time.Duration
 }
 
-// Operator is the desk under both interfaces.
+// Operator returns the desk as both interfaces.
 func (d *Desk) Operator() Operator { return Operator{d, d} }
 
 func (d *Desk) now() time.Time {
@@ -77,7 +78,7 @@ func (d *Desk) Runs(ctx context.Context, q history.Query) (history.Page, error) 
 	return d.History.List(ctx, q)
 }
 
-// Run is all that is known of one run.
+// Run returns one run with all details.
 func (d *Desk) Run(ctx context.Context, run string) (Detail, error) {
 	r, err := d.History.Get(ctx, run)
 	if err != nil {
@@ -90,11 +91,11 @@ func (d *Desk) Run(ctx context.Context, run string) (Detail, error) {
 	return out, nil
 }
 
-// lookBack is how far back a run is looked for that still goes on: SSM delivers
-// a command for up to 30 days.
+// lookBack is how far back the desk looks for runs that still go on: SSM delivers a
+// command for up to 30 days.
 const lookBack = 32 * 24 * time.Hour
 
-// all is the records of every page.
+// all returns the records of every page.
 func (d *Desk) all(ctx context.Context, q history.Query) (records []history.Record, err error) {
 	q.Limit = history.MaxLimit
 	if q.Since.IsZero() {
@@ -112,9 +113,9 @@ func (d *Desk) all(ctx context.Context, q history.Query) (records []history.Reco
 	}
 }
 
-// Cancel asks that a run, or all runs of a command, be stopped, and what waits be
-// dropped. An error says that nothing was asked; what failed of several runs is in
-// their elements.
+// Cancel stops a run, or stops all runs of a command and drops its alerts that wait.
+// After an error nothing was cancelled. If only some of several runs could not be
+// cancelled, their elements have the errors.
 func (d *Desk) Cancel(ctx context.Context, in CancelRequest) (Cancelled, error) {
 	out := Cancelled{Runs: []CancelledRun{}}
 	if d.Stopper == nil {
@@ -144,8 +145,8 @@ func (d *Desk) Cancel(ctx context.Context, in CancelRequest) (Cancelled, error) 
 	return out, nil
 }
 
-// dropped enters who dropped alerts that waited, and why. It is a record of its
-// own: the one of the waiting ends with the item of the queue.
+// dropped enters who dropped alerts that waited, and why. This needs a record of its own,
+// because the record of the waiting ends with the item of the queue.
 func (d *Desk) dropped(ctx context.Context, r history.Record, in CancelRequest) error {
 	now := d.now()
 	out := r
@@ -177,7 +178,7 @@ func (d *Desk) toCancel(ctx context.Context, in CancelRequest) ([]history.Record
 	if err == nil && len(running)+len(waiting) == 0 {
 		err = fmt.Errorf("no run of command %q goes on, and none waits: %w", in.Command, ErrNothing)
 	}
-	return append(waiting, running...), err // what waits must not take the place of what is stopped
+	return append(waiting, running...), err // stop the waiting first: they must not take the place of the runs that are stopped
 }
 
 // The bounds of a pause.
@@ -186,7 +187,7 @@ const (
 	maxPause     = 90 * 24 * time.Hour
 )
 
-// Pause holds back what starts.
+// Pause holds back new runs.
 func (d *Desk) Pause(ctx context.Context, in PauseRequest) ([]Pause, error) {
 	length := cmp.Or(in.For, defaultPause)
 	switch {
@@ -203,7 +204,7 @@ func (d *Desk) Pause(ctx context.Context, in PauseRequest) ([]Pause, error) {
 	return paused, err
 }
 
-// Resume lifts a pause, and closes the breaker of a command that is named.
+// Resume ends a pause. If the request names a command, it also closes its breaker.
 func (d *Desk) Resume(ctx context.Context, in ResumeRequest) ([]Pause, error) {
 	closed := false
 	if in.Command != "" && d.Gates != nil {
@@ -225,8 +226,8 @@ func (d *Desk) Resume(ctx context.Context, in ResumeRequest) ([]Pause, error) {
 	return paused, err
 }
 
-// changePauses writes what change makes of the pauses. It tries again where
-// another writes them at the same time.
+// changePauses changes the pauses and writes them. If somebody else writes them at the
+// same time, it tries again.
 func (d *Desk) changePauses(ctx context.Context, change func(*ledger.Pauses, time.Time) error) ([]Pause, error) {
 	for try := 1; ; try++ {
 		r, p, err := d.pauses(ctx)
@@ -260,7 +261,7 @@ func (d *Desk) pauses(ctx context.Context) (ledger.Record, *ledger.Pauses, error
 	return records[0], p, err
 }
 
-// list is the pauses, that of everything first.
+// list returns the pauses. The pause of everything comes first.
 func list(p *ledger.Pauses) []Pause {
 	out := []Pause{}
 	add := func(command string, q ledger.Pause) {
@@ -275,7 +276,7 @@ func list(p *ledger.Pauses) []Pause {
 	return out
 }
 
-// Status is what holds runs back, and what waits.
+// Status returns what holds runs back, and which alerts wait.
 func (d *Desk) Status(ctx context.Context) (s Status, err error) {
 	_, p, err := d.pauses(ctx)
 	if err != nil {
@@ -314,8 +315,8 @@ func byCommand(records []history.Record) []Waiting {
 	return slices.SortedFunc(maps.Values(found), func(a, b Waiting) int { return cmp.Compare(a.Command, b.Command) })
 }
 
-// log says what a person did. What was refused because there is nothing to do
-// is no news.
+// log logs what a person did. It does not log a request that was refused because
+// there was nothing to do.
 func (d *Desk) log(ctx context.Context, what string, err error, args ...any) {
 	switch {
 	case d.Log == nil || errors.Is(err, ErrNothing):
@@ -326,7 +327,7 @@ func (d *Desk) log(ctx context.Context, what string, err error, args ...any) {
 	}
 }
 
-// An InvalidError is a request that is wrong in itself.
+// An InvalidError says that the request itself is wrong.
 type InvalidError string
 
 func (e InvalidError) Error() string { return string(e) }

@@ -13,20 +13,20 @@ import (
 	"github.com/amx-lambda/amx/internal/sleep"
 )
 
-// A Limit is a command, and how many of its runs may go on at once.
+// A Limit says how many runs of a command may go on at once.
 type Limit struct {
 	Command string
-	Max     int // 0: any number, or it is not known here
+	Max     int // 0: no limit, or unknown here
 }
 
 // Gates is a [Gatekeeper] that reads the ledger's gates.
 type Gates struct {
 	Ledger ledger.Store
-	Limits func(context.Context) ([]Limit, error) // the commands that there are
+	Limits func(context.Context) ([]Limit, error) // of all commands
 	Now    func() time.Time
 }
 
-// Gates is the commands of which runs hold a slot, or runs in a row have failed.
+// Gates returns the commands that have a run with a slot, or failed runs in a row.
 func (g *Gates) Gates(ctx context.Context) ([]Command, error) {
 	limits, err := g.Limits(ctx)
 	if err != nil {
@@ -88,5 +88,5 @@ func (g *Gates) CloseBreaker(ctx context.Context, command string) (bool, error) 
 	}
 }
 
-// rest waits a moment, so that who writes the same does not meet again.
+// rest waits a moment, so that two writers do not conflict again.
 func rest(ctx context.Context) error { return sleep.For(ctx, rand.N(100*time.Millisecond)) }

@@ -15,10 +15,10 @@ import (
 	"github.com/amx-lambda/amx/internal/history"
 )
 
-// Prefix is where every path of the interface begins.
+// Prefix begins every path of the interface.
 const Prefix = "/api/v1/"
 
-// maxBody is the size of a request's body: a reason, and some names.
+// maxBody limits the size of a request's body, which has a reason and some names.
 const maxBody = 64 << 10
 
 // The bodies of requests.
@@ -52,8 +52,8 @@ type (
 	}
 )
 
-// Handler serves an operator under [Prefix]. who names the caller of a request,
-// who has been authenticated before.
+// Handler serves an operator under [Prefix]. who names the caller of a request. The caller
+// has to be authenticated before.
 func Handler(o Operator, who func(*http.Request) string, now func() time.Time) http.Handler {
 	h := handler{o, who, now}
 	mux := http.NewServeMux()
@@ -148,7 +148,7 @@ func read(w http.ResponseWriter, r *http.Request, into any) bool {
 	return true
 }
 
-// answer writes what was asked for, or its error:
+// answer writes the value, or the error:
 //
 //	400  the request is wrong
 //	404  there is no such run
@@ -176,7 +176,7 @@ func answerError(w http.ResponseWriter, status int, err error) {
 func write(w http.ResponseWriter, status int, v any) {
 	var text bytes.Buffer
 	e := json.NewEncoder(&text)
-	e.SetEscapeHTML(false) // it is read by people, and is no page
+	e.SetEscapeHTML(false) // people read it, and it is no HTML page
 	if err := e.Encode(v); err != nil {
 		status = http.StatusInternalServerError
 		text.Reset()

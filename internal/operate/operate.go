@@ -1,7 +1,7 @@
-// Package operate is what people see of amx and do with it: what ran, with its
-// output; cancel, pause, resume; what waits and what is limited. There is one
-// interface, and two ways to it: a [Desk] at the stores themselves, and a
-// [Client] that asks the Desk of an amx serve through [Handler].
+// Package operate lets people see and control amx: the runs with their output; cancel,
+// pause and resume; the alerts that wait and the limits. It has one interface and two
+// implementations: a [Desk] reads and writes the stores themselves, and a [Client] asks
+// the Desk of an amx serve through [Handler].
 package operate
 
 import (
@@ -16,16 +16,15 @@ import (
 type Viewer interface {
 	// Runs lists records, the newest first, without output.
 	Runs(context.Context, history.Query) (history.Page, error)
-	// Run is all that is known of one run; [history.ErrNotFound] where it is
-	// nothing.
+	// Run returns one run with all details, or [history.ErrNotFound].
 	Run(ctx context.Context, run string) (Detail, error)
 	Status(context.Context) (Status, error)
 }
 
-// An Actor does what a person decided.
+// An Actor does what an operator asks.
 type Actor interface {
 	Cancel(context.Context, CancelRequest) (Cancelled, error)
-	// Pause and Resume answer what is paused afterwards.
+	// Pause and Resume return the pauses afterwards.
 	Pause(context.Context, PauseRequest) ([]Pause, error)
 	Resume(context.Context, ResumeRequest) ([]Pause, error)
 }
@@ -36,36 +35,36 @@ type Operator struct {
 	Actor
 }
 
-// A Detail is a record with the streams of its nodes, as far as SSM keeps them.
+// A Detail is a record with the output of its nodes, as far as SSM keeps it.
 type Detail struct {
 	history.Record
 	Streams []Stream `json:"streams,omitempty"`
 }
 
-// A Stream is what the command wrote on one node. SSM keeps the first 24,000
+// A Stream is the output of the command on one node. SSM keeps the first 24,000
 // characters of standard output and 8,000 of standard error, for 30 days.
 type Stream struct {
 	Node   string `json:"node"`
 	Stdout string `json:"stdout,omitempty"`
 	Stderr string `json:"stderr,omitempty"`
-	Error  string `json:"error,omitempty"` // why there is none
+	Error  string `json:"error,omitempty"` // why there is no output
 }
 
-// ErrNothing is answered where there is nothing to do: a run that is over is not
-// cancelled, and what is not paused does not resume.
+// ErrNothing says that there is nothing to do: the run is over already, or the command is
+// not paused.
 var ErrNothing = errors.New("nothing to do")
 
-// A CancelRequest names a run, or a command, all of whose runs are cancelled and
-// all of whose waiting alerts are dropped.
+// A CancelRequest names a run, or a command. For a command, all runs are cancelled and
+// all waiting alerts are dropped.
 type CancelRequest struct {
 	Run     string `json:"run,omitempty"`
 	Command string `json:"command,omitempty"`
 	Why     string `json:"why"`
-	Who     string `json:"-"` // set by who knows it, never by the request
+	Who     string `json:"-"` // set by the server, never by the request
 }
 
-// Cancelled is what became of the asking. A cancelled command ends later: its
-// record says so.
+// Cancelled is the result of a cancel. A cancelled command ends a little later: its
+// record says when.
 type Cancelled struct {
 	Runs []CancelledRun `json:"runs"`
 }
@@ -78,7 +77,7 @@ type CancelledRun struct {
 	Error   string        `json:"error,omitempty"`
 }
 
-// A PauseRequest holds back what starts, of one command or of everything.
+// A PauseRequest holds back new runs, of one command or of everything.
 type PauseRequest struct {
 	Command string        `json:"command,omitempty"` // empty: everything
 	For     time.Duration `json:"-"`
@@ -86,21 +85,21 @@ type PauseRequest struct {
 	Who     string        `json:"-"`
 }
 
-// A ResumeRequest lifts a pause. With a command it also closes its breaker.
+// A ResumeRequest ends a pause. With a command it also closes the command's breaker.
 type ResumeRequest struct {
 	Command string `json:"command,omitempty"` // empty: everything
 	Who     string `json:"-"`
 }
 
-// A Status is what holds runs back, and what waits.
+// A Status says what holds runs back, and which alerts wait.
 type Status struct {
 	Paused   []Pause   `json:"paused"`
-	Commands []Command `json:"commands"` // those with a limit or a breaker that says something
+	Commands []Command `json:"commands"` // commands whose gate is not empty
 	Waiting  []Waiting `json:"waiting"`
 	Queue    Queue     `json:"queue"`
 }
 
-// A Pause is of one command, or of everything.
+// A Pause of one command, or of everything.
 type Pause struct {
 	Command string    `json:"command,omitempty"` // empty: everything
 	Who     string    `json:"who"`
@@ -109,16 +108,16 @@ type Pause struct {
 	Until   time.Time `json:"until"`
 }
 
-// A Command is what the gate of a command says.
+// A Command is the state of a command's gate.
 type Command struct {
 	Command string     `json:"command"`
 	Running int        `json:"running"`                 // runs that hold a slot
-	Max     int        `json:"max,omitempty"`           // 0: no limit, or it is not known here
+	Max     int        `json:"max,omitempty"`           // 0: no limit, or unknown here
 	Breaker *time.Time `json:"breaker_until,omitempty"` // open until; nil: closed
 	Failed  int        `json:"failed,omitempty"`        // runs in a row that failed
 }
 
-// Waiting is the alerts of one command that wait for a run.
+// Waiting has the alerts of one command that wait for a run.
 type Waiting struct {
 	Command string    `json:"command"`
 	Count   int       `json:"count"`
@@ -126,10 +125,9 @@ type Waiting struct {
 	Reason  string    `json:"reason"` // of the one that waits longest
 }
 
-// A Queue is the state of the store of what is put off. A count of -1 is not
-// known.
+// A Queue is the state of the queue. A count of -1 is unknown.
 type Queue struct {
-	Items       int        `json:"items"`        // due, or not yet
+	Items       int        `json:"items"`        // due or not due yet
 	DeadLetters int        `json:"dead_letters"` // given up, or not readable
 	Oldest      *time.Time `json:"oldest,omitempty"`
 }

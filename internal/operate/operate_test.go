@@ -315,7 +315,7 @@ func TestAClientAtAnotherServer(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }))
 	defer other.Close()
 	_, err := (&Client{Base: other.URL, HTTP: other.Client()}).Status(t.Context())
-	if err == nil || !strings.HasSuffix(err.Error(), "answers what is not amx's: is it the address of an amx serve?") {
+	if err == nil || !strings.HasSuffix(err.Error(), "does not answer as amx serve does: is it the address of an amx serve?") {
 		t.Errorf("got %v", err)
 	}
 	_, err = OnSocket(filepath.Join(t.TempDir(), "ledger.sock")).Status(t.Context())

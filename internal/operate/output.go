@@ -13,16 +13,16 @@ import (
 	"github.com/amx-lambda/amx/internal/history"
 )
 
-// Outputs is the part of SSM that keeps what a command wrote.
+// Outputs is the part of SSM that keeps the output of commands.
 type Outputs interface {
 	GetCommandInvocation(context.Context, *ssm.GetCommandInvocationInput, ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error)
 }
 
-// sideBySide is how many nodes are asked about at a time.
+// sideBySide is for how many nodes SSM is asked at a time.
 const sideBySide = 5
 
-// streams asks for the output of up to [history.MaxOutputs] nodes, those that
-// failed first.
+// streams asks for the output of up to [history.MaxOutputs] nodes. Failed nodes come
+// first.
 func streams(ctx context.Context, o Outputs, r *history.Record) []Stream {
 	nodes := slices.Clone(r.Nodes)
 	slices.SortStableFunc(nodes, func(a, b history.Node) int { return a.Order() - b.Order() })
@@ -45,7 +45,7 @@ func streams(ctx context.Context, o Outputs, r *history.Record) []Stream {
 	return out
 }
 
-// stream asks which of the commands the node has, and what that one wrote there.
+// stream asks which of the commands the node has, and for the output of that command.
 func stream(ctx context.Context, o Outputs, node string, commands []string) Stream {
 	s := Stream{Node: node, Error: "SSM does not keep the output any more"}
 	for _, id := range commands {

@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 )
 
-// maxSocket is the length of a socket's path that every system takes.
+// maxSocket is the longest path of a socket that every system takes.
 const maxSocket = 100
 
-// OnSocket is the client of the amx serve whose socket this is.
+// OnSocket returns a client for the amx serve with this socket.
 func OnSocket(path string) *Client {
 	dial := func(ctx context.Context, _, _ string) (c net.Conn, err error) {
 		err = short(path, func(path string) error {
@@ -24,7 +24,7 @@ func OnSocket(path string) *Client {
 	return &Client{Base: "http://amx", HTTP: &http.Client{Transport: &http.Transport{DialContext: dial}}}
 }
 
-// ListenSocket listens on a socket. Who closes the listener removes it.
+// ListenSocket listens on a socket. Closing the listener removes the socket.
 func ListenSocket(path string) (l net.Listener, err error) {
 	err = short(path, func(path string) error {
 		l, err = net.Listen("unix", path)
@@ -47,8 +47,8 @@ func (s socket) Close() error {
 	return s.Listener.Close()
 }
 
-// short calls f with a path that the system takes for a socket: one that is too
-// long is reached through its folder, where Linux has that as a file.
+// short calls f with a path that is short enough for a socket. On Linux it reaches a
+// longer path through a file that stands for its folder.
 func short(path string, f func(path string) error) error {
 	if len(path) <= maxSocket {
 		return f(path)

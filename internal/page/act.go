@@ -12,7 +12,7 @@ import (
 // maxForm is the size of a form: a notification to try is the longest.
 const maxForm = 2 << 20
 
-// act does what a person decided, and leads back to where they were.
+// act does what the operator asked, and leads back to the view before.
 func (p *Page) act(w http.ResponseWriter, r *http.Request, s *session, name string) {
 	run, command := r.PostForm.Get("run"), r.PostForm.Get("command")
 	if run == "" && command == "" && r.PostForm.Get("all") != "yes" {

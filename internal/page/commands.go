@@ -12,10 +12,10 @@ import (
 	"github.com/amx-lambda/amx/internal/operate"
 )
 
-// commandsModel is the commands as they are configured, and how they did.
+// commandsModel has the configured commands, with statistics of their runs.
 type commandsModel struct {
 	Commands []commandModel
-	Gone     []string // with runs, but not configured any more
+	Gone     []string // they have runs, but are not configured any more
 	Known    bool     // the configuration is known
 	Cut      bool     // the numbers are of the last 5,000 runs
 }
@@ -26,11 +26,11 @@ type commandModel struct {
 	Text     string
 	Matchers []string
 	Targets  []string
-	Facts    []string // limits, and what is not the default
+	Facts    []string // limits, and keys that are not at their default
 	Stats    *commandStats
 	Pause    *operate.Pause
 	Gate     *operate.Command
-	Paused   bool // by its own pause, or that of everything
+	Paused   bool // by its own pause, or by the pause of everything
 }
 
 func (p *Page) loadCommands(ctx context.Context, in request) (any, error) {
@@ -104,7 +104,7 @@ func newCommandModel(c *amx.Command, of *amx.Config, stats *commandStats, status
 	return m
 }
 
-// facts is a command's limits, and what else decides when it runs.
+// facts returns a command's limits, and other keys that decide when it runs.
 func facts(c *amx.Command) (out []string) {
 	add := func(when bool, format string, args ...any) {
 		if when {

@@ -10,15 +10,16 @@ import (
 	"github.com/amx-lambda/amx/internal/history"
 )
 
-// quiet is how long a stream stays silent: a proxy that hears nothing for longer
-// may close it.
+// quiet is how long a stream stays silent. A proxy may close a stream that is silent for
+// longer.
 const quiet = 15 * time.Second
 
-// fullLook is how many looks at the latest runs there are for one at all that a
-// view shows, which may mean to read the records of a month.
+// fullLook is how often a view looks at the latest runs before it looks at everything that
+// it shows, which may take the records of a month.
 const fullLook = 15
 
-// pulse changes when the latest runs do, or the one of a view. It is one small read.
+// pulse changes when the latest runs change, or the run of a view. It takes one small
+// read.
 func (p *Page) pulse(ctx context.Context, run string, now time.Time) (string, error) {
 	if run != "" {
 		d, err := p.Operator.Run(ctx, run)
@@ -28,8 +29,8 @@ func (p *Page) pulse(ctx context.Context, run string, now time.Time) (string, er
 	return digest(page.Records), err
 }
 
-// events is a stream of server-sent events for one open view: `changed` when its
-// digest is another than the one that the page has, with the new one.
+// events is a stream of server-sent events for one open view. It sends `changed` with the
+// view's new digest, if that differs from the digest that the page has.
 func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	if _, ok := p.sessions.of(r); !ok {
 		http.Error(w, "log in first", http.StatusForbidden)
@@ -69,7 +70,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 		}
 		now := p.Now()
 		text := ""
-		// An error is told by the next loading of the page.
+		// The next loading of the page shows an error.
 		if beat, err := p.pulse(r.Context(), run, now); err == nil && (beat != pulse || n%fullLook == 0) {
 			pulse = beat
 			model, err := v.load(p, r.Context(), request{run: run, query: of.Query(), now: now})

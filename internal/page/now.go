@@ -9,20 +9,20 @@ import (
 	"github.com/amx-lambda/amx/internal/operate"
 )
 
-// lookBack is how far back a run is looked for that still goes on: SSM delivers a
+// lookBack is how far back the page looks for runs that still go on: SSM delivers a
 // command for up to 30 days.
 const lookBack = 32 * 24 * time.Hour
 
-// Now is what goes on.
+// Now is the model of the first view.
 type Now struct {
 	Status    operate.Status
-	Breakers  []operate.Command // those that are open
-	Limits    []operate.Command // those that say something else
+	Breakers  []operate.Command // with an open breaker
+	Limits    []operate.Command // with other entries in their gate
 	Running   []history.Record
 	Problems  []history.Record // of the last day
 	Recent    []history.Record // the latest that are over
 	Waiting   int              // alerts
-	Commands  int              // that are configured; -1: not known
+	Commands  int              // configured ones; -1: unknown
 	Since     time.Time        // of the configuration
 	PausedAll bool
 }
@@ -88,7 +88,7 @@ func Look(ctx context.Context, v operate.Viewer, now time.Time, back time.Durati
 	return m, nil
 }
 
-// configuration is the one in use; ok is false where none is known.
+// configuration returns the current configuration. ok is false if it is unknown.
 func (p *Page) configuration(ctx context.Context) (c Configuration, ok bool, err error) {
 	if p.Config == nil {
 		return c, false, nil
@@ -101,7 +101,7 @@ func isProblem(s history.State) bool {
 	return slices.Contains([]history.State{history.Failed, history.Refused, history.Expired, history.Unknown}, s)
 }
 
-// commandNames is the configured commands, and one more that a filter names.
+// commandNames returns the configured commands, and also the one that a filter names.
 func (p *Page) commandNames(ctx context.Context, also string) ([]string, error) {
 	c, ok, err := p.configuration(ctx)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"net/url"
 )
 
-// notLoopback says why a request may not use a key: it came from another machine,
-// or a browser was led to loopback under another name (DNS rebinding), and would
-// let that name's pages read the answer. Empty: it may.
+// notLoopback says why a request may not use a key, or "" if it may. The request may come
+// from another machine. Or a browser was led to loopback under another name (DNS
+// rebinding), and would let that name's pages read the answer.
 func notLoopback(r *http.Request) string {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !remote.Addr().Unmap().IsLoopback() {
@@ -35,8 +35,8 @@ func trimBrackets(host string) string {
 	return host
 }
 
-// sameOrigin says that a page of this origin sent the request. Every browser says
-// where a POST comes from; what does not say is refused.
+// sameOrigin reports whether a page of this origin sent the request. Every browser says
+// where a POST comes from, so a request that does not say is refused.
 func sameOrigin(r *http.Request) bool {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
 		return site == "same-origin"

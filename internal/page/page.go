@@ -1,10 +1,10 @@
-// Package page is amx for a browser: what runs, waits and ran, why, and the
-// buttons that cancel, pause and resume. It is HTML made here, and works without
-// JavaScript; a short script keeps an open page up to date.
+// Package page shows amx in a browser: the runs, the alerts that wait, the reasons, and
+// buttons to cancel, pause and resume. It makes HTML on the server, which works without
+// JavaScript. A short script keeps an open page up to date.
 //
-// Whatever an alert or a command says is text: html/template escapes it, [Plain]
-// makes control characters visible, and the Content-Security-Policy runs no
-// script but the package's own file.
+// Text of an alert or a command stays text: html/template escapes it, [Plain] makes
+// control characters visible, and the Content-Security-Policy allows only the package's
+// own script.
 package page
 
 import (
@@ -21,23 +21,23 @@ import (
 	"github.com/amx-lambda/amx/internal/operate"
 )
 
-// Options is what a page shows, and who may see it. Operator is required; what
-// is nil otherwise is not shown.
+// Options say what a page shows, and who may see it. Operator is required. If another
+// field is nil, the page does not show its part.
 type Options struct {
 	Operator operate.Operator
 	// Config is the configuration in use.
 	Config func(context.Context) (Configuration, error)
 	// Explain says what a notification would do, without doing it.
 	Explain func(ctx context.Context, body []byte, subject string) ([]Explained, error)
-	// Sent is what was sent to the nodes under a command ID.
+	// Sent returns the script or parameters that the nodes got under a command ID.
 	Sent func(ctx context.Context, commandID string) (Sent, error)
 
-	// Login names the operator who has a token. Its error is shown: it says why
-	// the token opens nothing.
+	// Login returns the name of the operator with this token. The page shows its error,
+	// which says why the token is refused.
 	Login func(ctx context.Context, token string) (who string, err error)
-	// Key opens the page where Login is nil, then only on loopback.
+	// Key opens the page, only on loopback, if Login is nil.
 	Key string
-	// Who is the caller's name where Login is nil.
+	// Who is the caller's name if Login is nil.
 	Who string
 
 	Version string
@@ -47,13 +47,13 @@ type Options struct {
 	Now     func() time.Time
 }
 
-// A Configuration is one, and since when it is in use.
+// A Configuration with the time since which it is in use.
 type Configuration struct {
 	*amx.Config
 	Since time.Time // zero: not known
 }
 
-// Explained is what a notification would do to one command.
+// Explained says what a notification would do to one command.
 type Explained struct {
 	Command string
 	Matches bool
@@ -91,12 +91,12 @@ func New(o Options) *Page {
 // Close ends the streams of open pages, for a server that shuts down.
 func (p *Page) Close() { p.closing.Do(func() { close(p.closed) }) }
 
-// Prefix is where the paths begin that are not views: assets and actions.
+// Prefix begins the paths that are not views: assets and actions.
 const Prefix = "/-/page/"
 
-// Takes says that a request is for the page: a browser's GET of a view, or any
-// request under [Prefix]. At a server that answers others at the same paths, all
-// else is theirs. A GET with a body is no browser's.
+// Takes reports whether a request is for the page: a browser's GET of a view, or any
+// request under [Prefix]. The server handles all other requests, at the same paths. A GET
+// with a body does not come from a browser.
 func (p *Page) Takes(r *http.Request) bool {
 	if strings.HasPrefix(r.URL.Path, Prefix) {
 		return true
@@ -114,7 +114,7 @@ var assets embed.FS
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// ServeHTTP answers what [Page.Takes] takes.
+// ServeHTTP answers the requests that [Page.Takes] takes.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", policy)
@@ -165,7 +165,7 @@ func (p *Page) get(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// asset is a file that anybody may have: it is the same everywhere.
+// asset is a file that everybody may read: it is the same on every server.
 func (p *Page) asset(w http.ResponseWriter, r *http.Request, name string) {
 	switch name {
 	case "style.css", "script.js", "icon.svg":

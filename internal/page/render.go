@@ -19,29 +19,29 @@ import (
 	"github.com/amx-lambda/amx/internal/operate"
 )
 
-// shell is what surrounds every view.
+// shell is the frame of every view.
 type shell struct {
 	Title, View    string
 	Place, Version string
 	Who            string // empty: nobody is logged in
 	Said           *said
 	Now            time.Time
-	Seen           string // the digest of what it shows; empty: it does not change
+	Seen           string // the digest of the view; empty: it does not change
 	Again          bool   // load Back at once
 	Back           string
 	CanTry         bool
 	Main           any
 }
 
-// A request is what a view is asked for.
+// A request is the request for a view.
 type request struct {
 	run   string // of the view of a run
 	query url.Values
 	now   time.Time
 }
 
-// A viewer loads what a view shows. The model has nothing that changes with the
-// time alone: its digest tells whether there is news.
+// A viewer loads the model of a view. The model has no value that changes with time alone,
+// so its digest shows whether there is news.
 type viewer struct {
 	name, title string
 	load        func(*Page, context.Context, request) (any, error)
@@ -57,7 +57,7 @@ var views = map[string]viewer{ // :: path → view
 
 var runView = viewer{name: "run", title: "Run", load: (*Page).loadRun}
 
-// find is the view at a path.
+// find returns the view at a path.
 func find(path string) (v viewer, run string, ok bool) {
 	if v, ok = views[path]; ok {
 		return v, "", true
@@ -97,7 +97,7 @@ func (p *Page) shell(v viewer, s *session, in request) shell {
 	}
 }
 
-// digest changes when a model does.
+// digest changes when the model changes.
 func digest(model any) string {
 	h := fnv.New64a()
 	if err := json.NewEncoder(h).Encode(model); err != nil {
@@ -134,7 +134,7 @@ func (s shell) titled(status int) shell {
 
 type problemModel struct{ Text string }
 
-// problem writes why a request is refused, to whoever sent it.
+// problem writes to the client why a request is refused.
 func (p *Page) problem(w http.ResponseWriter, r *http.Request, status int, text string) {
 	s := shell{Title: "Not found", View: "problem", Place: p.Place, Version: p.Version, Now: p.Now(), Main: problemModel{text}}
 	p.write(w, status, "problem", s.titled(status))
@@ -153,8 +153,8 @@ func (p *Page) write(w http.ResponseWriter, status int, name string, s shell) {
 	_, _ = io.WriteString(w, Plain(text.String())) // the browser has gone
 }
 
-// templates is each view, in the layout. They are parsed for the first page: this
-// package is part of the whole command line, and most calls show none.
+// templates has each view, in the layout. It parses them when the first page is shown,
+// because most commands of the command line show none.
 var templates = sync.OnceValue(func() map[string]*template.Template {
 	out := map[string]*template.Template{}
 	for _, name := range []string{"now", "runs", "run", "commands", "try", "login", "problem"} {

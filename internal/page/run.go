@@ -9,26 +9,26 @@ import (
 	"github.com/amx-lambda/amx/internal/operate"
 )
 
-// runModel is all that is known of one run.
+// runModel is the model of one run's view.
 type runModel struct {
 	operate.Detail
 	Outputs []output
 	Sent    *Sent
 	SentWhy string           // why there is no Sent
-	Others  []history.Record // for the same alerts, the newest first
+	Others  []history.Record // runs for the same alerts, the newest first
 	JSON    string
 	MayTry  bool
 }
 
 func (m runModel) title() string { return m.Command + " " + string(m.State) }
 
-// still says that there will be no news.
+// still reports whether the view will not change any more.
 func (m runModel) still() bool { return m.Over() }
 
-// output is what a node wrote.
+// output is the output of a node.
 type output struct {
 	Node, Stdout, Stderr string
-	Kept                 string // both together, cut, where SSM has nothing any more
+	Kept                 string // both together, shortened, if SSM has forgotten them
 }
 
 func (p *Page) loadRun(ctx context.Context, in request) (any, error) {
@@ -55,14 +55,14 @@ func (p *Page) loadRun(ctx context.Context, in request) (any, error) {
 	return m, nil
 }
 
-// near is how long before and after a run others of its alerts are looked for.
+// near is how long before and after a run the page looks for other runs of its alerts.
 const near = 7 * 24 * time.Hour
 
-// maxOthers bounds the list of them.
+// maxOthers limits the list of those runs.
 const maxOthers = 10
 
-// others is the runs of the same ledger entry: what it retries, what retried or
-// repeated it.
+// others returns the runs of the same ledger entry: the run that this one retries, and
+// those that retry or repeat it.
 func (p *Page) others(ctx context.Context, r *history.Record, now time.Time) (out []history.Record, err error) {
 	if r.Entry == "" || r.Claimed.IsZero() {
 		return nil, nil
@@ -80,7 +80,7 @@ func (p *Page) others(ctx context.Context, r *history.Record, now time.Time) (ou
 	return out, err
 }
 
-// outputs is what SSM still has of a node, else what the record keeps of it.
+// outputs returns the output that SSM still has of a node, else the part in the record.
 func outputs(d *operate.Detail) (out []output) {
 	for _, n := range d.Nodes {
 		o := output{Node: n.Node, Kept: n.Output}

@@ -10,7 +10,7 @@ import (
 	"github.com/amx-lambda/amx/internal/operate"
 )
 
-// defaultSince is how far back the list goes unless it is asked for more.
+// defaultSince is how far back the list goes by default.
 const defaultSince = "7d"
 
 // runsModel is a page of the list, with its filters.
@@ -33,7 +33,7 @@ type choice struct{ Value, Text string }
 
 var sinces = []choice{{"1h", "last hour"}, {"24h", "last 24 hours"}, {"7d", "last 7 days"}, {"30d", "last 30 days"}, {"90d", "last 90 days"}}
 
-// queryError is an address that is wrong in itself.
+// queryError says that the address itself is wrong.
 type queryError struct{ error }
 
 func (p *Page) loadRuns(ctx context.Context, in request) (any, error) {
@@ -80,11 +80,11 @@ func (p *Page) loadRuns(ctx context.Context, in request) (any, error) {
 	return m, nil
 }
 
-// maxReads bounds how often a store is asked for one page: each time it looks at
-// a bounded number of records, of which a filter may choose few.
+// maxReads limits how often a store is asked for one page. Each time it looks at a
+// limited number of records, and a filter may choose only few of them.
 const maxReads = 5
 
-// fill is a page as full as a few reads make it.
+// fill returns a page, as full as a few reads can make it.
 func (p *Page) fill(ctx context.Context, q history.Query) (out history.Page, err error) {
 	limit := q.Limit
 	for range maxReads {
@@ -102,7 +102,8 @@ func (p *Page) fill(ctx context.Context, q history.Query) (out history.Page, err
 	return out, nil
 }
 
-// address is that of the list with one parameter changed; empty leaves it out.
+// address is the address of the list with one parameter changed. An empty value
+// leaves the parameter out.
 func address(v url.Values, name, value string) string {
 	changed := maps.Clone(v)
 	if changed.Del(name); value != "" {

@@ -13,7 +13,8 @@ import (
 
 const (
 	sessionLife = 12 * time.Hour
-	// maxSessions bounds what logins leave behind: the one that ends first goes.
+	// maxSessions limits the number of sessions. With more, the one that would end
+	// first goes.
 	maxSessions = 1000
 )
 
@@ -24,13 +25,13 @@ type session struct {
 	said    *said // shown once, by the next view
 }
 
-// said is what became of an action.
+// said is the result of an action.
 type said struct {
 	Bad  bool
 	Text string
 }
 
-// sessions is the logins that hold. The cookie has the ID; only its hash is kept.
+// sessions has the current logins. The cookie has the ID; amx keeps only its hash.
 type sessions struct {
 	now func() time.Time
 
@@ -38,8 +39,8 @@ type sessions struct {
 	all map[[sha256.Size]byte]*session
 }
 
-// cookieName has the port, which a browser does not tell cookies apart by: two
-// programs on one host would overwrite each other's.
+// cookieName contains the port. Browsers share cookies between the ports of a host, so two
+// programs there would overwrite each other's cookie.
 func cookieName(r *http.Request) string {
 	if _, port, err := net.SplitHostPort(r.Host); err == nil {
 		return "amx-" + port
@@ -74,7 +75,7 @@ func (s *sessions) begin(w http.ResponseWriter, r *http.Request, who string) {
 	})
 }
 
-// of is the session of a request.
+// of returns the session of a request.
 func (s *sessions) of(r *http.Request) (*session, bool) {
 	c, err := r.Cookie(cookieName(r))
 	if err != nil {
@@ -98,14 +99,14 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, &http.Cookie{Name: c.Name, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 }
 
-// say keeps what the session's next view shows.
+// say keeps a result for the session's next view.
 func (s *sessions) say(one *session, bad bool, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one.said = &said{bad, text}
 }
 
-// heard is what was said, once.
+// heard returns that result, once.
 func (s *sessions) heard(one *session) *said {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,8 +124,8 @@ func (p *Page) loginForm(w http.ResponseWriter, r *http.Request, status int, why
 	back := local(r.FormValue("back"))
 	p.write(w, status, "login", shell{
 		Title: "Log in", Place: p.Place, Version: p.Version,
-		// A browser that follows a link from elsewhere leaves the strict cookie
-		// out. The page asks once more by itself, and then it comes along.
+		// If a browser follows a link from another site, it does not send the strict
+		// cookie. The page loads itself again, and then the browser sends it.
 		Again: why == "" && r.Header.Get("Sec-Fetch-Site") == "cross-site", Back: back,
 		Main: loginModel{Back: back, Why: why, Key: p.Login == nil},
 	})
@@ -154,8 +155,8 @@ func (p *Page) login(w http.ResponseWriter, r *http.Request) {
 	p.open(w, r, who, local(r.PostForm.Get("back")))
 }
 
-// openByKey takes the key of the address that amx prints, and leads to the same
-// address without it.
+// openByKey takes the key from the address that amx prints, and redirects to the address
+// without the key.
 func (p *Page) openByKey(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if !p.isKey(q.Get("key")) {

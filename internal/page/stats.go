@@ -11,14 +11,14 @@ import (
 
 const (
 	statsBack = 30 * 24 * time.Hour
-	// maxStats bounds the records that are read for them.
+	// maxStats limits the records that are read for the statistics.
 	maxStats  = 5000
 	statsLive = 30 * time.Second
-	// strip is how many of a command's runs are drawn.
+	// strip is how many runs of a command the page draws.
 	strip = 50
 )
 
-// statistics is what the history says of each command, for a while.
+// statistics has the figures of each command, and is kept for a while.
 type statistics struct {
 	mu    sync.Mutex
 	read  time.Time
@@ -26,11 +26,11 @@ type statistics struct {
 	cut   bool // there were more records than were read
 }
 
-// commandStats is how a command did in the last 30 days.
+// commandStats has the figures of a command for the last 30 days.
 type commandStats struct {
 	Runs   int
 	Good   int           // succeeded
-	Ended  int           // succeeded, failed, or ended unknown: what the rate is of
+	Ended  int           // succeeded, failed, or ended unknown: the base of Rate
 	Median time.Duration // of those that succeeded or failed; 0: none did
 	Last   []tick        // the last runs, the oldest first
 
@@ -44,7 +44,7 @@ type tick struct {
 	X     int
 }
 
-// Rate is how many of a hundred succeeded.
+// Rate is the percentage of runs that succeeded.
 func (s *commandStats) Rate() int {
 	if s.Ended == 0 {
 		return 0
@@ -71,7 +71,7 @@ func (s *commandStats) add(r *history.Record) {
 	}
 }
 
-// done computes what needs all records.
+// done computes the figures that need all records.
 func (s *commandStats) done() {
 	slices.Reverse(s.Last)
 	for i := range s.Last {
@@ -84,8 +84,8 @@ func (s *commandStats) done() {
 	s.lengths = nil
 }
 
-// statistics reads the last 30 days, at most once in half a minute. cut says that
-// there were more than 5,000 records.
+// statistics reads the last 30 days, at most once in half a minute. cut: there were more
+// than 5,000 records.
 func (p *Page) statistics(ctx context.Context, now time.Time) (known map[string]*commandStats, cut bool, err error) {
 	s := &p.stats
 	s.mu.Lock()

@@ -16,10 +16,9 @@ import (
 	"github.com/amx-lambda/amx/internal/history"
 )
 
-// Plain makes visible what would not be read as it stands: control characters,
-// among them a terminal's codes, and those that change the direction of what
-// follows. It is given whole pages, so that no text gets past it; markup has none
-// of these.
+// Plain makes characters visible that could mislead a reader: control characters, among
+// them a terminal's codes, and characters that change the direction of the text. It gets
+// whole pages, so that no text gets past it; markup has no such characters.
 func Plain(s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\r\n", "\n")
 	return strings.Map(func(r rune) rune {
@@ -27,7 +26,7 @@ func Plain(s string) string {
 		case r == '\n' || r == '\t':
 			return r
 		case r < 0x20:
-			return 0x2400 + r // its picture
+			return 0x2400 + r // its symbol in Unicode's Control Pictures
 		case r == 0x7f:
 			return 0x2421
 		case r >= 0x80 && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0x200e || r == 0x200f || r == 0x61c:
@@ -37,7 +36,7 @@ func Plain(s string) string {
 	}, s)
 }
 
-// Clip is text of at most n characters, for a list.
+// Clip shortens text to at most n characters, for a list.
 func Clip(n int, s string) string {
 	cut, count := 0, 0
 	for i := range s {
@@ -77,7 +76,7 @@ func Took(d time.Duration) string {
 	return two(s/86400, "d", s%86400/3600, "h")
 }
 
-// Ago is a time as people say it at now.
+// Ago is a time as people say it, seen from now.
 func Ago(now, t time.Time) string {
 	d := now.Sub(t)
 	unit := func(n int64, name string) string {
@@ -114,12 +113,12 @@ func pairs(kv amx.KV) []pair {
 	return out
 }
 
-// alertName is what people call an alert.
+// alertName returns the name of an alert for people.
 func alertName(a history.Alert) string {
 	return cmp.Or(a.Labels["alertname"], a.Fingerprint, "an alert")
 }
 
-// otherLabels is an alert's labels beside its name, for one line.
+// otherLabels returns an alert's labels without its name, for one line.
 func otherLabels(a history.Alert) string {
 	var out []string
 	for _, p := range pairs(a.Labels) {
@@ -133,7 +132,7 @@ func otherLabels(a history.Alert) string {
 	return strings.Join(out, "  ")
 }
 
-// web is a URL that a browser may be sent to; empty for any other.
+// web returns a URL if a browser may open it, else "".
 func web(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -145,7 +144,7 @@ func web(text string) string {
 // runPath is the path of a run's view.
 func runPath(run string) string { return "/runs/" + url.PathEscape(run) }
 
-// sentence is an error as one.
+// sentence makes a sentence of an error.
 func sentence(s string) string {
 	if s == "" {
 		return s

@@ -16,11 +16,11 @@ type bar struct {
 	Open  bool // it goes on
 }
 
-// maxBars bounds the nodes of the picture; those that failed come first.
+// maxBars limits the nodes of the picture. Failed nodes come first.
 const maxBars = 20
 
-// bars is a run's time from its claim to its end, or to now: the sending, then
-// each node.
+// bars returns the bars of a run, from its claim to its end or to now: first the sending,
+// then each node.
 func bars(now time.Time, r history.Record) (out []bar) {
 	if !history.IsRun(r.Run) || r.Claimed.IsZero() {
 		return nil
@@ -42,7 +42,7 @@ func bars(now time.Time, r history.Record) (out []bar) {
 		}
 		b := bar{Name: name, Class: class, Took: to.Sub(from), Open: open}
 		b.X = 1000 * float64(from.Sub(r.Claimed)) / float64(whole)
-		b.Width = max(4, 1000*float64(to.Sub(from))/float64(whole)) // a moment is to be seen, too
+		b.Width = max(4, 1000*float64(to.Sub(from))/float64(whole)) // show even a moment
 		b.X = min(b.X, 1000-b.Width)
 		out = append(out, b)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// tryModel is a notification, and what it would do.
+// tryModel has a notification, and its effects.
 type tryModel struct {
 	Able      bool
 	Body      string
@@ -16,10 +16,10 @@ type tryModel struct {
 	Done      bool
 	Explained []Explained
 	Others    []string // commands that do not match
-	Why       string   // it is no notification
+	Why       string   // why it is no notification
 }
 
-// loadTry fills the form with the alerts of a run, if it is asked to.
+// loadTry fills the form with the alerts of a run, if the request names one.
 func (p *Page) loadTry(ctx context.Context, in request) (any, error) {
 	m := tryModel{Able: p.Explain != nil}
 	run := in.query.Get("run")

@@ -9,7 +9,7 @@ import (
 	"github.com/amx-lambda/amx/internal/operate"
 )
 
-// summary is the state of everything in one sentence.
+// summary says the state of everything in one sentence.
 func summary(m Now) string {
 	parts := []string{plural(len(m.Running), "run") + verb(len(m.Running), " goes on", " go on")}
 	if len(m.Running) == 0 {
@@ -39,7 +39,7 @@ func verb(n int, one, many string) string {
 	return many
 }
 
-// rowReason is why a run has its state, where that says more than the state.
+// rowReason says why a run has its state, if that says more than the state.
 func rowReason(r history.Record) string {
 	var parts []string
 	if by := r.CancelledBy; by != nil {
@@ -66,7 +66,7 @@ func rowReason(r history.Record) string {
 	return strings.Join(parts, "; ")
 }
 
-// outcome is what the nodes say of a run that failed.
+// outcome sums up the nodes of a failed run.
 func outcome(r history.Record) string {
 	for _, n := range r.Nodes {
 		if n.Order() == 0 && n.ExitCode != nil && *n.ExitCode != 0 {
@@ -79,13 +79,13 @@ func outcome(r history.Record) string {
 	return ""
 }
 
-// says tells that SSM's word for the outcome is another than the state.
+// says reports whether SSM's word for the outcome differs from the state.
 func says(r history.Record) bool {
 	same := strings.EqualFold(r.Status, string(r.State)) || r.Status == "Success" && r.State == history.Succeeded
 	return r.Status != "" && !same
 }
 
-// gateText is what holds or may hold a command back.
+// gateText says what holds or may hold a command back.
 func gateText(c operate.Command) string {
 	var parts []string
 	if c.Max > 0 {
@@ -99,7 +99,7 @@ func gateText(c operate.Command) string {
 	return strings.Join(parts, ", ")
 }
 
-// nodesText is where a run ran, for a list.
+// nodesText names the nodes of a run, for a list.
 func nodesText(r history.Record) string {
 	n := max(len(r.Nodes), r.NodesTotal)
 	switch {

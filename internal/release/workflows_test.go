@@ -112,27 +112,68 @@ func TestWorkflowsCallTargetsThatExist(t *testing.T) {
 	}
 }
 
-// Who passes .ci/run passes the workflow, and the other way round.
-func TestTheWorkflowHasEveryStepOfTheScript(t *testing.T) {
+// A tag of an action can move to other code; a commit cannot.
+func TestActionsArePinnedToACommit(t *testing.T) {
+	pinned := regexp.MustCompile(`^[a-z-]+/[a-z-]+@[0-9a-f]{40}$`)
+	named := regexp.MustCompile(`(?m)uses: \S+ # v[0-9]+\.[0-9]+\.[0-9]+$`)
+	for file, w := range workflows(t) {
+		uses := 0
+		for name, job := range w.Jobs {
+			for i, step := range job.Steps {
+				if step.Uses == "" {
+					continue
+				}
+				uses++
+				if !pinned.MatchString(step.Uses) {
+					t.Errorf("%s: job %q: steps[%d]: uses %q: want owner/name@ and the 40 digits of a commit", file, name, i, step.Uses)
+				}
+			}
+		}
+		if n := len(named.FindAllString(read(t, ".github/workflows/"+file), -1)); uses == 0 || n != uses {
+			t.Errorf("%s: %d of %d actions have their version as a comment", file, n, uses)
+		}
+	}
+}
+
+// beside are the steps that ci.yml alone has: they prepare the runner, are what a
+// function of .ci/run does, or need docker or a database that changes every day.
+var beside = []string{
+	"sudo apt-get update && sudo apt-get install ",
+	"promtool check rules examples/prometheus/amx-rules.yaml",
+	"promtool test rules amx-rules_test.yaml",
+	"make vulncheck",
+	"make release-check",
+	"docker build --tag amx .",
+}
+
+// A change that passes .ci/run passes the workflow, and the other way round.
+func TestTheWorkflowHasTheStepsOfTheScript(t *testing.T) {
 	runs := workflows(t)["ci.yml"].runs()
-	steps := 0
+	var script []string
 	for line := range strings.Lines(read(t, ".ci/run")) {
 		step, ok := strings.CutPrefix(strings.TrimSpace(line), "step ")
 		if !ok || !strings.Contains(step, " ") && !strings.Contains(step, "/") {
 			continue // a function of the script, which prepares the machine
 		}
-		steps++
+		script = append(script, step)
 		has := func(run string) bool { return strings.HasSuffix(run, step) }
 		if !slices.ContainsFunc(runs, has) {
 			t.Errorf("ci.yml does not run %q, a step of .ci/run", step)
 		}
 	}
-	if steps < 10 {
-		t.Errorf("found %d steps in .ci/run, want 10 or more", steps)
+	if len(script) < 10 {
+		t.Errorf("found %d steps in .ci/run, want 10 or more", len(script))
+	}
+	for _, run := range runs {
+		begins := func(step string) bool { return strings.HasPrefix(run, step) }
+		ends := func(step string) bool { return strings.HasSuffix(run, step) }
+		if run != "" && !slices.ContainsFunc(beside, begins) && !slices.ContainsFunc(script, ends) {
+			t.Errorf(".ci/run does not have %q, a step of ci.yml", run)
+		}
 	}
 }
 
-// One place names the Go release; the image is built with the same.
+// The Dockerfile's image has the Go release that go.mod names.
 func TestTheImageIsBuiltWithTheGoOfTheRelease(t *testing.T) {
 	toolchain := regexp.MustCompile(`(?m)^toolchain go(\S+)$`).FindStringSubmatch(read(t, "go.mod"))
 	image := regexp.MustCompile(`(?m)^FROM .*\bgolang:(\S+) AS build$`).FindStringSubmatch(read(t, "Dockerfile"))

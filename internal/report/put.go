@@ -12,8 +12,8 @@ import (
 	"github.com/amx-lambda/amx/internal/queue"
 )
 
-// A Reporter puts on the queue what some destination wants to hear, and nothing
-// else: what nobody wants costs no call.
+// A Reporter puts an event on the queue if a destination wants it. An event that no
+// destination wants costs no call.
 type Reporter struct {
 	Queue interface {
 		Put(ctx context.Context, it queue.Item) error
@@ -53,7 +53,7 @@ func takesRoutingKey(c *amx.Config) bool {
 	return false
 }
 
-// Record reports what a record says that was written to the history.
+// Record reports a record that was written to the history.
 func (r *Reporter) Record(ctx context.Context, rec history.Record) error {
 	c := r.Config()
 	if len(c.Reports) == 0 {
@@ -96,8 +96,9 @@ func (r *Reporter) put(ctx context.Context, c *amx.Config, e *Event) error {
 	return nil
 }
 
-// shrunk is an event with n alerts at most, those that fire first, so that it says
-// still whether any does. Of their annotations it has what reports show.
+// shrunk is the event with at most n alerts, the firing ones first, so that it still
+// shows whether any alert fires. Its alerts keep only the annotations that reports
+// show.
 func shrunk(e *Event, n int) *Event {
 	m := *e.Message
 	alerts := slices.Concat(m.Alerts.Firing(), m.Alerts.Resolved())

@@ -1,10 +1,9 @@
-// Package report says what people hear of, and puts it on the queue.
+// Package report decides which events people hear of, and puts them on the queue.
 //
-// An [Event] is one thing to tell: how a run goes on, that an alert was refused,
-// or the alert itself. It travels as an item of the queue with a key of its own.
-// report/send takes it from there to Slack, PagerDuty and webhooks. This package
-// has what the functions need that only put an event on the queue: it knows no
-// destination's protocol.
+// An [Event] is one thing to report: the progress of a run, the refusal of an alert,
+// or the alert itself. It travels as an item of the queue with a key of its own. From
+// there report/send sends it to Slack, PagerDuty and webhooks. This package knows no
+// destination's protocol, so functions that only put events on the queue stay small.
 package report
 
 import (
@@ -21,7 +20,7 @@ import (
 	"github.com/amx-lambda/amx/internal/queue"
 )
 
-// Version is that of the form in which this program writes events.
+// Version is the version of the form in which this program writes events.
 const Version = 1
 
 // ErrNewer is the error of [Decode] for an event that a newer release of amx has
@@ -34,7 +33,7 @@ type Event struct {
 	Kind    amx.Occasion `json:"kind"`
 	At      time.Time    `json:"at"` // when it happened
 
-	// Record is that of the run, or of the refusal. nil for an alert.
+	// Record is the record of the run, or of the refusal. nil for an alert.
 	Record *history.Record `json:"record,omitempty"`
 	// Message is the notification, of an alert only.
 	Message *amx.Message `json:"message,omitempty"`
@@ -43,15 +42,15 @@ type Event struct {
 	RoutingKey amx.RoutingKey `json:"routing_key,omitempty"`
 }
 
-// FromRecord returns the event of a record that was written. ok is false for
-// what no report is about: a run in doubt, an alert that waits, a run that is
-// only observed.
+// FromRecord returns the event of a record that was written. ok is false if no report
+// is about the record: a run in doubt, an alert that waits, a run that is only
+// observed.
 func FromRecord(rec history.Record) (e Event, ok bool) {
 	kinds := map[history.State]amx.Occasion{
 		history.Running:   amx.OnStarted,
 		history.Succeeded: amx.OnSucceeded,
 		history.Failed:    amx.OnFailed,
-		history.Unknown:   amx.OnFailed, // it ended, and nobody can say that it worked
+		history.Unknown:   amx.OnFailed, // it ended, and it is unknown whether it worked
 		history.Cancelled: amx.OnCancelled,
 		history.Refused:   amx.OnRefused,
 		history.Expired:   amx.OnExpired,
@@ -62,7 +61,7 @@ func FromRecord(rec history.Record) (e Event, ok bool) {
 	}
 	if kind == amx.OnRefused && strings.HasPrefix(rec.Reason, breakerReason) {
 		if until(rec.Reason) == "" {
-			return Event{}, false // a run tries whether it still fails: people know of the breaker
+			return Event{}, false // one run tries whether it still fails; people have the breaker's report
 		}
 		kind = amx.OnBreaker
 	}
@@ -80,8 +79,8 @@ func until(reason string) string {
 	return at
 }
 
-// FromBreaker returns the event of a breaker that has opened, of which there is no
-// record. Alerts that it refuses are the same event.
+// FromBreaker returns the event of a breaker that has opened. There is no record of it.
+// Alerts that the breaker refuses belong to the same event.
 func FromBreaker(command string, failures int, opens, at time.Time) Event {
 	reason := fmt.Sprintf("%s %d runs in a row failed, until %s", breakerReason, failures, opens.UTC().Format(time.RFC3339))
 	rec := history.Record{
@@ -95,8 +94,8 @@ func FromMessage(m *amx.Message, at time.Time) Event {
 	return Event{Version: Version, Kind: amx.OnAlert, At: at, Message: m}
 }
 
-// Key names what is told once: the queue may deliver an event twice, and a
-// record is written several times.
+// Key names an event that is reported once, although the queue may deliver it twice and
+// a record is written several times.
 func (e *Event) Key() string {
 	switch e.Kind {
 	case amx.OnAlert:
@@ -109,8 +108,8 @@ func (e *Event) Key() string {
 	return string(e.Kind) + "/" + e.Record.Run
 }
 
-// Subject names what the messages of one subject are about: those of one run, or
-// of one group of alerts. A later message takes an earlier one's place.
+// Subject names the run or the group of alerts that a message is about. A later message
+// on the same subject replaces the earlier one.
 func (e *Event) Subject() string {
 	switch e.Kind {
 	case amx.OnAlert:
@@ -123,8 +122,8 @@ func (e *Event) Subject() string {
 
 // Group names the group of alerts of a notification: by its deduplication key, by
 // Alertmanager's group key, or by receiver and group labels. Two routes that group
-// by the same labels are two groups: what resolves in one may fire in the other.
-// Alerts of a form that does not name its group are a group each; see [Split].
+// by the same labels make two groups: an alert that resolves in one may fire in the
+// other. If a form does not name its group, each alert is a group; see [Split].
 func (e *Event) Group() string {
 	m := e.Message
 	var about any
@@ -147,8 +146,8 @@ func digest(text []byte) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// Split returns one message for each group of alerts: the message itself, or one
-// for each alert where the form does not name its group.
+// Split returns one message for each group of alerts: the message itself, or one for
+// each alert if the form does not name its group.
 func Split(m *amx.Message) []*amx.Message {
 	if !m.Ungrouped || len(m.Alerts) < 2 {
 		return []*amx.Message{m}
@@ -162,7 +161,7 @@ func Split(m *amx.Message) []*amx.Message {
 	return all
 }
 
-// Alerts are those that the event is about.
+// Alerts returns the alerts that the event is about.
 func (e *Event) Alerts() []history.Alert {
 	if e.Message != nil {
 		return history.Alerts(e.Message.Alerts)
@@ -178,7 +177,7 @@ func (e *Event) Command() string {
 	return e.Record.Command
 }
 
-// Item is the event as the queue takes it, due at once.
+// Item returns the event as an item of the queue, due at once.
 func (e *Event) Item() (queue.Item, error) {
 	text, err := json.Marshal(e)
 	if err != nil {
@@ -206,7 +205,7 @@ func Decode(it queue.Item) (Event, error) {
 		return Event{}, fmt.Errorf("decoding the report %q: %w", it.Key, err)
 	}
 	if (e.Kind == amx.OnAlert) != (e.Message != nil) || (e.Record == nil) == (e.Message == nil) {
-		return Event{}, fmt.Errorf("decoding the report %q: kind %q without what it is about", it.Key, e.Kind)
+		return Event{}, fmt.Errorf("decoding the report %q: kind %q: want a message for an alert, and a record for any other kind", it.Key, e.Kind)
 	}
 	return e, nil
 }

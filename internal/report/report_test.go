@@ -141,8 +141,8 @@ func TestAnEventSurvivesTheQueue(t *testing.T) {
 func TestItemsThatAreNoReport(t *testing.T) {
 	tests := []struct{ report, want string }{
 		{`{"v":2,"kind":"new"}`, `report "k" of version 2, this release reads 1: written by a newer release of amx`},
-		{`{"v":1,"kind":"alert"}`, `decoding the report "k": kind "alert" without what it is about`},
-		{`{"v":1,"kind":"failed","message":{}}`, `decoding the report "k": kind "failed" without what it is about`},
+		{`{"v":1,"kind":"alert"}`, `decoding the report "k": kind "alert": want a message for an alert, and a record for any other kind`},
+		{`{"v":1,"kind":"failed","message":{}}`, `decoding the report "k": kind "failed": want a message for an alert, and a record for any other kind`},
 		{``, `decoding the report "k": unexpected end of JSON input`},
 	}
 	for _, tt := range tests {

@@ -7,8 +7,8 @@ import (
 	"github.com/amx-lambda/amx/internal/history"
 )
 
-// Destinations returns those of the configuration that have something to do for
-// an event, in its order.
+// Destinations returns the destinations that the event goes to, in the order of the
+// configuration.
 func Destinations(c *amx.Config, e *Event) []*amx.Report {
 	var found []*amx.Report
 	for _, d := range c.Reports {
@@ -29,8 +29,8 @@ func wants(c *amx.Config, d *amx.Report, e *Event) bool {
 	return told(c, e.Command(), d) && hears(d, e) && wantsRun(c, d, e)
 }
 
-// wantsAlert: a resolve also goes to where an incident may be open for a run that
-// failed.
+// wantsAlert reports whether a destination gets the alert. A resolve also goes to a
+// destination that may have an open incident for a failed run.
 func wantsAlert(c *amx.Config, d *amx.Report, e *Event) bool {
 	if d.PagerDuty != nil && d.PagerDuty.FromMessage {
 		return e.RoutingKey != "" && slices.Contains(d.On, amx.OnAlert)
@@ -38,9 +38,9 @@ func wantsAlert(c *amx.Config, d *amx.Report, e *Event) bool {
 	return slices.Contains(d.On, amx.OnAlert) || len(Resolving(c, d, e)) > 0
 }
 
-// wantsRun: on, and what follows from it. A message that was sent at the start is
-// updated at the end, also where a retry follows. An incident is resolved by a
-// later run that succeeds.
+// wantsRun reports whether a destination gets an event of a run: one that `on` names,
+// or one that follows from it. The message of a start is updated at the end, even if a
+// retry follows. A later run that succeeds resolves an incident.
 func wantsRun(c *amx.Config, d *amx.Report, e *Event) bool {
 	updates := d.Slack != nil && d.Slack.Token != "" && slices.Contains(d.On, amx.OnStarted)
 	if e.Kind == amx.OnFailed && !final(c, e.Record) {
@@ -58,18 +58,19 @@ func wantsRun(c *amx.Config, d *amx.Report, e *Event) bool {
 	return false
 }
 
-// final says that no retry follows the run.
+// final reports whether no retry follows the run.
 func final(c *amx.Config, rec *history.Record) bool {
 	cmd := command(c, rec.Command)
 	return cmd == nil || max(1, rec.Attempt) > cmd.Retries
 }
 
-// Final says that no retry of the event's run follows.
+// Final reports whether no retry of the event's run follows.
 func (e *Event) Final(c *amx.Config) bool {
 	return e.Kind != amx.OnFailed || final(c, e.Record)
 }
 
-// told: a command's `report` names its destinations; all, if it has none.
+// told reports whether a command's `report` names the destination. Without `report` a
+// command has all destinations.
 func told(c *amx.Config, name string, d *amx.Report) bool {
 	cmd := command(c, name)
 	return cmd == nil || cmd.Report == nil || slices.Contains(cmd.Report, d.Name)
@@ -83,8 +84,8 @@ func command(c *amx.Config, name string) *amx.Command {
 	return c.Commands[i]
 }
 
-// hears: one alert satisfies all matchers. A record without alerts satisfies
-// none but those of a destination that has no matchers.
+// hears reports whether one alert satisfies all matchers of the destination. If a record
+// has no alerts, only a destination without matchers gets it.
 func hears(d *amx.Report, e *Event) bool {
 	if len(d.Matchers) == 0 {
 		return true
@@ -95,7 +96,7 @@ func hears(d *amx.Report, e *Event) bool {
 }
 
 // Resolving returns the commands whose incidents a notification may resolve at a
-// destination: it has `on: failed`, and an alert on which the command acts has
+// destination: the destination has `on: failed`, and an alert of the command has
 // resolved.
 func Resolving(c *amx.Config, d *amx.Report, e *Event) []*amx.Command {
 	if d.PagerDuty == nil || d.PagerDuty.FromMessage || !slices.Contains(d.On, amx.OnFailed) {

@@ -73,7 +73,7 @@ func NewSlack() (s *Slack, stop func()) {
 	return s, server.Close
 }
 
-// HookURL is that of an incoming webhook into #alerts.
+// HookURL is the URL of an incoming webhook into #alerts.
 func (s *Slack) HookURL() string { return strings.TrimSuffix(s.URL, "api/") + "services/hook" }
 
 // Messages are all that people see, in order.

@@ -134,7 +134,7 @@ func (s *Slack) image(b *block) string {
 	return ""
 }
 
-// What may stand between < and >, and after &: nothing that mentions anybody.
+// The allowed texts between < and >, and after &. None of them mentions anybody.
 var (
 	angle  = regexp.MustCompile(`<[^>]*>?`)
 	link   = regexp.MustCompile(`^<(https?://[^|<>\s]+\|[^<>|]+|!date\^\d+\^[^|^]+\|[^>]+)>$`)

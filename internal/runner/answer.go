@@ -11,13 +11,12 @@ import (
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// An Answer is what became of a delivery.
+// An Answer is the outcome of a delivery.
 type Answer struct {
 	Results []Result
 	Matched []string // the commands that match an alert of the message, in the order of the configuration
-	// Err is not nil where at least one action could be neither settled nor put
-	// off, so that sending again is right; or where a run failed, and its command
-	// says that the source is to hear of it.
+	// Err is not nil if an action could be neither settled nor put off, so that the
+	// source should send again; or if a run of a command with notify_on_failure failed.
 	Err error
 }
 
@@ -43,11 +42,11 @@ const (
 	ActionObserve = string(ledger.VerbObserve)
 )
 
-// settled enters a result. A run that failed is an error for who waits, where the
-// command says so and nothing else of the message goes on.
+// settled enters a result. A failed run is an error for the caller that waits, if the
+// command has notify_on_failure and no other run of the message goes on.
 func (t *task) settled(ctx context.Context, s ledger.Settle) {
 	if t.quiet && s.Verb == ledger.VerbSkip {
-		return // the command does not match: it was only asked whether it has a run
+		return // the command does not match; this only looked whether it has a run
 	}
 	r := Result{
 		Command: t.command.Name, Action: string(s.Verb), Reason: string(s.Reason), RunID: s.Run,
@@ -94,8 +93,8 @@ func (d *delivery) settle(r Result) {
 	d.results = append(d.results, r)
 }
 
-// joins says that two skips are one: a repeat of many alerts is one skip of the
-// command. So are two that were put off.
+// joins reports whether two skips make one result: a repeat of many alerts is one skip
+// of the command. The same holds for two that were put off.
 func (r Result) joins(o Result) bool {
 	return r.Action == o.Action && (r.Action == ActionSkip || r.Action == ActionLater) && r.Command == o.Command && r.Reason == o.Reason
 }
@@ -107,8 +106,7 @@ func (d *delivery) unsettled(command string, err error) {
 	d.errs = append(d.errs, fmt.Errorf("command %q: %w", command, err))
 }
 
-// answer logs every decision, in an order that does not depend on which call
-// was faster.
+// answer logs every decision. Their order does not depend on which call was faster.
 func (d *delivery) answer(ctx context.Context) Answer {
 	place := map[string]int{}
 	for i, c := range d.config.Commands {
@@ -133,15 +131,15 @@ func (d *delivery) answer(ctx context.Context) Answer {
 		later = later || r.Action == ActionLater
 	}
 	slices.SortFunc(d.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	d.errs = slices.CompactFunc(d.errs, func(a, b error) bool { return a.Error() == b.Error() }) // a thousand runs may have one reason
+	d.errs = slices.CompactFunc(d.errs, func(a, b error) bool { return a.Error() == b.Error() }) // a thousand runs may have the same error
 	for _, err := range d.errs {
 		d.Log.ErrorContext(ctx, "unsettled", "error", err.Error(), "receiver", d.message.Receiver)
 	}
 	if d.results == nil {
 		d.results = []Result{}
 	}
-	// A failure is the source's to hear of only if no run of this message goes on:
-	// a source that is not answered 2xx sends no resolve.
+	// The source gets a failure only if no run of this message goes on: a source that
+	// does not get 2xx sends no resolve.
 	errs := d.errs
 	if !later && !d.goesOn.Load() {
 		errs = append(errs, d.failures...)
@@ -149,8 +147,8 @@ func (d *delivery) answer(ctx context.Context) Answer {
 	return Answer{Results: d.results, Err: errors.Join(errs...)}
 }
 
-// logResult is one line for one decision, with the alert's name and instance
-// where the result is about one alert.
+// logResult logs one line for a decision. If the result is about one alert, the line
+// has the alert's name and instance.
 func (d *delivery) logResult(ctx context.Context, r Result) {
 	log := d.Log.InfoContext
 	if r.Action == ActionSkip && r.Reason == string(ledger.SkipRan) {

@@ -11,11 +11,11 @@ import (
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
-// cancel cancels commands. A command that is over cannot be cancelled, and need
-// not be: where SSM refuses, it is asked.
+// cancel cancels commands. SSM refuses to cancel a command that is over, so after an
+// error cancel asks SSM whether it is.
 func (t *task) cancel(ctx context.Context, a ledger.Cancel) ledger.Event {
 	answer := ledger.Cancelled{Cancel: a}
-	errs := make([]error, len(a.Commands)) // in their order, whichever call was faster
+	errs := make([]error, len(a.Commands)) // in the order of the commands, whichever call was faster
 	at := make([]int, len(a.Commands))
 	for i := range at {
 		at[i] = i
@@ -39,8 +39,9 @@ func (t *task) cancel(ctx context.Context, a ledger.Cancel) ledger.Event {
 	return answer
 }
 
-// killAt has what the signal does not end cancelled then. It is on the queue before
-// the signal is sent: a process that dies in between leaves nothing to go on.
+// killAt puts an item on the queue that cancels the run if the signal has not ended it
+// by then. The item is on the queue before the signal is sent, so it is there even if
+// this process dies in between.
 func (t *task) killAt(ctx context.Context, a ledger.Signal) error {
 	return t.enqueue(ctx, queue.Item{
 		Kind: queue.Stop, Command: t.command.Name, SentAt: t.sentAt(), Arrived: t.arrived,

@@ -11,19 +11,19 @@ import (
 	"github.com/amx-lambda/amx/internal/queue"
 )
 
-// A deferral is what one entry puts off. Those of a delivery wait for each other:
-// one item takes all alerts of a command that are put off for the same reason, so
-// that a thousand alerts cost one call, and not what time is left.
+// A deferral is a case that one entry puts off. All deferrals of a delivery go on the
+// queue together: one item takes all alerts of a command that are put off for the same
+// reason. So a thousand alerts cost one call, and not all of the time that is left.
 type deferral struct {
 	task *task
 	ledger.Defer
 	item   queue.Item
-	alerts amx.Alerts // those of it that are to be in the item
+	alerts amx.Alerts // its alerts that go into the item
 }
 
-// putOff puts on the queue what the delivery has put off so far. An alert goes into
-// one item of its entry, for however many runs it is put off. One item for each run
-// would double the items with each delivery.
+// putOff puts the deferrals so far on the queue. An alert goes into one item of its
+// entry, even if it is put off for several runs. With one item for each run, each
+// delivery would double the items.
 func (d *delivery) putOff(ctx context.Context) {
 	d.mu.Lock()
 	left := d.deferrals
@@ -32,7 +32,7 @@ func (d *delivery) putOff(ctx context.Context) {
 	slices.SortStableFunc(left, func(a, b deferral) int { return order(a.Held) - order(b.Held) })
 	for _, x := range left {
 		if x.alerts = d.notYet(x); len(x.alerts) == 0 {
-			x.item.Kind = "" // its alerts are in an item of this delivery
+			x.item.Kind = "" // an item of this delivery has its alerts
 		}
 		i := slices.IndexFunc(together, func(g []deferral) bool { return g[0].joins(x) })
 		if i < 0 {
@@ -58,7 +58,7 @@ func (d *delivery) putOff(ctx context.Context) {
 	})
 }
 
-// order puts what a limit holds back last: the other item is delivered sooner.
+// order puts deferrals that a limit holds back last: the other item comes sooner.
 func order(held bool) int {
 	if held {
 		return 1
@@ -66,8 +66,8 @@ func order(held bool) int {
 	return 0
 }
 
-// notYet is the alerts of the deferral that no item of this delivery has for their
-// entry. They are in one from now on. The caller holds the lock.
+// notYet returns the alerts of the deferral that no item of this delivery has yet, for
+// their entry, and notes that one has them now. The caller holds the lock.
 func (d *delivery) notYet(x deferral) (alerts amx.Alerts) {
 	for _, a := range x.Alerts {
 		key := string(x.task.entry) + " " + x.item.Command + " " + a.Status + " " + a.ID()
@@ -79,8 +79,9 @@ func (d *delivery) notYet(x deferral) (alerts amx.Alerts) {
 	return alerts
 }
 
-// putOffEarly puts off what has found no time for a claim, as soon as the time for
-// claims is over: what is being sent may take all that is left. stop waits for it.
+// putOffEarly puts off the alerts for which there was no time for a claim, as soon as
+// the time for claims is over. Sends that are under way may take all of the time after
+// that. stop waits for putOffEarly.
 func (d *delivery) putOffEarly(ctx context.Context) (stop func()) {
 	acted, done := make(chan struct{}), make(chan struct{})
 	over := time.NewTimer(d.claims.Sub(d.now()) + claimTime/4)
@@ -103,7 +104,7 @@ func (x deferral) joins(o deferral) bool {
 	return x.item.Kind == o.item.Kind && x.item.Command == o.item.Command && x.item.Reason == o.item.Reason && x.item.Held == o.item.Held
 }
 
-// settleBy puts an item on the queue, and settles those that it is of.
+// settleBy puts an item on the queue, and settles its deferrals.
 func (d *delivery) settleBy(ctx context.Context, it queue.Item, of ...deferral) {
 	err := d.enqueue(ctx, it)
 	large := new(queue.TooLargeError)

@@ -25,8 +25,7 @@ func TestWhatIsPutOffTogetherIsOneItem(t *testing.T) {
 	})
 }
 
-// What cannot be put on the queue is an error of each alert's, and none is said to
-// be done later.
+// If the queue fails, each alert has an error, and no answer says `later`.
 func TestWhatCannotBePutOffTogetherIsAnError(t *testing.T) {
 	in(t, "commands: [{name: c, cmd: x, scope: alert, wait: 0s, targets: [{key: InstanceIds, values: [mi-00000000000000000]}]}]", func(w *world) {
 		w.runner.Queue = &waiting{fails: true}

@@ -11,8 +11,8 @@ import (
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// gates is the locks of the gates in this process: its own deliveries take turns,
-// and only those of other processes can meet in the store.
+// gates has the locks of the gates in this process. Its deliveries take turns, so only
+// deliveries of different processes can conflict in the store.
 type gates struct {
 	mu    sync.Mutex
 	locks map[string]turn
@@ -33,15 +33,16 @@ func (g *gates) lock(key string) (unlock func()) {
 	return l.Unlock
 }
 
-// A gate is one of the store's, for one delivery.
+// A gate is a gate of the store, for one delivery.
 type gate struct {
 	*record
-	all     bool // over all commands
+	all     bool // it is the gate of all commands
 	limits  ledger.Limits
-	unknown error // this delivery has asked for those who hold it, and some could not be told of
+	unknown error // this delivery asked SSM whether the gate's runs go on, and got no answer for some
 }
 
-// gates is those that a command's runs pass: the one over all commands first.
+// gatesOf returns the gates that a command's runs pass. The gate of all commands comes
+// first.
 func (d *delivery) gatesOf(c *amx.Command) []*gate {
 	var passed []*gate
 	if all := limitsOf(d.config); all.Counts() {
@@ -67,7 +68,7 @@ func (d *delivery) gate(command string, limits ledger.Limits) *gate {
 	return g
 }
 
-// take takes a slot at each gate for a run that is about to be claimed, or claimed
+// take takes a slot in each gate for a run that is about to be claimed, or claimed
 // again, unless its command is paused.
 func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	answer := ledger.Taken{Prepared: a.Prepared}
@@ -104,8 +105,8 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	return answer
 }
 
-// tellEndings tells the gates of ended runs that were found while a gate was locked.
-// The time for asking who holds it is over by then.
+// tellEndings tells the gates which runs have ended that were found while a gate was
+// locked. By then nobody asks for the gate's runs any more.
 func (d *delivery) tellEndings(ctx context.Context) {
 	d.mu.Lock()
 	endings := d.endings
@@ -116,8 +117,8 @@ func (d *delivery) tellEndings(ctx context.Context) {
 	}
 }
 
-// pass passes one gate. Where it has no room, those who hold it are asked once
-// whether they still run.
+// pass passes one gate. If the gate is full, pass asks SSM once whether its runs still
+// go on.
 func (t *task) pass(ctx context.Context, g *gate, a ledger.Take) (ledger.GateAction, error) {
 	defer t.Runner.gates.lock(g.key)()
 	for read := false; ; {
@@ -153,9 +154,9 @@ func (t *task) stepGate(ctx context.Context, g *gate, events ...ledger.GateEvent
 	return action, err
 }
 
-// refresh finds out which runs that hold a full gate still run. It takes half of
-// the time that is left for claims: one that SSM is slow to tell of keeps nobody
-// from the slots of the others.
+// refresh finds out which runs of a full gate still go on. It takes at most half of the
+// time that is left for claims. So if SSM is slow to answer for one run, the slots of
+// the others can still be taken.
 func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 	asks, cancel := context.WithTimeout(ctx, t.claims.Sub(t.now())/2)
 	defer cancel()
@@ -191,7 +192,7 @@ func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 	}
 	if len(free.Over)+len(free.Unsent) == 0 {
 		g.unknown = unknown
-		free.Asked = unknown == nil // else somebody else may ask at once
+		free.Asked = unknown == nil // otherwise another delivery may ask at once
 	}
 	_, err := t.stepGate(ctx, g, free)
 	return err
@@ -200,25 +201,25 @@ func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 // release gives up the slots of a run that was not sent after all.
 func (t *task) release(ctx context.Context, a ledger.Release) {
 	if t.checking {
-		return // who checks sees that the slot is free
+		return // the check itself sees that the slot is free
 	}
 	for _, g := range t.gates {
 		t.tellGate(ctx, g, ledger.SlotsFree{Unsent: []string{a.Run}})
 	}
 }
 
-// tellGate tells a gate what has become of a run. Where that fails the slot is
-// free when its lease has ended, or when those who hold the gate are asked for.
+// tellGate tells a gate the outcome of a run. If that fails, the slot is free when its
+// lease has ended, or when SSM is asked whether the gate's runs still go on.
 func (t *task) tellGate(ctx context.Context, g *gate, ev ledger.GateEvent) ledger.GateAction {
 	defer t.Runner.gates.lock(g.key)()
 	action, err := t.stepGate(ctx, g, ev)
 	if err != nil {
-		t.Log.WarnContext(ctx, "a gate is not updated: the slot is free when its lease has ended", "command", t.command.Name, "error", err.Error())
+		t.Log.WarnContext(ctx, "a gate could not be updated: the slot is free when its lease has ended", "command", t.command.Name, "error", err.Error())
 	}
 	return action
 }
 
-// paused is the pause that holds the command back.
+// paused returns the pause that holds the command back, if there is one.
 func (t *task) paused() (ledger.Pause, bool) {
 	pauses, err := ledger.DecodePauses(t.pauses.value)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
-// A History keeps the records of runs. Its failures stop nothing: they are lines in
-// the log, and the record is written again with the next change of the run.
+// A History keeps the records of runs. If it fails, amx logs that and goes on: it writes
+// the record again with the next change of the run.
 type History interface {
 	Put(context.Context, history.Record) error
 }
@@ -24,7 +24,7 @@ func (t *task) enter(ctx context.Context, r history.Record) {
 		return
 	}
 	if err := t.History.Put(ctx, r); err != nil {
-		t.Log.WarnContext(ctx, "the history is not written", "command", t.command.Name, "run_id", r.Run, "error", err.Error())
+		t.Log.WarnContext(ctx, "the history could not be written", "command", t.command.Name, "run_id", r.Run, "error", err.Error())
 	}
 }
 
@@ -34,15 +34,15 @@ func (t *task) sourceRecord() history.Source {
 	}
 }
 
-// note tells the history of a run: it was sent, or is to be cancelled.
+// note writes a run to the history: it was sent, or a cancel was asked.
 func (t *task) note(ctx context.Context, r ledger.Run) {
 	out := t.runRecord(r)
 	out.State, out.Sent = history.Running, t.now()
 	t.enter(ctx, out)
 }
 
-// finished tells the gates and the history how a run ended. Who checks the holders
-// of a gate holds its lock: the gates are told when that is over.
+// finished tells the gates and the history how a run ended. During a check of a gate's
+// runs the gate is locked, so the gates are told after it.
 func (t *task) finished(ctx context.Context, f ledger.Finished) {
 	if t.checking {
 		t.delivery.mu.Lock()
@@ -67,7 +67,7 @@ func (t *task) finished(ctx context.Context, f ledger.Finished) {
 
 func (t *task) tellGates(ctx context.Context, f ledger.Finished) {
 	for _, g := range t.gates {
-		if !t.configures(t.command) { // whoever knows its limits counts the end
+		if !t.configures(t.command) { // a delivery that knows its limits counts the end
 			t.tellGate(ctx, g, ledger.SlotsFree{Over: []string{f.ID}})
 			continue
 		}
@@ -97,7 +97,7 @@ func stateOfRun(r *ledger.Run) history.State {
 	return history.Unknown
 }
 
-// logEnd says how a run ended, at WARN where it did not end well.
+// logEnd logs how a run ended, at level WARN if it did not succeed.
 func (t *task) logEnd(ctx context.Context, r *history.Record) {
 	took, _ := r.Took()
 	log := t.Log.InfoContext
@@ -136,7 +136,7 @@ func nodesOf(s *ssmexec.State) []history.Node {
 	var nodes []history.Node
 	for _, i := range s.Invocations {
 		if i.Owner != "" {
-			continue // another command runs there
+			continue // another command owns the run there
 		}
 		n := history.Node{Node: i.Node, CommandID: i.CommandID, Status: i.Status, Output: i.Output, Started: i.Started, Ended: i.Ended}
 		if ssmexec.Terminal(i.Status) {
@@ -148,10 +148,10 @@ func nodesOf(s *ssmexec.State) []history.Node {
 	return nodes
 }
 
-// enterRefused tells the history of alerts that have no run.
+// enterRefused enters alerts that were refused into the history.
 func (t *task) enterRefused(ctx context.Context, s ledger.Settle) {
 	if len(s.Of.Alerts) == 0 {
-		return // of a part of a run: the rest of it is the alerts' run
+		return // only a part of the run was refused: the alerts have the rest of it
 	}
 	t.enter(ctx, history.Record{
 		Run: history.RefusedID(string(t.entry), string(s.Reason), s.Alerts...), State: history.Refused, Reason: string(s.Reason),
@@ -159,7 +159,7 @@ func (t *task) enterRefused(ctx context.Context, s ledger.Settle) {
 	})
 }
 
-// enterWaiting tells it of alerts that wait for their run.
+// enterWaiting enters alerts that wait for their run.
 func (t *task) enterWaiting(ctx context.Context, a ledger.Defer) {
 	if firing := a.Alerts.Firing(); len(firing) > 0 && a.As() == ledger.AsNotification {
 		t.enterWait(ctx, t.waitingRecord(firing, a.Err.Error()))
@@ -173,8 +173,8 @@ func (t *task) enterWait(ctx context.Context, r history.Record) {
 	t.enter(ctx, r)
 }
 
-// enterWaited tells it of the alerts of an item that wait no longer: they have
-// their run, or need none.
+// enterWaited enters that the alerts of an item no longer wait: they have their run, or
+// need none.
 func (t *task) enterWaited(ctx context.Context) {
 	firing := t.alerts.Firing()
 	if len(firing) == 0 {
@@ -189,7 +189,7 @@ func (t *task) enterWaited(ctx context.Context) {
 	}
 }
 
-// enterExpired tells it of alerts that have waited too long.
+// enterExpired enters alerts that have waited too long.
 func (t *task) enterExpired(ctx context.Context, c ledger.Case) {
 	if firing := c.Alerts.Firing(); len(firing) > 0 {
 		r := t.waitingRecord(firing, t.item.Reason)

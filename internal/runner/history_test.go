@@ -68,7 +68,8 @@ func TestWhatWaitedIsNotShownBesideItsRun(t *testing.T) {
 	})
 }
 
-// What a person drops ends without a word, and has no run when there is a slot.
+// A person drops an alert that waits. It ends without a report, and gets no run when
+// a slot is free.
 func TestWhatIsDroppedWaitsNoLonger(t *testing.T) {
 	in(t, "commands: [{name: c, cmd: x, scope: alert, max: 1, wait: 0s, targets: [{key: InstanceIds, values: [mi-00000000000000000]}]}]", func(w *world) {
 		q, h := &waiting{}, &records{}
@@ -90,7 +91,7 @@ func TestWhatIsDroppedWaitsNoLonger(t *testing.T) {
 	})
 }
 
-// What SSM refuses has no run, and is shown as what amx refuses is.
+// If SSM refuses a run, there is none. The record looks like a refusal of amx.
 func TestARunThatSSMRefusesIsShown(t *testing.T) {
 	in(t, once, func(w *world) {
 		h := &records{}

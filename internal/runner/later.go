@@ -13,27 +13,27 @@ import (
 )
 
 const (
-	// resolveFor is how long a resolve stays on the queue at the most.
+	// resolveFor is how long a resolve stays on the queue, at most.
 	resolveFor = 4 * 24 * time.Hour
-	// runFor is how long what is to be done about a run stays there: SSM delivers a
-	// command for up to 30 days, and lets it run for up to two.
+	// runFor is how long an item about a run stays there: SSM delivers a command for
+	// up to 30 days, and lets it run for up to two days.
 	runFor = 33 * 24 * time.Hour
-	// checks is how often the end of a run is asked for that SSM does not show.
-	// The last is past the window of an unknown send.
+	// checks is how often SSM is asked again for the end of a run. The last time is
+	// past the window of a send without an answer.
 	checks = 7
 )
 
-// A Queue keeps what is put off.
+// A Queue keeps items: work that was put off.
 type Queue interface {
-	// Put keeps the item, durably when it answers nil. It wraps
-	// [queue.ErrTooLarge] for what it can never take.
+	// Put keeps the item. When it returns nil, the item is durable. Its error wraps
+	// [queue.ErrTooLarge] if it can never take the item.
 	Put(context.Context, queue.Item) error
 }
 
-var errNoQueue = errors.New("nothing can be put off here: there is no queue")
+var errNoQueue = errors.New("it cannot be put off: there is no queue here")
 
-// deferred puts off what could not be settled now. Only what can be neither done
-// nor put off is an error for the source.
+// deferred puts off a case that could not be settled now. The source gets an error only
+// if a case can be neither settled nor put off.
 func (t *task) deferred(ctx context.Context, a ledger.Defer) {
 	if t.checking {
 		t.mu.Lock()
@@ -63,8 +63,8 @@ func (t *task) deferred(ctx context.Context, a ledger.Defer) {
 	t.deferrals = append(t.deferrals, some)
 }
 
-// young is the alerts of an item that are not too old to wait on. The others are
-// given up: also where the entry, which knows that of a firing, cannot be read.
+// young returns the alerts of an item that may still wait. It gives up those that are
+// too old. The entry does so for firings, but it may be unreadable.
 func (t *task) young(ctx context.Context, a ledger.Defer) amx.Alerts {
 	if t.item == nil || a.As() != ledger.AsNotification {
 		return a.Alerts
@@ -93,8 +93,8 @@ func (d *delivery) enqueue(ctx context.Context, it queue.Item) error {
 	return d.Queue.Put(ctx, it)
 }
 
-// itemOf is what is put on the queue: the command's part of the notification,
-// narrowed to the alerts that are left, or what is to be done about a run.
+// itemOf makes the item for the queue: the command's part of the notification with the
+// alerts that are left, or the task about a run.
 func (t *task) itemOf(a ledger.Defer) queue.Item {
 	it := queue.Item{Kind: queue.Kind(a.As()), Command: t.command.Name, SentAt: t.sentAt(), Arrived: t.arrived, Source: t.source.Source}
 	if t.item != nil {
@@ -135,20 +135,20 @@ func (t *task) remind(ctx context.Context, run string, alerts amx.Alerts, at tim
 	})
 }
 
-// giveUp gives up what has waited too long.
+// giveUp gives up alerts that have waited too long.
 func (t *task) giveUp(ctx context.Context, c ledger.Case) {
 	t.Log.ErrorContext(ctx, "given up", "command", t.command.Name, "alerts", c.Shown(), "reason", t.item.Reason, "tries", t.item.Tries)
 	t.enterExpired(ctx, c)
 	if t.item.Held {
-		return // people held it back: it is no dead letter
+		return // a limit or a pause held it back: it is no dead letter
 	}
 	t.delivery.mu.Lock()
 	defer t.delivery.mu.Unlock()
 	t.lost = append(t.lost, fmt.Errorf("command %q: alerts %q: %s", t.command.Name, c.Shown(), t.item.Reason))
 }
 
-// HandleItem handles an item that came due: it is settled, or a new one is put.
-// After an error it is to be delivered again, unless the error wraps
+// HandleItem handles an item that is due: it settles the item, or puts a new one on the
+// queue. After an error the queue has to deliver the item again, unless the error wraps
 // [queue.ErrGivenUp].
 func (r *Runner) HandleItem(ctx context.Context, it queue.Item) error {
 	d, err := r.delivery(ctx, Source{Source: it.Source})
@@ -183,8 +183,8 @@ func (r *Runner) HandleItem(ctx context.Context, it queue.Item) error {
 	return a.Err
 }
 
-// Ended is told that SSM says that a command of a run has ended. The entry finds
-// out how, and who waits for its slot may have it.
+// Ended handles SSM's report that a command of a run has ended. It asks SSM for the
+// outcome and enters it. That frees the slot for the next run.
 func (r *Runner) Ended(ctx context.Context, entry, run, command string) error {
 	d, err := r.delivery(ctx, Source{})
 	if err != nil {
@@ -194,11 +194,11 @@ func (r *Runner) Ended(ctx context.Context, entry, run, command string) error {
 	return d.about(ctx, d.task(d.commandNamed(command), ledger.ID(entry)), ledger.Check{Run: run, Ended: true}).Err
 }
 
-// A StopRequest names a run to be stopped, and who asks for it, and why. Without a
-// run, the alerts of the entry that wait for one are dropped.
+// A StopRequest names a run to stop, who asks for it, and why. Without a run, it drops
+// the alerts of the entry that wait for one.
 type StopRequest struct{ Entry, Run, Command, Who, Why string }
 
-// Stop cancels a run, whatever its alerts do, and whatever signal it has.
+// Stop cancels a run, even if its alerts fire and whatever its resolved_signal is.
 func (r *Runner) Stop(ctx context.Context, s StopRequest) Answer {
 	d, err := r.delivery(ctx, Source{Waits: true})
 	if err != nil {
@@ -221,11 +221,11 @@ func (d *delivery) about(ctx context.Context, t *task, ev ledger.Event) Answer {
 	return d.end(ctx)
 }
 
-// configures says that the command is configured: one that is not starts nothing.
+// configures reports whether the command is configured. If not, it starts nothing.
 func (d *delivery) configures(c *amx.Command) bool { return slices.Contains(d.config.Commands, c) }
 
-// commandNamed is the configured command; one that is configured no more can
-// still be stopped and asked for.
+// commandNamed returns the configured command. If it is not configured any more, the
+// command that it returns can still stop runs and ask for them.
 func (d *delivery) commandNamed(name string) *amx.Command {
 	for _, c := range d.config.Commands {
 		if c.Name == name {

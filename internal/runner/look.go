@@ -14,8 +14,9 @@ type look struct {
 	ledger.Look
 }
 
-// look has SSM's list read for a run. One reading serves all runs that the delivery
-// reconciles, so they wait for each other. A gate's check has the list read at once.
+// look reads SSM's list for a run. One reading serves all runs that the delivery
+// reconciles, so the runs wait for each other. The check of a gate reads the list at
+// once.
 func (t *task) look(ctx context.Context, a ledger.Look) ledger.Event {
 	if !t.checking {
 		t.delivery.mu.Lock()
@@ -28,8 +29,8 @@ func (t *task) look(ctx context.Context, a ledger.Look) ledger.Event {
 	return t.seen(ctx, a, begun, found, err)
 }
 
-// rounds acts, and then reads SSM's list for the runs that have to be reconciled,
-// until there are none.
+// rounds acts, then reads SSM's list for the runs to reconcile, and repeats this until
+// there are none.
 func (d *delivery) rounds(ctx context.Context, act func()) {
 	for act(); ; {
 		d.mu.Lock()
@@ -54,8 +55,8 @@ func (d *delivery) rounds(ctx context.Context, act func()) {
 	}
 }
 
-// seen is what the list shows of a run. The entry is read again: the list counts
-// for it as it is by then.
+// seen is the event with the commands that the list shows for a run. The entry is read
+// again first, because it may have changed since the list was read.
 func (t *task) seen(ctx context.Context, a ledger.Look, begun time.Time, found []ssmexec.Found, err error) ledger.Event {
 	seen := ledger.Looked{Look: a, Begun: begun, Found: map[int][]ledger.Command{}, Err: err}
 	for _, f := range found {
@@ -69,7 +70,7 @@ func (t *task) seen(ctx context.Context, a ledger.Look, begun time.Time, found [
 	return seen
 }
 
-// ask asks SSM where commands stand.
+// ask asks SSM for the state of commands.
 func (t *task) ask(ctx context.Context, a ledger.Ask) ledger.Event {
 	answer := ledger.Asked{Ask: a}
 	state, err := t.state(ctx, a.Commands, a.Forget)
@@ -87,8 +88,8 @@ func (t *task) keep(run string, state *ssmexec.State) {
 	t.states[run] = state
 }
 
-// state is where commands stand. Those that SSM has forgotten are over, where
-// their time is up.
+// state returns the state of commands. With forget, their time is up, and commands that
+// SSM has forgotten are over.
 func (t *task) state(ctx context.Context, commands []ledger.Command, forget bool) (*ssmexec.State, error) {
 	state, err := t.Exec.State(ctx, asked(commands))
 	if err != nil || !forget || state.Over || len(state.Invocations) > 0 {
@@ -113,7 +114,7 @@ func asked(commands []ledger.Command) []ssmexec.Asked {
 	return all
 }
 
-// stateOf is what SSM says, in the ledger's terms.
+// stateOf is SSM's state in the ledger's terms.
 func stateOf(s *ssmexec.State) ledger.State {
 	state := ledger.State{Over: s.Over, Status: s.Status, Failed: s.Failed(), Owners: s.Owners}
 	state.Succeeded, state.Other = s.Nodes()

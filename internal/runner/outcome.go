@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	// settleCancel is how long a cancellation's caller waits to hear that the
-	// command is gone, and not only asked to go.
+	// settleCancel is how long the caller of a cancellation waits until SSM shows that
+	// the command has ended.
 	settleCancel = time.Second
 	// defaultWait is how long a caller waits for the end of a command without `wait`.
 	defaultWait = 5 * time.Second
-	// showOutput is for how many nodes an answer shows the output.
+	// showOutput is the number of nodes whose output an answer shows.
 	showOutput = 10
 )
 
@@ -74,15 +74,14 @@ func (t *task) await(ctx context.Context, a ledger.Await) ledger.Event {
 	seen.State = &known
 	t.keep(a.Run, state)
 	if state.Failed() || state.Status == "Cancelled" {
-		if err := t.reread(ctx, t.record); err != nil { // its resolve may have come meanwhile
+		if err := t.reread(ctx, t.record); err != nil { // the resolve may have come meanwhile
 			t.Log.WarnContext(ctx, "the ledger cannot be read again", "command", t.command.Name, "run_id", a.Run, "error", err.Error())
 		}
 	}
 	return seen
 }
 
-// failure is the error of a run that failed, with the first lines that its nodes
-// wrote.
+// failure is the error of a failed run, with the first lines of its nodes' output.
 func (t *task) failure(ctx context.Context, run string, state *ssmexec.State) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s ended %s", run, state.Status)
@@ -102,7 +101,7 @@ func (t *task) failure(ctx context.Context, run string, state *ssmexec.State) er
 	return errors.New(b.String())
 }
 
-// firstLines is what an answer shows of a node's output: three lines.
+// firstLines returns the lines of a node's output that an answer shows: three.
 func firstLines(output string) string {
 	lines := strings.SplitN(strings.TrimSpace(output), "\n", 4)
 	text := strings.Join(lines[:min(3, len(lines))], "\n")

@@ -12,8 +12,8 @@ import (
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
-// prepare renders a run: where it goes, and what is sent there. A run that is
-// taken over goes where it was to go.
+// prepare renders a run: its targets and its scripts. A run that is taken over keeps its
+// recorded targets.
 func (t *task) prepare(ctx context.Context, a ledger.Prepare) ledger.Event {
 	p := ledger.Prepared{Start: a.Start}
 	if !p.TakenOver {
@@ -48,9 +48,9 @@ func (t *task) prepare(ctx context.Context, a ledger.Prepare) ledger.Event {
 	return p
 }
 
-// targets renders the targets of a run and finds the nodes that they name by
-// their address. An alert whose own cannot be is left out, and the others run. SSM
-// is asked once for all alerts that have the same.
+// targets renders the targets of a run, and finds the nodes that they name by address.
+// If the targets of an alert cannot be rendered or found, it leaves that alert out, and
+// the command runs for the others. It asks SSM once for alerts with the same targets.
 func (t *task) targets(ctx context.Context, alerts amx.Alerts) (targets []amx.Target, placed amx.Alerts, without []ledger.Unplaced, err error) {
 	known := map[string]place{}
 	resolve := func(alerts amx.Alerts) ([]amx.Target, error) {
@@ -78,13 +78,13 @@ func (t *task) targets(ctx context.Context, alerts amx.Alerts) (targets []amx.Ta
 		placed = append(placed, a)
 	}
 	if len(without) == 0 || len(placed) == 0 {
-		return nil, placed, without, err // it is of all of them together
+		return nil, placed, without, err // the error concerns all alerts together
 	}
 	targets, err = resolve(placed)
 	return targets, placed, without, err
 }
 
-// A place is rendered targets in SSM's form, or why no run can go there.
+// A place has rendered targets in SSM's form, or the reason why a run cannot go there.
 type place struct {
 	targets []amx.Target
 	err     error
@@ -98,7 +98,8 @@ func (t *task) resolve(ctx context.Context, rendered []amx.Target) ([]amx.Target
 	return targets, t.radius(ctx, targets)
 }
 
-// radius holds a run to max_targets. Nodes behind tags are counted.
+// radius returns an error if a run has more nodes than max_targets. It counts the nodes
+// behind tags.
 func (t *task) radius(ctx context.Context, targets []amx.Target) error {
 	nodes, err := t.Exec.Count(ctx, targets, t.command.MaxTargets+1)
 	if err == nil && nodes > t.command.MaxTargets {
@@ -110,8 +111,8 @@ func (t *task) radius(ctx context.Context, targets []amx.Target) error {
 	return err
 }
 
-// spread is the value of spread_by: of all alerts of the run, sorted, where they
-// differ.
+// spread is the value of spread_by. If the alerts of the run have different values, it
+// has all of them, sorted.
 func (t *task) spread(alerts amx.Alerts, data amx.Data) (string, error) {
 	if t.command.SpreadBy == "" {
 		return "", nil

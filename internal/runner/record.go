@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// firstPause is the longest wait after the first write that met another; it
-	// doubles up to longestPause. 400 invocations may meet at one gate.
+	// firstPause is the longest wait after the first conflict of a write. It doubles
+	// up to longestPause. 400 invocations may write one gate at once.
 	firstPause   = 20 * time.Millisecond
 	longestPause = time.Second
-	// keepEmpty is how long a record that says nothing any more is kept.
+	// keepEmpty is how long an empty record is kept.
 	keepEmpty = 24 * time.Hour
 )
 
-// A record is one of the store's, as this delivery last read or wrote it. Its
-// turn is held from a read to the write that follows from it, and over all but its
-// key, which never changes.
+// A record is a record of the store, as this delivery last read or wrote it. Its turn is
+// a lock over everything but its key, which never changes. A delivery holds it from a
+// read to the write that follows.
 type record struct {
 	key     string
 	turn    turn
-	read    bool // else nothing is known of what the store has
+	read    bool // otherwise the store's record is unknown
 	version int64
 	value   []byte
 }
@@ -34,13 +34,13 @@ func newRecord(key string) *record { return &record{key: key, turn: newTurn()} }
 
 func (r *record) is(now ledger.Record) { r.read, r.version, r.value = true, now.Version, now.Value }
 
-// change is the one writer. It changes what the record was last read as, and
-// writes it on that version; where somebody else wrote meanwhile, it reads again
-// and changes that, while there is time. Nothing is written where nothing changes.
+// change is the only writer. It changes the record as it was last read, and writes it if
+// the store still has that version. Otherwise it reads again and repeats the change,
+// while there is time. If the change changes nothing, it writes nothing.
 func (d *delivery) change(ctx context.Context, r *record, f func(value []byte) (after []byte, expires time.Time, err error)) error {
 	r.turn.Lock()
 	defer r.turn.Unlock()
-	if !r.read { // of a run that was met on the way, such as one that holds a slot
+	if !r.read { // the record of another run, such as one that has a slot
 		if err := d.get(ctx, r); err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (d *delivery) change(ctx context.Context, r *record, f func(value []byte) (
 		}
 		if expires.IsZero() {
 			if len(r.value) == 0 {
-				return nil // it said nothing, and says nothing
+				return nil // it was empty, and still is
 			}
 			expires = d.now().Add(keepEmpty)
 		}
@@ -72,8 +72,8 @@ func (d *delivery) change(ctx context.Context, r *record, f func(value []byte) (
 	}
 }
 
-// put writes the record. A write whose answer was lost, or that an attempt of the
-// SDK's met in its own earlier attempt, is found by reading again.
+// put writes the record. After an error the write may have succeeded: its answer was
+// lost, or an earlier attempt of the SDK succeeded. So put reads the record again.
 func (d *delivery) put(ctx context.Context, r *record, value []byte, expires time.Time) error {
 	next := ledger.Record{Key: r.key, Version: r.version, Value: value, Expires: expires}
 	err := d.Store.Put(ctx, next)
@@ -96,8 +96,8 @@ func (d *delivery) put(ctx context.Context, r *record, value []byte, expires tim
 	return err
 }
 
-// again reads the record once more, after a random pause whose bound doubles with
-// the number of conflicts, so that deliveries do not keep meeting.
+// again reads the record once more, after a random pause. The longest pause doubles with
+// each conflict, so that deliveries do not keep conflicting.
 func (d *delivery) again(ctx context.Context, r *record, conflicts int) error {
 	pause := min(firstPause<<min(conflicts, 10), longestPause)
 	if err := sleep(ctx, time.Duration(d.fraction()*float64(pause))); err != nil {
@@ -127,16 +127,16 @@ func (d *delivery) get(ctx context.Context, records ...*record) error {
 	return nil
 }
 
-// A turn is a lock that is held over calls to the ledger. A sync.Mutex would do,
-// were it not for tests under fake time, which stands still while one is waited
-// for (https://pkg.go.dev/testing/synctest).
+// A turn is a lock that is held during calls to the ledger. It is no sync.Mutex, because
+// fake time stands still in tests while a goroutine waits for a mutex
+// (https://pkg.go.dev/testing/synctest).
 type turn chan struct{}
 
 func newTurn() turn    { return make(turn, 1) }
 func (t turn) Lock()   { t <- struct{}{} }
 func (t turn) Unlock() { <-t }
 
-// sleep waits, or says that ctx ended first.
+// sleep waits. It returns an error if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,6 +1,6 @@
-// Package runner is the loop around the ledger: it reads an entry, steps it,
-// writes it, does the actions, and feeds their results into the next step, until
-// no action is left. Every rule is the ledger's; it reads no field of an entry.
+// Package runner is the loop around the ledger: it reads an entry, steps it, writes it,
+// does the actions, and gives their results to the next step, until no action is left.
+// The ledger has every rule; the runner reads no field of an entry.
 // task.go has the loop; each kind of action has a file.
 package runner
 
@@ -24,20 +24,20 @@ import (
 )
 
 const (
-	// leaseAfter is how long a claim outlives the invocation's own deadline: by
-	// then Lambda has killed the process.
+	// leaseAfter is the time from the invocation's deadline to the end of its claims.
+	// By then Lambda has killed the process.
 	leaseAfter = 2 * time.Second
 	// actsEnd is how long before the deadline acting ends at the latest: no send
 	// is under way after it.
 	actsEnd = time.Second
-	// recordTime is how long what came back may be recorded after that, and
-	// putTime how long what is left may be put off: the invocation has to answer
-	// before a frozen sandbox could resume a call.
+	// recordTime is the time after that for recording results, and putTime the time
+	// for putting off the rest. The invocation has to answer before Lambda freezes
+	// the process: a frozen call would go on later.
 	recordTime = 300 * time.Millisecond
 	putTime    = 500 * time.Millisecond
-	// claimTime is the time of acting that must be left for a claim to be made.
+	// claimTime is the time of acting that a claim needs.
 	claimTime = 2 * time.Second
-	// Budget is the deadline of a delivery where the caller has none.
+	// Budget is the deadline of a delivery if the caller has none.
 	Budget = 30 * time.Second
 	// sideBySide is how many entries of one message are handled at a time.
 	sideBySide = 16
@@ -45,36 +45,36 @@ const (
 
 // Within is how long after the arrival of a webhook acting may go on. Alertmanager
 // tries one notification for as long as group_interval, 10 s at least, and sends a
-// resolve only for what was answered 2xx in that time.
+// resolve only for firings that were answered 2xx in that time.
 const Within = 8 * time.Second
 
 // A Runner handles deliveries. All fields but the marked ones are required.
 type Runner struct {
-	Config   func() *amx.Config // as it is now
+	Config   func() *amx.Config // returns the current configuration
 	Store    ledger.Store
-	Queue    Queue   // nil: nothing can be put off, and is an error for the source
+	Queue    Queue   // nil: nothing can be put off, and the source gets an error instead
 	History  History // optional
 	Exec     *ssmexec.Executor
 	Log      *slog.Logger
 	Process  string           // optional: owns the ledger alone under this name (amx serve)
-	Window   time.Duration    // by how much SSM's list of commands may lag a send
+	Window   time.Duration    // how long a sent command may be missing from SSM's list
 	MaxEntry int              // optional: the size up to which an entry of the ledger takes new runs
 	Now      func() time.Time // optional: time.Now
 	Random   io.Reader        // optional: crypto/rand.Reader
 
-	// Told is told of each record that the history gets; Opened, of a breaker that
-	// has opened. Optional.
+	// Told is called with each record that the history gets, and Opened for a breaker
+	// that has opened. Optional.
 	Told   func(context.Context, history.Record)
 	Opened func(context.Context, string, ledger.BreakerOpened)
 
 	gates gates
 }
 
-// A Source says where a message came from, and what its sender waits for.
+// A Source says where a message came from, and whether its sender waits.
 type Source struct {
 	queue.Source
 	Waits  bool          // for the outcome of its commands, as a webhook's does and SNS does not
-	Within time.Duration // how long after its arrival acting may go on; 0: until shortly before the deadline
+	Within time.Duration // how long acting may go on after arrival; 0: until shortly before the deadline
 }
 
 // A delivery is one call of Handle.
@@ -82,15 +82,15 @@ type delivery struct {
 	*Runner
 	config  *amx.Config // read once, and used to the end
 	message *amx.Message
-	item    *queue.Item // of the queue, where it brought the message
+	item    *queue.Item // if the message comes from the queue
 	source  Source
-	id      string // it signs its claims with it
+	id      string // part of the holder of its claims
 	arrived time.Time
 	lease   time.Time // of the claims it makes
-	claims  time.Time // none is made after it
-	sends   time.Time // none is under way after it
+	claims  time.Time // after it no claim is made
+	sends   time.Time // after it no send is under way
 	acted   atomic.Bool
-	goesOn  atomic.Bool // a run of the message's alerts
+	goesOn  atomic.Bool // a run of the message goes on
 	sentBy  time.Time   // all is sent, and the waiting begins
 	pauses  *record
 	passed  map[string]*gate // :: command → its gate
@@ -102,12 +102,12 @@ type delivery struct {
 	results   []Result
 	errs      []error
 	failures  []error
-	lost      []error // what was given up
+	lost      []error // alerts that were given up
 	looks     []look
 	deferrals []deferral
 	away      map[string]bool         // :: alert of an entry → an item has it
-	endings   []func(context.Context) // of runs that were found to be over while a gate was held
-	last      []func(context.Context) // what waits for the end of runs
+	endings   []func(context.Context) // for runs that turned out to be over while a gate was locked
+	last      []func(context.Context) // calls that wait for the ends of runs
 }
 
 func (r *Runner) delivery(ctx context.Context, src Source) (*delivery, error) {
@@ -139,8 +139,8 @@ func (r *Runner) delivery(ctx context.Context, src Source) (*delivery, error) {
 	return d, nil
 }
 
-// Handle acts on a message, and answers once every call that it made has
-// returned. The deadline of ctx is the invocation's own.
+// Handle acts on a message. It returns when every call that it made has returned. The
+// deadline of ctx is the invocation's own.
 func (r *Runner) Handle(ctx context.Context, m *amx.Message, src Source) Answer {
 	d, err := r.delivery(ctx, src)
 	if err != nil {
@@ -184,9 +184,8 @@ func (d *delivery) end(ctx context.Context) Answer {
 	return d.answer(ctx)
 }
 
-// act feeds the alerts to their entries: first what stops, across all commands,
-// then what starts. Cancellations that hang keep nothing from starting for longer
-// than half of the time.
+// act gives the alerts to their entries: first all resolves, over all commands, then the
+// firings. If cancellations hang, new runs begin after half of the time all the same.
 func (d *delivery) act(ctx context.Context, tasks []*task) {
 	var stops, starts []*task
 	for _, t := range tasks {

@@ -8,7 +8,7 @@ import (
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
-// verdicts are what an error of SendCommand proves, in the ledger's terms.
+// verdicts has the ledger's term for each verdict on an error of SendCommand.
 var verdicts = map[ssmexec.Verdict]ledger.Verdict{
 	ssmexec.Unknown:     ledger.Unknown,
 	ssmexec.Refused:     ledger.Refused,
@@ -16,7 +16,7 @@ var verdicts = map[ssmexec.Verdict]ledger.Verdict{
 	ssmexec.Throttled:   ledger.Unsent,
 }
 
-// send sends portions of a run that this delivery holds the claim of.
+// send sends portions of a run whose claim this delivery holds.
 func (t *task) send(ctx context.Context, a ledger.Send) ledger.Event {
 	t.mu.Lock()
 	inputs := t.inputs[a.Run]

@@ -22,16 +22,16 @@ type task struct {
 	alerts  amx.Alerts
 	record  *record
 	gates   []*gate // that its runs pass
-	quiet   bool    // the command does not match: only what it runs already is stopped
+	quiet   bool    // the command does not match: only stop runs that it already has
 
 	mu     sync.Mutex
 	inputs map[string][]*ssm.SendCommandInput // :: run → one for each part
-	states map[string]*ssmexec.State          // :: run → what SSM said of it last
+	states map[string]*ssmexec.State          // :: run → SSM's last state of it
 
-	waiting string // the history's record of those that wait, as it was entered last
+	waiting string // the last record of waiting alerts that the history got
 
-	checking bool    // for a gate: nobody is answered
-	failed   []error // what it could not find out then
+	checking bool    // this checks a run for a gate, so there is no answer
+	failed   []error // errors of that check
 }
 
 // tasks matches the alerts of the message, each by itself, with the commands. An item
@@ -86,7 +86,7 @@ func (d *delivery) entryID(c *amx.Command, a *amx.Alert) ledger.ID {
 	}
 }
 
-// actor is this delivery, now.
+// actor returns this delivery as an actor, now.
 func (t *task) actor() ledger.Actor {
 	c := t.command
 	signal := c.ResolvedSignal
@@ -105,8 +105,8 @@ func (t *task) actor() ledger.Actor {
 	}
 }
 
-// feed is the loop: events change the entry, which is written; its actions are
-// done, side by side, and what each comes to is the next event.
+// feed is the loop: events change the entry, and the entry is written. Then its actions
+// are done, side by side. The result of each is the next event.
 func (t *task) feed(ctx context.Context, events ...ledger.Event) {
 	var actions []ledger.Action
 	err := t.change(ctx, t.record, func(value []byte) ([]byte, time.Time, error) {
@@ -121,7 +121,7 @@ func (t *task) feed(ctx context.Context, events ...ledger.Event) {
 	if err != nil {
 		for _, ev := range events {
 			if w, ok := ev.(ledger.Awaited); ok {
-				t.settled(ctx, w.Unrecorded()) // it runs, and is recorded: only its outcome is not
+				t.settled(ctx, w.Unrecorded()) // the run goes on and is recorded; only its outcome is not
 				continue
 			}
 			t.deferred(ctx, ledger.Defer{Case: ev.About(), Err: err})
@@ -135,8 +135,7 @@ func (t *task) feed(ctx context.Context, events ...ledger.Event) {
 	})
 }
 
-// do does one action, and answers what came of it; nil: nothing that the entry
-// needs to know.
+// do does one action and returns its result. nil: the entry needs no result.
 func (t *task) do(ctx context.Context, action ledger.Action) ledger.Event {
 	switch a := action.(type) {
 	case ledger.Prepare:

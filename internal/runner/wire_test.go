@@ -16,7 +16,7 @@ commands:
   - {name: fix, cmd: /bin/fix}
 `
 
-// What goes wrong with a SendCommand ends in one effect and a right answer.
+// Whatever goes wrong with a SendCommand, there is one effect and a right answer.
 func TestOneEffectWhateverTheWireDoes(t *testing.T) {
 	throttled := &awstest.Fault{Error: "ThrottlingException"}
 	internal := &awstest.Fault{Error: "InternalServerError", Status: 500}
@@ -71,8 +71,8 @@ func TestThrottledUntilTheTimeIsUpIsSentByTheNextDelivery(t *testing.T) {
 }
 
 // A delivery is answered before its deadline, whatever hangs, and half a second
-// before it all calls have returned. What is not settled by then comes again, is
-// then found, and is not sent once more.
+// before it all calls have returned. A run that is not settled by then comes
+// again, is found, and is not sent again.
 func TestADeliveryIsAnsweredBeforeItsDeadline(t *testing.T) {
 	for _, tt := range []struct {
 		name    string

@@ -44,7 +44,7 @@ func (s *schedule) delivers(a *attempt, m *amx.Message, sns bool) *attempt {
 	return a
 }
 
-// webhookTimeout is that of the webhook's function.
+// webhookTimeout is the timeout of the webhook's function.
 const webhookTimeout = 9 * time.Second
 
 // invoke is one invocation, of a function in a process of its own, or of amx serve.

@@ -12,8 +12,8 @@ import (
 
 var throttled = cloudtest.Fate{Err: cloudtest.APIError("ThrottlingException")}
 
-// Alertmanager tries one notification for as long as group_interval. What takes
-// longer is put off, so that its log has the firing, and the resolve comes.
+// Alertmanager tries one notification for as long as group_interval. amx puts
+// off work that takes longer, so that its log has the firing, and the resolve comes.
 func TestCounterexample12TheAnswerComesWithinAlertmanagersWindow(t *testing.T) {
 	in(t, one, func(w *world) {
 		w.cloud.Lasts = forHours

@@ -60,8 +60,8 @@ func TestCounterexample07WhatGoesOnWhileTheLedgerIsDown(t *testing.T) {
 	}
 }
 
-// Of a document nothing was sent. However often it is delivered meanwhile, it is
-// sent when the window is over.
+// No part of a document was sent. However often its firing is delivered meanwhile,
+// it is sent when the window is over.
 func TestCounterexample08ALookDoesNotBeginADocumentsWindowAnew(t *testing.T) {
 	in(t, strings.Replace(one, "cmd: /bin/fix", "document: Fix", 1), func(w *world) {
 		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Dies: "before"}}).deliver(w.T, message(w.fires("a", 0)))
@@ -130,7 +130,7 @@ func holders(w *world) (claimed []string) {
 	return claimed
 }
 
-// What became of a send that hangs is recorded.
+// The outcome of a send that hangs is recorded.
 func TestCounterexample10ASendThatHangsIsRecorded(t *testing.T) {
 	in(t, one, func(w *world) {
 		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Hangs: true}}), message(w.fires("a", 0)), "later a: the run may not have been sent: SendCommand: context deadline exceeded, no time left for a claim")

@@ -11,7 +11,7 @@ import (
 	"github.com/amx-lambda/amx/internal/ledger"
 )
 
-// What a look finds is not sent again.
+// A part that a look finds is not sent again.
 func TestCounterexample01ALookComesBeforeAResend(t *testing.T) {
 	in(t, one, func(w *world) {
 		w.cloud.Lasts = forHours
@@ -50,7 +50,7 @@ func TestCounterexample01ASlotIsNotFreeWhileAnUnknownCommandRuns(t *testing.T) {
 	})
 }
 
-// What proves is when a look began, not when it was answered.
+// A look proves by the time it began, not by the time of its answer.
 func TestCounterexample02ALookProvesByItsBegin(t *testing.T) {
 	slow := map[string]cloudtest.Fate{"ListCommands 1": {Answers: 40 * time.Second}}
 	late := func(w *world) {

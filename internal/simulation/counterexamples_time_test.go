@@ -61,9 +61,9 @@ func TestCounterexample09TheWindowFitsLambdasRetries(t *testing.T) {
 	}
 }
 
-// Of what has no guard an unknown send is not followed by another until a window
-// after the last sending lease, however often it is delivered: a look does not
-// begin that window anew.
+// A run without a guard is in doubt. It is not sent again until a window after the
+// last sending lease, however often its firing is delivered: a look does not begin
+// that window anew.
 func TestCounterexample08ADocumentIsNotSentTwice(t *testing.T) {
 	in(t, strings.Replace(one, "cmd: /bin/fix", "document: Fix", 1), func(w *world) {
 		w.cloud.Lag, w.cloud.Lasts = 119*time.Second, forHours

@@ -46,8 +46,8 @@ func TestTwoRunsOfOneEntryKeepEachOthersCommands(t *testing.T) {
 	})
 }
 
-// What SSM has throttled to the end was not sent, and that is recorded: the
-// next delivery need not look for it, nor wait a window.
+// SSM throttled each attempt, so the run was not sent. That is recorded: the next
+// delivery need not look for it, nor wait a window.
 func TestAnAttemptGivenUpIsRecordedAtOnce(t *testing.T) {
 	in(t, one, func(w *world) {
 		w.expect(w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Err: cloudtest.APIError("ThrottlingException")}}), message(w.fires("a", 0)), "later a: SendCommand: ThrottlingException")
@@ -58,7 +58,7 @@ func TestAnAttemptGivenUpIsRecordedAtOnce(t *testing.T) {
 	})
 }
 
-// A refused chunk does not keep the others from running, and the answer says so.
+// A refused part does not keep the others from running, and the answer says so.
 func TestAPartOfARunIsRefused(t *testing.T) {
 	in(t, chunked(), func(w *world) {
 		w.cloud.Refuse = func(r *cloudtest.Request) error {
@@ -115,8 +115,8 @@ func TestARetryReachesNodesThatWereRefused(t *testing.T) {
 	})
 }
 
-// A refusal is told also where the answer for another chunk was lost, and that
-// one had to be sent again.
+// The answer names a refused part even if the answer for another part was lost, and
+// that one had to be sent again.
 func TestARefusedPartIsToldAfterAResend(t *testing.T) {
 	in(t, chunked(), func(w *world) {
 		a := w.sandbox("A", map[string]cloudtest.Fate{"SendCommand 1": {Err: cloudtest.APIError("InvalidDocument")}, "SendCommand 2": lostAnswer})

@@ -60,8 +60,8 @@ func TestARefusalAfterAnUnknownSendIsSettled(t *testing.T) {
 	})
 }
 
-// With send_resolved: false no resolve ever comes. What an alert leaves that fires
-// every half an hour goes after two days.
+// With send_resolved: false no resolve ever comes. An alert fires every half an hour;
+// after two days its episodes go.
 func TestAnEntryThatSeesNoResolves(t *testing.T) {
 	in(t, one, func(w *world) {
 		b := w.sandbox("B", nil)
@@ -131,7 +131,7 @@ func TestARunThatWasSentLateIsNotForgotten(t *testing.T) {
 	})
 }
 
-// The command of a chunk was sent twice, and SSM's list of invocations lags: the
+// The command of a part was sent twice, and SSM's list of invocations lags: the
 // second says "runs here" of a node whose first is not listed yet.
 func TestASignalGoesToANodeWhereAnotherCommandRuns(t *testing.T) {
 	in(t, chunked()+"    resolved_signal: SIGTERM\n", func(w *world) {

@@ -221,7 +221,7 @@ func (s *schedule) acknowledgedFiring(fingerprint string, start time.Time) (firs
 			if !slices.Contains(r.Alerts, fingerprint) || r.Command == "other" {
 				continue
 			}
-			// Of the nodes of a run, some may be refused.
+			// Some nodes of a run may be refused.
 			if r.Action == runner.ActionRefuse && (!strings.Contains(r.Reason, "node i-") || strings.Contains(r.Reason, nodeOf(fingerprint)) || strings.Contains(r.Reason, refusal)) {
 				return time.Time{}, false
 			}

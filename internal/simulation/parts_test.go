@@ -40,12 +40,12 @@ func (w *world) ranOn(want string) {
 	}
 }
 
-// SSM refuses a node, so that the rest of the chunk is sent in parts. What becomes
-// of one part says nothing of another: each is sent in the end, and once.
+// SSM refuses a node, so the rest of its part is sent in smaller parts. Their
+// outcomes are independent: each is sent in the end, and once.
 func TestThePartsOfAChunkAreSentEachByItself(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		fates map[string]cloudtest.Fate // the fourth send is that to b
+		fates map[string]cloudtest.Fate // the fourth send goes to b
 		first string
 	}{
 		{"one is throttled to the end", map[string]cloudtest.Fate{"SendCommand 4": {Err: cloudtest.APIError("AccessDeniedException")}}, "later a b c: SendCommand: AccessDeniedException, node i-00000063: SendCommand: InvalidInstanceId; run a b c: firing c0"},
@@ -71,7 +71,7 @@ func TestThePartsOfAChunkAreSentEachByItself(t *testing.T) {
 	}
 }
 
-// Of a document no part is sent twice either, though nothing on the node would
+// A part of a document is not sent twice either, though nothing on the node would
 // notice.
 func TestThePartsOfADocumentAreSentOnce(t *testing.T) {
 	in(t, strings.Replace(group, "cmd: /bin/fix", "document: Fix", 1), func(w *world) {
@@ -188,7 +188,8 @@ func TestARunThatWasNeverWholeGivesUpItsSlot(t *testing.T) {
 	}
 }
 
-// What is sent late has its time from then on: it is not taken for forgotten.
+// A part that is sent late has its whole time from then on: it does not count as
+// forgotten.
 func TestAPartThatIsSentLateIsNotForgotten(t *testing.T) {
 	in(t, chunked(), func(w *world) {
 		w.cloud.Lasts = forHours
@@ -207,7 +208,7 @@ func TestAPartThatIsSentLateIsNotForgotten(t *testing.T) {
 	})
 }
 
-// What is resolved ends before what fires begins, where one message says both.
+// If one message has both, resolves end runs before firings begin new ones.
 func TestInOneMessageResolvesGoFirst(t *testing.T) {
 	in(t, strings.Replace(group, "{{ .Labels.node }}", "i-00000001", 1), func(w *world) {
 		w.cloud.Lasts = forHours
@@ -270,7 +271,8 @@ func TestANodeThatIsGoneIsNotSignalled(t *testing.T) {
 	})
 }
 
-// SSM forgets a command after 30 days. What its time is up for is over then.
+// SSM forgets a command after 30 days. A run whose time is up is
+// over then.
 func TestWhatSSMHasForgottenIsOver(t *testing.T) {
 	forget := func(w *world) {
 		w.cloud.Mu.Lock()

@@ -72,8 +72,8 @@ func (s *schedule) whatever(all *sync.WaitGroup) {
 }
 
 func (s *schedule) end() {
-	// The faults are over, and so is every window. What was put off is done soon,
-	// whatever became of it before. Then what has resolved resolves once more, and
+	// The faults are over, and so is every window. Items that were put off are done
+	// soon, whatever became of them before. Then each resolve comes once more, and
 	// this time has to be acknowledged.
 	s.rests(2*window + 2*timeout)
 	s.calm.Store(true)
@@ -96,8 +96,8 @@ func (s *schedule) end() {
 	s.queueEnds()
 }
 
-// rests lets d pass, and everybody finish what is due by then. What they wrote may
-// then be read.
+// rests lets d pass, and everybody finish the work that is due by then. Their writes
+// may be read then.
 func (s *schedule) rests(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

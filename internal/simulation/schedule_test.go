@@ -197,7 +197,7 @@ func newSchedule(seed uint64, b bug) *schedule {
 		}
 		at := between(r, 0, 3*time.Minute)
 		if i > 0 && s.shape.chunked {
-			at = s.alerts[0].episodes[0].start // it takes two alerts to have two chunks
+			at = s.alerts[0].episodes[0].start // it takes two alerts to have two parts
 		}
 		for range 1 + r.IntN(2) {
 			e := episode{start: at.Round(time.Second)}

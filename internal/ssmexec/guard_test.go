@@ -229,7 +229,8 @@ func TestTheExitCodeIsTheCommands(t *testing.T) {
 // `&` would have made it ignore SIGINT, and a pipe would have hidden its code.
 func TestTheCommandRunsInTheForeground(t *testing.T) {
 	// A shell that runs the tests in its background makes them ignore SIGINT, and
-	// with them all that they start. What is caught here is not ignored there.
+	// with them all that they start. A signal that is caught here is not ignored
+	// there.
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, os.Interrupt)
 	t.Cleanup(func() { signal.Stop(caught) })

@@ -30,9 +30,8 @@ func (n *node) spoil(t *testing.T, program, text string) {
 	}
 }
 
-// What can be wrong with unpacking: a program that is not there, one that fails
-// at once, one that is killed when it has written half, one that does not say
-// that it failed.
+// Ways in which unpacking can fail: a program is missing, fails at once, is killed
+// when it has written half, or exits 0 although it failed.
 var spoilt = []struct{ name, program, text string }{
 	{"no gzip", "gzip", ""},
 	{"no base64", "base64", ""},
@@ -101,7 +100,7 @@ func TestACommandLineThatCannotBeUnpackedHasFailed(t *testing.T) {
 	})
 }
 
-// What is unpacked stays the script's own.
+// The unpacked variables stay in the script.
 func TestWhatWasPackedIsNotInTheEnvironment(t *testing.T) {
 	variables := sh{}.pack("the variables", "export AMX_LABEL_a='b'\n")
 	execution, err := sh{}.execution(&amx.Command{Cmd: "sh"}, []string{"-c", `env | grep -c '^amx_'; echo "$AMX_LABEL_a"`, "\x01"})
@@ -113,8 +112,8 @@ func TestWhatWasPackedIsNotInTheEnvironment(t *testing.T) {
 	})
 }
 
-// PowerShell stops at what throws before the guard is taken only if it is told
-// to before the first line that can throw.
+// PowerShell stops at an error before the guard is taken. For that, the line that
+// says so has to come before the first line that can throw.
 func TestPowerShellStopsAtVariablesThatItCannotSet(t *testing.T) {
 	text := powershell{}.script(tokenA, powershell{}.pack("the variables", "$env:AMX_LABEL_a = 'b'\n"), "")
 	stop, variables := strings.Index(text, "$ErrorActionPreference = 'Stop'"), strings.Index(text, "Invoke-Expression")

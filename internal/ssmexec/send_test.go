@@ -179,7 +179,7 @@ func TestTheSignalGoesToTheNodesThatAreLeft(t *testing.T) {
 	}
 }
 
-// What there was no time to send was certainly not sent.
+// If there was no time to send a part, it was certainly not sent.
 func TestASendWithoutTimeIsNoSend(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

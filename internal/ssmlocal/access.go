@@ -5,19 +5,19 @@ import (
 	"slices"
 )
 
-// Access is what the sender's policy allows, where it has a condition on the
-// nodes' tags (ssm:resourceTag/NAME). The zero value allows every node.
+// Access is the sender's policy, if it has a condition on the nodes' tags
+// (ssm:resourceTag/NAME). The zero value allows every node.
 type Access struct {
 	Tag, Value string // what a node must carry
 
-	// AWS does not document what one node without the tag costs. PerNode says:
-	// only that node, whose invocation ends AccessDenied. Otherwise SendCommand
-	// is refused as a whole, with an error that names the node's ARN. Named is
-	// for nodes given by their IDs, Tagged for those that a target selects.
+	// AWS does not document what happens if one node lacks the tag. With PerNode
+	// only that node's invocation ends, as AccessDenied. Otherwise SendCommand is
+	// refused as a whole, with an error that names the node's ARN. Named is for
+	// nodes given by their IDs, Tagged for nodes that a target selects.
 	Named, Tagged Denial
 }
 
-// Denial is what becomes of a call that one of its nodes is denied to.
+// Denial says what happens to a call if one of its nodes is denied.
 type Denial int
 
 // The denials. PerCall is the default.
@@ -28,9 +28,8 @@ const (
 
 const accountID = "000000000000" // of this Run Command
 
-// denied answers those of the nodes whose invocations end AccessDenied, or an
-// error that refuses the call. A node that is terminated, or not there at all,
-// has no tag.
+// denied returns the nodes whose invocations end as AccessDenied, or an error that
+// refuses the call. A node that is terminated or does not exist has no tag.
 func (s *Server) denied(nodes []string, denial Denial) ([]string, error) {
 	a := s.o.Access
 	if a.Tag == "" {
@@ -50,7 +49,7 @@ func (s *Server) denied(nodes []string, denial Denial) ([]string, error) {
 		accountID, nodeARN(accountID, s.o.Region, without[0]))}
 }
 
-// node answers the node of that ID, or nil.
+// node returns the node with this ID, or nil.
 func (s *Server) node(id string) *Node {
 	i := slices.IndexFunc(s.o.Nodes, func(n Node) bool { return n.ID == id })
 	if i < 0 {

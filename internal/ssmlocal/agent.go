@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// How much one agent does at a time: five commands run, five wait. While five
-// wait it takes no further message, not even a cancellation.
+// An agent runs five commands at a time, and five wait. While five wait, it takes no
+// further message, not even a cancellation.
 const (
 	agentRuns  = 5
 	agentWaits = 5
@@ -14,21 +14,21 @@ const (
 
 // agent is the SSM agent of a node that is not this host. Server.mu guards it.
 type agent struct {
-	inbox   []message     // what SSM has for it, oldest first
-	waiting []*invocation // taken, and not begun
+	inbox   []message     // messages of SSM, oldest first
+	waiting []*invocation // taken, but not begun
 	running []*invocation // begun, in this order
-	reboots int           // documents that asked for a reboot, before which nothing begins
+	reboots int           // documents that asked for a reboot; nothing begins before it
 	life    int           // how often it has crashed
 }
 
-// message is SSM's to an agent: to run inv, or to cancel it.
+// message asks an agent to run inv, or to cancel it.
 type message struct {
 	inv    *invocation
 	cancel bool
 }
 
-// isAgent tells whether a node behaves as a machine with an agent. This host
-// does not: its commands are to outlive a crash of this process.
+// isAgent reports whether a node behaves like a machine with an agent. This host does
+// not, because its commands have to outlive a crash of this process.
 func isAgent(node string) bool { return node != LocalNode }
 
 func (s *Server) agentOf(inv *invocation) *agent {
@@ -47,7 +47,8 @@ func (s *Server) post(m message) {
 	s.work(a)
 }
 
-// work lets an agent take and begin what it has room for. Server.mu is held.
+// work lets an agent take and begin as many messages as it has room for. Server.mu is
+// held.
 func (s *Server) work(a *agent) {
 	for {
 		for len(a.waiting) > 0 && len(a.running) < agentRuns && a.reboots == 0 {
@@ -74,9 +75,9 @@ func (s *Server) work(a *agent) {
 	}
 }
 
-// cancelOnNode is what an agent does about a cancellation: it kills a document
-// that runs. One that waits never begins, and the agent tells nobody.
-// Server.mu is held.
+// cancelOnNode cancels on the node as an agent does: it kills a document that runs. A
+// document that waits never begins, and the agent does not report that. Server.mu is
+// held.
 func (s *Server) cancelOnNode(a *agent, inv *invocation) {
 	switch {
 	case slices.Contains(a.running, inv):
@@ -87,8 +88,8 @@ func (s *Server) cancelOnNode(a *agent, inv *invocation) {
 	}
 }
 
-// askCancel has inv's agent cancel it. What SSM still holds back, it cancels
-// itself. Server.mu is held.
+// askCancel has inv's agent cancel it. If SSM still holds the invocation back, the
+// server cancels it itself. Server.mu is held.
 func (s *Server) askCancel(inv *invocation) {
 	switch {
 	case inv.over() || inv.status == statusCancelling:
@@ -101,8 +102,8 @@ func (s *Server) askCancel(inv *invocation) {
 	}
 }
 
-// agentPass runs a document of an agent's and sees it through to its end: until
-// its shell has ended and nobody holds its output any more.
+// agentPass runs a document on an agent until its end: until its shell has ended and no
+// process holds its output any more.
 func (s *Server) agentPass(a *agent, life int, inv *invocation) {
 	var p *pass
 	if s.agentStart(inv) {
@@ -126,9 +127,9 @@ func (s *Server) agentPass(a *agent, life int, inv *invocation) {
 	s.work(a)
 }
 
-// agentStart records that the document starts, unless it was cancelled. The
-// record comes before there is a process: a Server that starts over does not
-// adopt it, and must know that there may be one.
+// agentStart records that the document starts, unless it was cancelled. It records this
+// before the process exists: a later Server does not adopt the process, but must know
+// that there may be one.
 func (s *Server) agentStart(inv *invocation) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,8 +153,7 @@ func (s *Server) agentStart(inv *invocation) bool {
 	return true
 }
 
-// agentForked takes note of the document's process, and answers it unless there
-// is none.
+// agentForked notes the document's process, and returns it if there is one.
 func (s *Server) agentForked(a *agent, life int, inv *invocation, p *pass, err error) *pass {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,7 +183,7 @@ func (s *Server) agentReap(p *pass) {
 	p.gone = true
 	inv := p.inv
 	if inv.run != p {
-		return // its agent has crashed since
+		return // its agent has crashed meanwhile
 	}
 	p.timer.Stop()
 	inv.run = nil
@@ -198,8 +198,8 @@ func (s *Server) agentReap(p *pass) {
 	}
 }
 
-// stop kills a pass and lets go of its output: a child that is in a session of
-// its own may hold that for ever. Server.mu is held.
+// stop kills a pass and closes its output, which a child in a session of its own could
+// hold open for ever. Server.mu is held.
 func (s *Server) stop(p *pass) {
 	if p != nil {
 		s.kill(p)
@@ -219,10 +219,10 @@ func (s *Server) orphan(p *pass) {
 	p.letGo()
 }
 
-// CrashAgents is as if all processes of the agents on these nodes had died and
-// started over: documents that run end Failed, with code 1, although their
-// scripts may go on. With Options.AgentsRepeat they run again instead. What
-// waits stays in line. It is for tests of what builds on this.
+// CrashAgents acts as if all processes of the agents on these nodes had died and
+// started again. Documents that run end Failed, with code 1, although their scripts
+// may go on. With Options.AgentsRepeat they run again instead. Documents that wait
+// stay in line. Tests of other packages call it.
 func (s *Server) CrashAgents(nodes ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,8 +244,7 @@ func (s *Server) CrashAgents(nodes ...string) {
 	}
 }
 
-// afterCrash goes on with a document that ran when its agent died. Server.mu is
-// held.
+// afterCrash continues a document that ran when its agent died. Server.mu is held.
 func (s *Server) afterCrash(inv *invocation) {
 	switch {
 	case inv.over():

@@ -42,9 +42,9 @@ func (s *Server) cancelCommand(req *cancelCommandRequest) (*cancelCommandRespons
 	return &cancelCommandResponse{}, nil
 }
 
-// cancel ends inv as Cancelled and kills its process group; an invocation that
-// is over stays as it is. Server.mu is held, and the natural end takes it too:
-// one of the two comes first, and the other finds the invocation over.
+// cancel ends inv as Cancelled and kills its process group. An invocation that is over
+// stays as it is. Server.mu is held. The process's own end also takes that lock: one of
+// the two comes first, and the other finds the invocation over.
 func (s *Server) cancel(inv *invocation) {
 	if inv.over() {
 		return

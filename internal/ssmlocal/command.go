@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The statuses that occur here; StatusDetails has the finer words.
+// The statuses that occur here. StatusDetails has more exact words.
 const (
 	statusPending    = "Pending"
 	statusInProgress = "InProgress"
@@ -33,7 +33,7 @@ type command struct {
 	request     *sendCommandRequest
 	invocations []*invocation
 	triggered   []string    // alarms that stopped it
-	expiry      *time.Timer // ends what agents leave open; nil where there is no agent
+	expiry      *time.Timer // ends invocations that agents leave open; nil without agents
 }
 
 // invocation is a command on one node.
@@ -46,12 +46,12 @@ type invocation struct {
 	note              string // what the agent adds to standard error
 
 	delivered   bool            // SSM has sent it to its node
-	verdict     *outcome        // how an agent ends the pass that it has been told to stop
+	verdict     *outcome        // how an agent ends the pass that it was asked to stop
 	passes      int             // how often the document was started
-	run         *pass           // the process that runs now, nil where none does
+	run         *pass           // the process that runs now; nil: none
 	rebootAfter string          // ended with 194 in the boot with this ID, and waits for another
-	gaveFolder  bool            // its folder may be another invocation's by now
-	told        [2]atomic.Int64 // bytes of stdout and stderr that Options.Output has had
+	gaveFolder  bool            // another invocation may have its folder by now
+	told        [2]atomic.Int64 // bytes of stdout and stderr that Options.Output got
 }
 
 func newCommand(id string, seq uint64, requested time.Time, req *sendCommandRequest, nodes []string) *command {
@@ -125,8 +125,8 @@ func (c *command) finished() time.Time {
 
 // status derives the command's status from its invocations, as
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
-// describes it. Which Status goes with NoInstancesInTag and Incomplete is not
-// documented; the details tell.
+// describes it. The Status for NoInstancesInTag and Incomplete is not
+// documented; StatusDetails tells them apart.
 func (c *command) status() (status, details string) {
 	total := len(c.invocations)
 	if total == 0 {
@@ -166,8 +166,8 @@ func (c *command) maxErrors(targets int) int {
 	return v
 }
 
-// maxConcurrency is on how many nodes the command may be at once: 50, or as the
-// request has it; of a percentage at least one.
+// maxConcurrency is the number of nodes on which the command may run at once: 50, or the
+// number of the request. A percentage makes at least one.
 func (c *command) maxConcurrency() int {
 	n, percent := strings.CutSuffix(deref(c.request.MaxConcurrency), "%")
 	v, err := strconv.Atoi(n)
@@ -180,8 +180,8 @@ func (c *command) maxConcurrency() int {
 	return v
 }
 
-// expiresAfter is when SSM gives up what has not ended: after the time for its
-// delivery and that for its execution.
+// expiresAfter is when SSM gives up invocations that have not ended: after their time for
+// delivery plus their time for execution.
 func (c *command) expiresAfter() time.Time {
 	delivery := time.Duration(c.request.deliverySeconds()) * time.Second
 	return c.requested.Add(delivery + executionTimeout(c.request.Parameters))

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// agentVersion is one that knows all that is imitated here.
+// agentVersion is a version with every behaviour that this package imitates.
 const agentVersion = "3.3.2746.0"
 
 type describeInstanceInformationRequest struct {
@@ -47,8 +47,8 @@ type nodeFilter struct {
 	values []string
 }
 
-// olderFilterKeys are the keys that the service model names, for the older form;
-// the other takes more, and its keys are those of the API reference.
+// olderFilterKeys are the keys of the older form, from the service model. The newer form
+// has more keys; they are in the API reference.
 var olderFilterKeys = []string{
 	"InstanceIds", "AgentVersion", "PingStatus", "PlatformTypes", "ActivationIds", "IamRole", "ResourceType", "AssociationStatus",
 }
@@ -101,7 +101,7 @@ func (s *Server) information(n Node) instanceInformation {
 	return info
 }
 
-// filters answers the filters of whichever form the request has, validated.
+// filters returns the request's filters, of either form, validated.
 func (req *describeInstanceInformationRequest) filters() (filters []nodeFilter, err error) {
 	var v violations
 	v.between("maxResults", req.MaxResults, 5, 50)
@@ -160,8 +160,8 @@ func oneOf(values ...string) func(string) bool {
 	return func(s string) bool { return slices.Contains(values, s) }
 }
 
-// wants tells whether n passes the filter. What a node here does not have, such
-// as an activation or a role, no value matches.
+// wants reports whether n passes the filter. Nodes here have no activation or role,
+// so no value of such a filter matches.
 func (f nodeFilter) wants(n Node, info instanceInformation) bool {
 	tag, isTag := strings.CutPrefix(f.key, "tag:")
 	switch {

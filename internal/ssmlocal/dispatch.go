@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// dispatch hands a command to as many nodes as MaxConcurrency lets it. After too
-// many errors, or while an alarm is on, the nodes that are left end Terminated.
-// (Which status the alarm gives them AWS does not document.) Server.mu is held.
+// dispatch sends a command to as many nodes as MaxConcurrency allows. After too many
+// errors, or while an alarm is on, the other nodes end as Terminated. (AWS does not
+// document their status after an alarm.) Server.mu is held.
 func (s *Server) dispatch(c *command) {
 	if s.closed {
 		return
@@ -28,7 +28,7 @@ func (s *Server) dispatch(c *command) {
 	}
 }
 
-// active is on how many nodes the command is now.
+// active returns on how many nodes the command is now.
 func (c *command) active() (n int) {
 	for _, inv := range c.invocations {
 		if inv.delivered && !inv.over() {
@@ -38,7 +38,7 @@ func (c *command) active() (n int) {
 	return n
 }
 
-// deliver hands inv to its node. Server.mu is held.
+// deliver sends inv to its node. Server.mu is held.
 func (s *Server) deliver(inv *invocation) {
 	inv.delivered = true
 	if isAgent(inv.node) {
@@ -48,8 +48,8 @@ func (s *Server) deliver(inv *invocation) {
 	s.running.Go(func() { s.runPass(inv) })
 }
 
-// stopped tells whether SSM sends a command to no further node, and notes the
-// alarms that are why. Server.mu is held.
+// stopped reports whether SSM sends a command to no further node, and notes the alarms
+// that caused this. Server.mu is held.
 func (s *Server) stopped(c *command) bool {
 	if a := c.request.AlarmConfiguration; a != nil {
 		for _, alarm := range a.Alarms {
@@ -75,7 +75,7 @@ func (s *Server) SetAlarm(name string, on bool) {
 	}
 }
 
-// armExpiry has what agents leave open ended in time. Server.mu is held.
+// armExpiry starts the timer for expire. Server.mu is held.
 func (s *Server) armExpiry(c *command) {
 	for _, inv := range c.invocations {
 		if isAgent(inv.node) && !inv.over() {
@@ -85,9 +85,9 @@ func (s *Server) armExpiry(c *command) {
 	}
 }
 
-// expire ends what has not ended by the time that SSM calls ExpiresAfter. A
-// document that runs goes on, and whoever would still listen hears nothing.
-// Which status a cancellation without an answer gets AWS does not document.
+// expire ends the invocations that have not ended at ExpiresAfter. A document that runs
+// goes on, but nobody hears of it any more. AWS does not document the status of a
+// cancellation that the agent did not answer.
 func (s *Server) expire(c *command) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// maxSpares bounds how many used folders are kept for the next commands.
+// maxSpares limits how many used folders are kept for the next commands.
 const maxSpares = 64
 
-// folder is where an invocation's script and output are. Their names are the
-// agent's.
+// folder is the folder of an invocation's script and output. The files have the agent's
+// names.
 func (s *Server) folder(inv *invocation) string {
 	return filepath.Join(s.o.Dir, inv.command.id+"."+inv.node)
 }
@@ -29,10 +29,9 @@ func (f *files) close() {
 	}
 }
 
-// openFolder makes inv's folder, writes its script and opens its output. Making
-// a folder with three files in it can cost more than running a short command,
-// so one that an earlier command has left empty is taken instead, if there is
-// one that nobody can write to any more.
+// openFolder makes inv's folder, writes its script and opens its output. To make a folder
+// with three files can cost more than to run a short command. So it takes a folder with
+// empty output of an earlier command, if there is one that no process can write to.
 func (s *Server) openFolder(inv *invocation, text string) (files, error) {
 	dir := s.folder(inv)
 	if spare := s.takeSpare(inv); spare != "" {
@@ -49,13 +48,13 @@ func (s *Server) openFolder(inv *invocation, text string) (files, error) {
 	return openFiles(dir, text, os.O_CREATE, func(*os.File) error { return nil })
 }
 
-// openUsed opens the files of a folder that was another command's, if no
-// process has any of them open, such as a background child of that command.
+// openUsed opens the files of another command's folder, if no process has any of them
+// open. A background child of that command might.
 func openUsed(dir, text string) (files, error) {
 	f, err := openFiles(dir, text, 0, onlyOurs)
 	if err == nil && (!isEmpty(f.stdout) || !isEmpty(f.stderr)) {
 		f.close()
-		err = fmt.Errorf("folder %q got output after its command was over", dir)
+		err = fmt.Errorf("a process wrote to folder %q after its command was over", dir)
 	}
 	return f, err
 }
@@ -82,7 +81,7 @@ func openFiles(dir, text string, flags int, check func(*os.File) error) (files, 
 	return f, nil
 }
 
-// openOutput appends, because a later pass adds to what the one before wrote.
+// openOutput appends, because a later pass adds to the output of the one before.
 func openOutput(dir, stream string, flags int) (*os.File, error) {
 	return os.OpenFile(filepath.Join(dir, stream), os.O_APPEND|os.O_RDWR|flags, 0o600)
 }
@@ -92,8 +91,8 @@ func scriptText(commands []string) string {
 	return strings.Join(commands, "\n") + "\n"
 }
 
-// writeScript writes the file while no other goroutine can fork: a child would
-// hold it open for writing until its exec, and executing it would fail with
+// writeScript writes the file while no other goroutine can fork. Otherwise a child would
+// have it open for writing until its exec, and executing the file would fail with
 // ETXTBSY (https://go.dev/issue/22315).
 func writeScript(name, text string, flags int, check func(*os.File) error) error {
 	syscall.ForkLock.RLock()
@@ -106,15 +105,14 @@ func writeScript(name, text string, flags int, check func(*os.File) error) error
 	if err == nil {
 		_, err = f.WriteString(text)
 	}
-	if err == nil { // afterwards: to free blocks and take them again costs more
+	if err == nil { // truncate afterwards: freeing blocks and taking them again costs more
 		err = f.Truncate(int64(len(text)))
 	}
 	return errors.Join(err, f.Close())
 }
 
-// giveBack keeps the folder of an invocation that is over for another one, if
-// nothing was written to its output: its script is in the journal. The folder
-// keeps its name until it is taken.
+// giveBack keeps the folder of an ended invocation for another one, if its output is
+// empty. (The journal has its script.) The folder keeps its name until it is taken.
 func (s *Server) giveBack(inv *invocation, f files) {
 	empty := isEmpty(f.stdout) && isEmpty(f.stderr)
 	f.close()
@@ -128,7 +126,7 @@ func (s *Server) giveBack(inv *invocation, f files) {
 	}
 }
 
-// takeSpare answers a folder to use for inv's first pass, if there is one.
+// takeSpare returns a spare folder for inv's first pass, if there is one.
 func (s *Server) takeSpare(inv *invocation) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,8 +144,8 @@ func isEmpty(f *os.File) bool {
 	return err == nil && info.Size() == 0
 }
 
-// sweep removes folders of commands that nobody knows any more: a process died
-// between dropping them and removing their files.
+// sweep removes folders of commands that are not in the journal: a process died after it
+// had dropped them, before it removed their files.
 func (s *Server) sweep() {
 	entries, err := os.ReadDir(s.o.Dir)
 	if err != nil {

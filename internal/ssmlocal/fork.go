@@ -10,14 +10,14 @@ import (
 	"syscall"
 )
 
-// await is what sh runs before the script: it waits until the pass is in the
-// journal, so that no process can run that a later Server does not know of. If
-// this process dies first, read fails and the script does not run.
+// await is the code that sh runs before the script. It waits until the pass is in the
+// journal, so that a later Server knows of every process that runs. If this process dies
+// first, read fails and the script does not run.
 const await = `read -r ssmlocal_go || exit 1; unset ssmlocal_go; umask 022; `
 
-// starter is sh's whole command line for a script. The agent's is the script's
-// path alone, so that a shebang counts and sh reads what has none. A script for
-// sh is read by this shell, which saves a short command half of its time.
+// starter is the command line for sh. The agent's is only the script's path, so that its
+// shebang decides, and sh reads a script without one. Here this same shell reads a script
+// for sh, which saves a short command half of its time.
 func starter(commands []string) string {
 	first, _, _ := strings.Cut(commands[0], "\n")
 	if first == "#!/bin/sh" || !strings.HasPrefix(first, "#!") {
@@ -26,12 +26,11 @@ func starter(commands []string) string {
 	return await + `exec "$0" </dev/null`
 }
 
-// agentStarter becomes the agent's whole command line, sh -c and the script's
-// path, under the agent's umask.
+// agentStarter replaces itself with the agent's command line, sh -c and the script's path,
+// under the agent's umask.
 const agentStarter = `umask 022; exec sh -c "$1"`
 
-// shellWord is a path as sh reads it. The agent's own have no character that
-// needs it.
+// shellWord quotes a path for sh. The agent's own paths do not need that.
 func shellWord(path string) string {
 	if plainPath.MatchString(path) {
 		return path
@@ -41,8 +40,8 @@ func shellWord(path string) string {
 
 var plainPath = whole(`[\w@%+=:,./-]+`)
 
-// fork writes the script and starts its shell. On this host it waits for begin;
-// an agent's begins at once.
+// fork writes the script and starts its shell. On this host the shell waits for begin; on
+// an agent it begins at once.
 func (s *Server) fork(inv *invocation) (*pass, error) {
 	parameters, err := s.withReferences(inv.command.request.Parameters)
 	if err != nil {
@@ -111,14 +110,14 @@ func (p *pass) forkShell(argv []string, dir string, env []string, in, out, err *
 		Files: []uintptr{in.Fd(), out.Fd(), err.Fd()},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	})
-	if failure != nil { // the agent's words, misleading where the working directory is missing
+	if failure != nil { // the agent's words; they mislead if the working directory is missing
 		return fmt.Errorf("fork/exec /usr/bin/sh: %w", failure)
 	}
 	return nil
 }
 
-// workingDirectory is the parameter, unless it is a relative path to nothing:
-// that the agent ignores.
+// workingDirectory is the parameter. The agent ignores a relative path that does not
+// exist, and so does this.
 func workingDirectory(parameters map[string][]string) string {
 	values := parameters["workingDirectory"]
 	if len(values) == 0 {

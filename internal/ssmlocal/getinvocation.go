@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// What GetCommandInvocation shows of the output that the agent sent, in
-// characters: the first ones.
+// How many characters of the output GetCommandInvocation shows. It shows the first
+// ones that the agent sent.
 const (
 	maxStdout = 24_000
 	maxStderr = 8_000

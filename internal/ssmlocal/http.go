@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// maxBody is far above what the service takes; a larger document is answered
-// MaxDocumentSizeExceeded by the operation itself.
+// maxBody is far above the limit of the service. The operation itself answers a document
+// above that with MaxDocumentSizeExceeded.
 const maxBody = 16 << 20
 
-// operations are the calls that are built: X-Amz-Target's name → its function.
-// A function decodes the body with decode, and answers a value to encode or an
-// error, an *apiError where the service has a name for it.
+// operations are the supported calls: the name in X-Amz-Target → its function. A function
+// decodes the body with decode. It returns a value to encode or an error, which is an
+// *apiError if the service has a name for it.
 var operations = map[string]func(s *Server, body []byte) (any, error){
 	"SendCommand":            operation((*Server).sendCommand),
 	"CancelCommand":          operation((*Server).cancelCommand),
@@ -40,7 +40,7 @@ func operation[Request, Response any](f func(*Server, *Request) (Response, error
 	}
 }
 
-// apiError is an error that the client sees, by the service's name for it.
+// apiError is an error for the client, with the service's name for it.
 type apiError struct{ Type, Message string }
 
 func (e *apiError) Error() string { return e.Type + ": " + e.Message }
@@ -97,14 +97,14 @@ func (s *Server) answer(w http.ResponseWriter, status int, v any) {
 	w.Write(b.Bytes())
 }
 
-// Client is an HTTP client whose every request s answers itself, without a
-// socket. The address and the signature of a request do not matter.
+// Client returns an HTTP client whose requests s answers directly, without a socket. The
+// address and the signature of a request do not matter.
 func (s *Server) Client() *http.Client { return &http.Client{Transport: direct{s}} }
 
 type direct struct{ handler http.Handler }
 
-// RoundTrip calls the handler on the caller's goroutine. The operations wait
-// for nothing, so a deadline in the request's context is looked at once, before.
+// RoundTrip calls the handler on the caller's goroutine. The operations never wait, so it
+// checks the deadline of the request's context once, before the call.
 func (d direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r = r.Clone(r.Context())

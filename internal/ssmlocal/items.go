@@ -34,9 +34,8 @@ func (c *command) alarms() (states []alarmState) {
 	return states
 }
 
-// item is the invocation as the API shows it. With details the plugin's Output
-// is the invocation's note, for outputOf to put the files before it.
-// Server.mu is held.
+// item is the invocation as the API shows it. With details the plugin's Output has the
+// invocation's note; outputOf puts the output from the files before it. Server.mu is held.
 func (inv *invocation) item(details bool) invocationItem {
 	req := inv.command.request
 	item := invocationItem{

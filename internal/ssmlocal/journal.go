@@ -14,8 +14,7 @@ import (
 
 const journalName = "journal.jsonl"
 
-// event is a line of the journal: what happened to a command or to one of its
-// invocations.
+// event is a line of the journal, about a command or one of its invocations.
 type event struct {
 	Op string    `json:"op"` // sent, started, reboot, cancelling, ended
 	ID string    `json:"id"`
@@ -27,7 +26,7 @@ type event struct {
 
 	Node  string `json:"node,omitempty"`  // all but sent
 	PID   int    `json:"pid,omitempty"`   // started
-	Start string `json:"start,omitempty"` // started: tells this process from a later one with its PID
+	Start string `json:"start,omitempty"` // started: distinguishes this process from a later one with its PID
 	Boot  string `json:"boot,omitempty"`  // started, reboot
 	Pass  int    `json:"pass,omitempty"`  // started: from 1
 
@@ -52,10 +51,10 @@ func endedEvent(inv *invocation) event {
 	}
 }
 
-// journal is an append-only file of events, one write(2) each. It is made to
-// outlive a SIGKILL of this process, and therefore never synced: a crash of
-// the machine that could lose a line ends all commands too, and the guard in
-// the scripts keeps them from running twice.
+// journal is an append-only file of events, one write(2) each. It has to survive a
+// SIGKILL of this process, so it is never synced. A crash of the machine could lose a
+// line, but it ends all commands as well, and the guard in the scripts keeps them from
+// running twice.
 type journal struct {
 	f    *os.File
 	size int64
@@ -69,7 +68,7 @@ func (j *journal) append(e event) error {
 		return err
 	}
 	if _, err := j.f.Write(j.buf.Bytes()); err != nil {
-		// A full disk may have taken half a line, which would spoil the next.
+		// A full disk may have half a line, which would spoil the next one.
 		return errors.Join(err, j.f.Truncate(j.size))
 	}
 	j.size += int64(j.buf.Len())
@@ -84,8 +83,8 @@ func encodeEvent(w io.Writer, e event) error {
 	return enc.Encode(e)
 }
 
-// readJournal calls f for each event. A line that cannot be read, as the last
-// one may be after a crash, is reported and skipped.
+// readJournal calls f for each event. It reports and skips a line that it cannot read,
+// such as the last one after a crash.
 func readJournal(dir string, f func(event), bad func(line int, err error)) error {
 	file, err := os.Open(filepath.Join(dir, journalName))
 	if errors.Is(err, os.ErrNotExist) {
@@ -115,8 +114,8 @@ func readJournal(dir string, f func(event), bad func(line int, err error)) error
 	}
 }
 
-// writeJournal replaces the journal with one that says the same of commands in
-// as few lines as possible, and opens it for appending.
+// writeJournal replaces the journal with one for these commands in as few lines as
+// possible, and opens it for appending.
 func writeJournal(dir string, commands []*command) (*journal, error) {
 	name := filepath.Join(dir, journalName)
 	f, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
@@ -155,7 +154,7 @@ func writeEvents(w io.Writer, commands []*command) error {
 	return nil
 }
 
-// events are the lines that bring inv back as it is.
+// events are the lines that restore inv.
 func (inv *invocation) events() (es []event) {
 	if inv.passes > 0 {
 		e := event{Op: "started", ID: inv.command.id, T: inv.started, Node: inv.node, Pass: inv.passes}

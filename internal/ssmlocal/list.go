@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// What the Status filter takes, per operation, as the API reference lists it.
+// The values of the Status filter, per operation, as the API reference lists them.
 var (
 	commandStatuses = []string{
 		"Pending", "InProgress", "Success", "Cancelled", "Cancelling", "Failed", "TimedOut",
@@ -67,10 +67,10 @@ func (s *Server) listCommandInvocations(req *listRequest) (*listCommandInvocatio
 	return resp, nil
 }
 
-// pickInvocations fills found with a page and answers the token of the next.
+// pickInvocations fills found with a page, and returns the token of the next page.
 func (s *Server) pickInvocations(q *query, found *[]*invocation) (next string) {
 	candidates := s.order
-	if q.commandID != "" { // the usual question, without a walk over all commands
+	if q.commandID != "" { // the usual request; it needs no walk over all commands
 		candidates = nil
 		if c := s.commands[q.commandID]; c != nil {
 			candidates = []*command{c}

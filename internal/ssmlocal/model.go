@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Requests and answers as the service model has them; a nil pointer is an
-// absent member. The journal keeps a sendCommandRequest as it came.
+// Requests and answers of the service model. A nil pointer is an absent member. The
+// journal keeps a sendCommandRequest as it came.
 
 type target struct {
 	Key    *string  `json:",omitempty"`

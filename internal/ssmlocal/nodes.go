@@ -11,19 +11,19 @@ import (
 // Node is a managed node that stands for this machine. Only ID is required.
 type Node struct {
 	ID   string            // i- and 8 or 17 characters, or mi- and 17
-	Tags map[string]string // what targets of the form tag:NAME and tag-key select by
+	Tags map[string]string // for targets of the form tag:NAME and tag-key
 	// Address and Name are the IP address and the host name that
 	// DescribeInstanceInformation shows. Default: 127.0.0.1 and localhost.
 	Address, Name string
-	// Terminated is an instance that is gone. SSM still lists it, as one that
-	// has lost its connection; it has no tags, and no command can be sent to it.
+	// Terminated: the instance is gone. SSM still lists it, with a lost connection.
+	// It has no tags, and no command can be sent to it.
 	Terminated bool
 }
 
-// IsInstanceID tells whether id has the form of a managed node's ID.
+// IsInstanceID reports whether id has the form of a managed node's ID.
 func IsInstanceID(id string) bool { return instanceIDPattern.MatchString(id) }
 
-// checkNodes answers nodes with their defaults.
+// checkNodes returns the nodes with their defaults.
 func checkNodes(nodes []Node) ([]Node, error) {
 	if len(nodes) == 0 {
 		nodes = []Node{{ID: LocalNode}}
@@ -51,8 +51,8 @@ func checkNodes(nodes []Node) ([]Node, error) {
 	return nodes, nil
 }
 
-// resolve answers the nodes that the request names, and those of them that its
-// sender has no right to.
+// resolve returns the nodes that the request names, and those that its sender has no
+// right to.
 func (s *Server) resolve(req *sendCommandRequest) (nodes, denied []string, err error) {
 	switch {
 	case len(req.InstanceIds) == 0 && len(req.Targets) == 0:
@@ -71,9 +71,8 @@ func (s *Server) resolve(req *sendCommandRequest) (nodes, denied []string, err e
 	return nodes, denied, err
 }
 
-// selected answers the nodes that satisfy all targets, in the order of
-// Options.Nodes. Several values of one target are an OR; no node is in a
-// resource group.
+// selected returns the nodes that satisfy all targets, in the order of Options.Nodes.
+// Several values of one target are an OR. No node is in a resource group.
 func (s *Server) selected(req *sendCommandRequest) ([]string, error) {
 	nodes := slices.DeleteFunc(slices.Clone(s.o.Nodes), func(n Node) bool { return n.Terminated })
 	for _, t := range req.Targets {
@@ -117,8 +116,8 @@ func (n Node) hasTagKey(names []string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { _, ok := n.Tags[name]; return ok })
 }
 
-// known answers ids if each of them, but for those that are denied anyway, is
-// this machine and none comes twice: one bad ID fails the whole call.
+// known returns ids, or an error if an ID is unknown or comes twice: one bad ID fails the
+// whole call. It does not check IDs that are denied anyway.
 func (s *Server) known(ids []string, denied ...string) ([]string, error) {
 	for i, id := range ids {
 		if n := s.node(id); (n == nil || n.Terminated) && !slices.Contains(denied, id) {
@@ -132,9 +131,9 @@ func (s *Server) known(ids []string, denied ...string) ([]string, error) {
 }
 
 // stateDir is a node's directory for AMX_STATE_DIR, or "" for none. The guard
-// in the scripts lets a run pass once per state directory, hence each node has
-// its own. It follows from the ID alone: a command that an earlier process took
-// for a node that is no longer named finds the guard of that node.
+// in the scripts lets a run pass once per state directory, so each node has its own. It
+// depends only on the ID. So a command that an earlier process took finds the guard of its
+// node, even if that node is no longer configured.
 func (s *Server) stateDir(node string) string {
 	if s.o.StateDir == "" || node == LocalNode {
 		return s.o.StateDir

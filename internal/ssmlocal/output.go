@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// How many bytes of a step's output the agent sends: of each stream, and of both
-// together in the step's Output, where the marks count.
+// How many bytes of a step's output the agent sends: of each stream, and of both together
+// in the step's Output, including its marks.
 const (
 	maxStream = 24_000
 	maxOutput = 2_500
@@ -19,11 +19,11 @@ const (
 	outputDivider = "\n----------ERROR-------\n"
 )
 
-// sent is what the agent sends of an invocation's output.
+// sent is the part of an invocation's output that the agent sends.
 type sent struct{ stdout, stderr, output string }
 
-// outputOf reads what the agent sends of an output. note is what it adds to
-// standard error, code the exit code.
+// outputOf reads the part of an output that the agent sends. note is the text that the
+// agent adds to standard error, code the exit code.
 func (s *Server) outputOf(inv *invocation, code int, note string) sent {
 	dir := s.folder(inv)
 	stdout := head(filepath.Join(dir, "stdout"), maxStream)
@@ -47,7 +47,7 @@ func stepExited(code int, as string) string {
 	return fmt.Sprintf("\nStep exited with code %d. Therefore, marking step as %s. Further document steps will be skipped.", code, as)
 }
 
-// stream cuts standard output or standard error, within a character if need be.
+// stream cuts standard output or standard error, even within a character.
 func stream(text string) string {
 	if len(text) < maxStream {
 		return text
@@ -55,8 +55,8 @@ func stream(text string) string {
 	return text[:maxStream-len(streamMark)] + streamMark
 }
 
-// stepOutput puts both streams into the step's Output. Where they do not fit,
-// each has half of the room, and what the shorter one leaves of it.
+// stepOutput puts both streams into the step's Output. If they do not fit, each gets half
+// of the room. If one is shorter, the other gets its rest.
 func stepOutput(stdout, stderr string) string {
 	divider := ""
 	if stderr != "" {
@@ -79,7 +79,7 @@ func stepOutput(stdout, stderr string) string {
 
 func cut(text string, room int, mark string) string { return text[:room-len(mark)] + mark }
 
-// head reads up to n bytes of a file; one that is missing is empty.
+// head reads up to n bytes of a file. A missing file counts as empty.
 func head(name string, n int64) string {
 	f, err := os.Open(name)
 	if err != nil {

@@ -52,8 +52,8 @@ func loadParameters(dir string) (*parameters, error) {
 	return p, nil
 }
 
-// find answers the version of a parameter that a name, NAME:VERSION or an ARN
-// names, with the parameter's own name; without a version the latest.
+// find returns the version of a parameter that a name, NAME:VERSION or an ARN names, with
+// the parameter's own name. Without a version it returns the latest.
 func (p *parameters) find(reference string) (name, selector string, found *parameter, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,7 +68,7 @@ func (p *parameters) find(reference string) (name, selector string, found *param
 	}
 	number, err := strconv.ParseInt(selector, 10, 64)
 	i := slices.IndexFunc(versions, func(v parameter) bool { return v.Version == number })
-	if err != nil || i < 0 { // there are no labels, which the other selectors are
+	if err != nil || i < 0 { // another selector is a label, and there are none
 		return name, selector, nil, &apiError{
 			"ParameterVersionNotFound",
 			fmt.Sprintf("Systems Manager could not find version %s of %s. Verify the version and try again.", selector, name),
@@ -77,7 +77,7 @@ func (p *parameters) find(reference string) (name, selector string, found *param
 	return name, selector, &versions[i], nil
 }
 
-// split takes a reference apart. An ARN does not tell /name from name.
+// split splits a reference. An ARN has the same form for /name and name.
 func (p *parameters) split(reference string) (name, selector string) {
 	arn := strings.HasPrefix(reference, "arn:")
 	if arn {
@@ -90,8 +90,8 @@ func (p *parameters) split(reference string) (name, selector string) {
 	return name, selector
 }
 
-// put adds what change makes of the parameter's latest version, nil where there
-// is none. If change errs, or the file cannot be written, nothing is changed.
+// put adds a version, which change makes from the parameter's latest version, or from nil
+// if there is none. After an error of change, or of writing the file, nothing has changed.
 func (p *parameters) put(name string, change func(latest *parameter) (parameter, error)) (parameter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,13 +119,13 @@ func (p *parameters) put(name string, change func(latest *parameter) (parameter,
 	return next, nil
 }
 
-// save replaces the file; whoever reads it meanwhile sees the old or the new one.
+// save replaces the file. A reader sees either the old or the new one.
 func (p *parameters) save() error {
 	text, err := json.MarshalIndent(p.all, "", " ")
 	if err != nil {
 		return fmt.Errorf("writing parameters: %w", err)
 	}
-	// Not os.WriteFile on the old name: an older file keeps its mode there.
+	// Do not call os.WriteFile with the old name: it would keep an older file's mode.
 	if err := os.Remove(p.file + ".new"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("writing parameters: %w", err)
 	}

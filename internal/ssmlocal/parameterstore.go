@@ -80,7 +80,7 @@ func (s *Server) getParameter(req *getParameterRequest) (*getParameterResponse, 
 		item.Selector = ":" + selector
 	}
 	if p.Type == typeSecureString && !req.WithDecryption {
-		// The service answers ciphertext, of which nobody can make anything.
+		// The service returns ciphertext, which nobody can read.
 		item.Value = base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "encrypted: version %d of %s", p.Version, name))
 	}
 	return &getParameterResponse{item}, nil
@@ -134,7 +134,7 @@ func (req *putParameterRequest) validate() error {
 	return v.err()
 }
 
-// checkParameterName holds a name to the rules of
+// checkParameterName checks a name by the rules of
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
 func checkParameterName(name string) error {
 	first := strings.ToLower(strings.TrimPrefix(name, "/"))
@@ -152,10 +152,10 @@ func checkParameterName(name string) error {
 	return nil
 }
 
-// nested is what stands for another parameter.
+// nested matches a reference to another parameter.
 var nested = regexp.MustCompile(`(?s)\{\{.*\}\}`)
 
-// checkOptions refuses what goes together with nothing that is stored already.
+// checkOptions refuses options that are wrong whatever is stored already.
 func (req *putParameterRequest) checkOptions() error {
 	switch d := deref(req.DataType); {
 	case nested.MatchString(*req.Value):
@@ -166,7 +166,7 @@ func (req *putParameterRequest) checkOptions() error {
 		return &apiError{"ValidationException", "Invalid request: tags and overwrite can't be used together."}
 	case req.KeyId != nil && req.Type != nil && *req.Type != typeSecureString:
 		return &apiError{"ValidationException", "KeyId is required for SecureString type parameter only."}
-	case req.Policies != nil: // rather than keep a parameter that the service would have let expire
+	case req.Policies != nil: // the service would let the parameter expire, and this one cannot
 		return &apiError{"InvalidPolicyTypeException", "amx serve has no parameter policies: leave them out."}
 	}
 	pattern := deref(req.AllowedPattern)
@@ -180,7 +180,7 @@ func (req *putParameterRequest) checkOptions() error {
 	return nil
 }
 
-// after is the parameter once the request has been made of its latest version.
+// after returns the new version that the request makes from the latest one.
 func (req *putParameterRequest) after(latest *parameter) (parameter, error) {
 	if latest == nil {
 		latest = &parameter{DataType: "text"}
@@ -203,8 +203,8 @@ func (req *putParameterRequest) after(latest *parameter) (parameter, error) {
 	}, err
 }
 
-// tierFor is the tier of a value of so many bytes: an advanced parameter stays
-// one, and Intelligent-Tiering takes the advanced tier where it is needed.
+// tierFor is the tier of a value of this size. An advanced parameter stays advanced, and
+// Intelligent-Tiering takes the advanced tier if the value needs it.
 func tierFor(size int, had, asked string) (string, error) {
 	tier := cmp.Or(asked, had, tierStandard)
 	switch {

@@ -2,9 +2,8 @@ package ssmlocal
 
 import "os"
 
-// pipe makes an output of the node's, whose lines end up in file: the agent is
-// at the other end, and the document is not over before everybody has closed
-// this one.
+// pipe makes an output for a document. The agent reads the other end and writes the lines
+// into file. The document is over only when every process has closed this end.
 func (p *pass) pipe(file *os.File) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -15,22 +14,22 @@ func (p *pass) pipe(file *os.File) (*os.File, error) {
 	return w, nil
 }
 
-// collect writes what comes from a pipe into a file, until nobody holds the
-// other end or this one is closed. A file that takes no more does not hold up
-// the script, which would wait for its reader.
+// collect copies a pipe into a file, until every process has closed the other end or this
+// one is closed. If the file takes no more, collect still reads: otherwise the script
+// would wait.
 func collect(r, file *os.File) {
 	defer r.Close()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := r.Read(buf)
-		_, _ = file.Write(buf[:n]) // a full disk: what fits is shown
+		_, _ = file.Write(buf[:n]) // on a full disk the output shows as much as fits
 		if err != nil {
 			return
 		}
 	}
 }
 
-// letGo closes the agent's ends. Who writes then gets SIGPIPE.
+// letGo closes the agent's ends. A process that writes then gets SIGPIPE.
 func (p *pass) letGo() {
 	for _, r := range p.pipes {
 		r.Close()

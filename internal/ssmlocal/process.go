@@ -1,6 +1,6 @@
 package ssmlocal
 
-// system is what the operating system says of processes; tests replace it.
+// system asks the operating system about processes. Tests replace it.
 type system struct {
 	boot      string                                // names this boot of the machine
 	startTime func(pid int) (start string, ok bool) // of a process that is not a zombie

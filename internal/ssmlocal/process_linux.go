@@ -35,7 +35,7 @@ func osRelease(text string) (name, version string) {
 
 // procStartTime is field 22 of /proc/<pid>/stat, in clock ticks since boot.
 // The name in field 2 may contain anything, so fields are counted after its
-// closing parenthesis. A zombie is over, whoever may still have to reap it.
+// closing parenthesis. A zombie counts as over, even if nobody has reaped it yet.
 func procStartTime(pid int) (string, bool) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -58,8 +58,8 @@ func waitExit(pid int) {
 	}
 }
 
-// onlyOurs errs if anybody else has f open: a write lease is granted to the
-// only opener (fcntl(2), F_SETLEASE).
+// onlyOurs returns an error if another process has f open. Linux grants a write lease only
+// if nobody else has the file open (fcntl(2), F_SETLEASE).
 func onlyOurs(f *os.File) error {
 	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
 		return err

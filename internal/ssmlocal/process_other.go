@@ -34,11 +34,11 @@ func psStartTime(pid int) (string, bool) {
 }
 
 // waitExit waits until the child pid has ended, and leaves it to be reaped.
-// Where kqueue does not know the process, it has ended already.
+// If kqueue does not know the process, it has ended already.
 func waitExit(pid int) {
 	kq, err := unix.Kqueue()
 	if err != nil {
-		return // the wait is then reapChild's, with the lock held
+		return // then reapChild waits, with the lock held
 	}
 	defer unix.Close(kq)
 	var change, got [1]unix.Kevent_t
@@ -52,5 +52,5 @@ func waitExit(pid int) {
 	}
 }
 
-// onlyOurs errs: there is no way to ask.
+// onlyOurs returns an error, because such a system cannot tell.
 func onlyOurs(*os.File) error { return errors.ErrUnsupported }

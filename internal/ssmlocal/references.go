@@ -6,15 +6,16 @@ import (
 	"strings"
 )
 
-// parameterReference is what the agent replaces with a value of Parameter Store.
+// parameterReference matches a reference that the agent replaces with a value of Parameter
+// Store.
 var parameterReference = regexp.MustCompile(`\{\{ *ssm:([/\w.:-]+) *\}\}`)
 
-// listItem is an element of a StringList that commands is made of, as the agent
-// takes it apart: a comma within single quotes does not divide.
+// listItem is an element of a StringList in `commands`. The agent splits the list at
+// commas, but not within single quotes.
 var listItem = regexp.MustCompile(`[^',]+|'[^']+'`)
 
-// withReferences answers a document's parameters as the agent has them when it
-// runs the document: references to Parameter Store replaced, all or none.
+// withReferences returns a document's parameters as the agent has them when it runs the
+// document. It replaces all references to Parameter Store, or none after an error.
 func (s *Server) withReferences(given map[string][]string) (map[string][]string, error) {
 	if !hasReference(given) {
 		return given, nil
@@ -48,9 +49,9 @@ func hasReference(given map[string][]string) bool {
 	return false
 }
 
-// resolveReferences replaces the references in one value. Where the parameter
-// is a list of strings, one that is nothing but a reference to a StringList
-// becomes its items; elsewhere a StringList has no place.
+// resolveReferences replaces the references in one value. If the parameter is a list of
+// strings, a value that is only a reference to a StringList becomes its items. Elsewhere
+// a StringList is an error.
 func (s *Server) resolveReferences(value string, list bool) ([]string, error) {
 	var failed error
 	var items []string

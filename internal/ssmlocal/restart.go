@@ -9,8 +9,8 @@ import (
 // progress when it was restarted.
 const maxReruns = 15
 
-// load brings back what earlier processes left in the journal, compacts it and
-// goes on with what was in progress.
+// load restores the commands from the journal, compacts it, and continues the commands
+// that were in progress.
 func (s *Server) load() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -35,8 +35,7 @@ func (s *Server) load() error {
 	return nil
 }
 
-// replay repeats one event. Lines of commands whose first line was lost say
-// nothing.
+// replay repeats one event. It ignores lines of a command whose first line was lost.
 func (s *Server) replay(e event) {
 	if e.Op == "sent" && e.Request != nil && e.Request.DocumentName != nil {
 		s.add(newCommand(e.ID, e.Seq, e.T, e.Request, e.Nodes))
@@ -65,7 +64,7 @@ func (s *Server) replay(e event) {
 	}
 }
 
-// resume goes on with an invocation that an earlier process left.
+// resume continues an invocation that an earlier process left.
 func (s *Server) resume(inv *invocation) {
 	p := inv.run
 	inv.delivered = inv.passes > 0 || inv.status == statusCancelling
@@ -74,7 +73,7 @@ func (s *Server) resume(inv *invocation) {
 	case isAgent(inv.node):
 		inv.run = nil
 		s.resumeOnNode(inv)
-	case inv.rebootAfter != "" && inv.rebootAfter == s.sys.boot: // it still waits
+	case inv.rebootAfter != "" && inv.rebootAfter == s.sys.boot: // it still waits for the reboot
 	case p != nil && s.alive(p):
 		s.adopt(p)
 	default:
@@ -83,8 +82,8 @@ func (s *Server) resume(inv *invocation) {
 	}
 }
 
-// resumeOnNode does the same for one of an agent's, which has started with this
-// process. Server.mu is held.
+// resumeOnNode does the same for an invocation of an agent, which has started again with
+// this process. Server.mu is held.
 func (s *Server) resumeOnNode(inv *invocation) {
 	switch {
 	case inv.rebootAfter != "" && inv.rebootAfter == s.sys.boot:
@@ -97,7 +96,7 @@ func (s *Server) resumeOnNode(inv *invocation) {
 	}
 }
 
-// adopt looks after a process that an earlier Server started.
+// adopt takes over a process that an earlier Server started.
 func (s *Server) adopt(p *pass) {
 	inv := p.inv
 	if s.o.Output != nil {
@@ -113,7 +112,7 @@ func (s *Server) adopt(p *pass) {
 		}
 	}
 	parameters, err := s.withReferences(inv.command.request.Parameters)
-	if err != nil { // since the start what was referred to has changed
+	if err != nil { // the referenced parameter has changed since the start
 		parameters = inv.command.request.Parameters
 	}
 	left := inv.started.Add(executionTimeout(parameters)).Sub(s.o.Now())
@@ -122,9 +121,9 @@ func (s *Server) adopt(p *pass) {
 	s.watch(p)
 }
 
-// adoptedEnded follows the end of an adopted process. Its exit code went to
-// init, so unless the invocation was ended meanwhile the document runs again,
-// and its guard tells how the first pass went.
+// adoptedEnded handles the end of an adopted process. Its exit code went to init. So,
+// unless the invocation was ended meanwhile, the document runs again, and its guard returns
+// the exit code of the first pass.
 func (s *Server) adoptedEnded(p *pass) {
 	defer s.running.Done()
 	s.mu.Lock()
@@ -148,7 +147,7 @@ func (s *Server) again(inv *invocation) {
 	}
 }
 
-// alive tells whether p's process runs, and is not another one with its PID.
+// alive reports whether p's process runs, and is not another one with the same PID.
 func (s *Server) alive(p *pass) bool {
 	if p.start == "" || p.boot != s.sys.boot {
 		return false

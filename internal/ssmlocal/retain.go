@@ -12,8 +12,8 @@ const (
 	journalSlack = 16 << 20       // bytes of journal not worth a compaction
 )
 
-// dropOld forgets commands that ended long ago or that too many newer ones
-// followed, and answers their folders. Server.mu is held.
+// dropOld forgets commands that ended long ago, or that too many newer ones followed. It
+// returns their folders. Server.mu is held.
 func (s *Server) dropOld() (folders []string) {
 	deadline := s.o.Now().Add(-keepFor)
 	kept := 0
@@ -36,8 +36,8 @@ func (s *Server) dropOld() (folders []string) {
 	return folders
 }
 
-// pruneNowAndThen drops old commands at every so many sends, and compacts the
-// journal if most of it is about commands dropped. Server.mu is held.
+// pruneNowAndThen drops old commands after every pruneEvery sends. It compacts the journal
+// if most of it is about dropped commands. Server.mu is held.
 func (s *Server) pruneNowAndThen() {
 	if s.seq%pruneEvery != 0 {
 		return
@@ -54,7 +54,7 @@ func (s *Server) pruneNowAndThen() {
 	}
 	j, err := writeJournal(s.o.Dir, s.order)
 	if err != nil {
-		s.o.Log.Error("ssmlocal: compacting the journal", "err", err) // the old one goes on
+		s.o.Log.Error("ssmlocal: compacting the journal", "err", err) // the old journal stays in use
 		return
 	}
 	s.journal.close()

@@ -9,19 +9,19 @@ import (
 	"time"
 )
 
-// Exit codes that the agent gives a meaning of its own.
+// Exit codes with a special meaning for the agent.
 const (
 	exitReboot   = 194
 	exitTimedOut = 137
-	exitSucceed  = 168 // a success, and of a document with several steps the last one
-	exitFail     = 169 // the same of a failure
+	exitSucceed  = 168 // success, and the last step of a document with several
+	exitFail     = 169 // the same for a failure
 )
 
 // pass is one run of a document by one process, the leader of its own group.
 type pass struct {
 	inv     *invocation
 	pid     int
-	start   string // with pid and boot it names a process for good
+	start   string // pid, boot and start together identify a process
 	boot    string
 	adopted bool // started by an earlier process: not our child
 
@@ -31,9 +31,9 @@ type pass struct {
 	tails []*tail
 	timer *time.Timer
 
-	pipes   []*os.File     // an agent's ends of the output, read into files
-	copying sync.WaitGroup // those who read them
-	gone    bool           // reaped: its PID may be another's
+	pipes   []*os.File     // the agent's ends of the output, which it copies into files
+	copying sync.WaitGroup // the goroutines that copy
+	gone    bool           // reaped: another process may have its PID
 }
 
 // outcome is how an invocation ends.
@@ -47,7 +47,7 @@ func failed(code int, err error) outcome {
 	return outcome{statusFailed, statusFailed, code, fmt.Sprintf("failed to run commands: %v", err)}
 }
 
-// runPass starts inv's document and sees it through to its end.
+// runPass starts inv's document and follows it to its end.
 func (s *Server) runPass(inv *invocation) {
 	s.mu.Lock()
 	over := inv.over()
@@ -74,8 +74,8 @@ func (s *Server) runPass(inv *invocation) {
 	s.giveBack(inv, p.files)
 }
 
-// begin records the pass and lets its shell go on, or gets rid of it if the
-// invocation was cancelled meanwhile.
+// begin records the pass and lets its shell continue. If the invocation was cancelled
+// meanwhile, it ends the shell.
 func (s *Server) begin(p *pass) bool {
 	inv := p.inv
 	s.mu.Lock()
@@ -98,7 +98,7 @@ func (s *Server) begin(p *pass) bool {
 	}
 	s.mu.Unlock()
 	if start {
-		_, _ = p.gate.WriteString("\n") // a shell that was killed cannot read it; that is no matter
+		_, _ = p.gate.WriteString("\n") // it does not matter if the shell was killed and cannot read this
 	}
 	p.gate.Close()
 	if !start {
@@ -119,15 +119,15 @@ func (s *Server) timeout(p *pass) {
 	s.stop(p)
 	o := outcome{status: statusTimedOut, details: detailsExecutionTimedOut, code: exitTimedOut}
 	if isAgent(p.inv.node) {
-		p.inv.verdict = &o // for when the process is gone
+		p.inv.verdict = &o // used when the process has ended
 		return
 	}
 	s.end(p.inv, o)
 }
 
-// kill sends SIGKILL to the pass's process group. Server.mu is held, and reap
-// takes it before the PID of a child is free: it cannot be another process's.
-// An adopted one is reaped by init whenever it likes, so it is looked at first.
+// kill sends SIGKILL to the pass's process group. Server.mu is held. reap takes it before a
+// child's PID is free, so no other process can have that PID. init reaps an adopted process
+// at any time, so kill first checks that one.
 func (s *Server) kill(p *pass) {
 	if p == nil || p.gone || p.adopted && !s.alive(p) {
 		return
@@ -157,13 +157,13 @@ func (s *Server) reap(p *pass) {
 	s.exited(inv, ws)
 }
 
-// exited ends inv as its shell ended, unless that asks for a reboot. Server.mu
-// is held.
+// exited ends inv with the exit of its shell, unless that asks for a reboot. Server.mu is
+// held.
 func (s *Server) exited(inv *invocation, ws syscall.WaitStatus) {
 	code := ws.ExitStatus()
 	if ws.Signaled() && !isAgent(inv.node) {
-		// An agent's sh starts the script as a child, and this is what it makes of
-		// the child's end. On this host the script is read by that shell itself.
+		// An agent's sh starts the script as a child, and makes this code of a signal.
+		// On this host the shell reads the script itself.
 		code = 128 + int(ws.Signal())
 	}
 	switch code {
@@ -184,8 +184,7 @@ func (s *Server) exited(inv *invocation, ws syscall.WaitStatus) {
 	}
 }
 
-// end makes inv terminal, and lets its command go on to other nodes. Server.mu
-// is held.
+// end makes inv terminal, and dispatches its command to further nodes. Server.mu is held.
 func (s *Server) end(inv *invocation, o outcome) {
 	rebooting := inv.rebootAfter != "" && isAgent(inv.node)
 	s.settle(inv, o)
@@ -214,15 +213,15 @@ func (s *Server) settle(inv *invocation, o outcome) {
 	}
 }
 
-// record appends to the journal what has happened already. If that fails, only
-// a restart is the worse for it: it runs the document again.
+// record appends an event that has happened to the journal. If that fails, it matters only
+// after a restart, which then runs the document again.
 func (s *Server) record(e event) {
 	if err := s.journal.append(e); err != nil {
 		s.o.Log.Error("ssmlocal: recording", "op", e.Op, "command_id", e.ID, "err", err)
 	}
 }
 
-// tellEnded tells of a command that is over. Server.mu is held.
+// tellEnded reports a command that is over. Server.mu is held.
 func (s *Server) tellEnded(c *command) {
 	s.notify(c, nil)
 	if s.o.Ended != nil {

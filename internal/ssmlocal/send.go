@@ -10,16 +10,16 @@ import (
 const (
 	shellDocument = "AWS-RunShellScript"
 
-	// A document and its parameters may have 64 KB together. documentSize is
-	// about what AWS-RunShellScript itself takes of that.
+	// A document and its parameters may have 64 KB together. documentSize is about
+	// the size of AWS-RunShellScript itself.
 	maxDocumentSize = 64 << 10
 	documentSize    = 1 << 10
 
 	defaultTimeout = 3600 // seconds, of delivery and of execution
 )
 
-// executionTimeoutPattern is the document's allowedPattern. It lets 1 to 4
-// seconds pass, which the agent then replaces.
+// executionTimeoutPattern is the document's allowedPattern. It allows 1 to 4 seconds, but
+// the agent replaces these.
 var executionTimeoutPattern = whole(`([1-9][0-9]{0,4})|(1[0-6][0-9]{4})|(17[0-1][0-9]{3})|(172[0-7][0-9]{2})|(172800)`)
 
 func (s *Server) sendCommand(req *sendCommandRequest) (*sendCommandResponse, error) {
@@ -112,7 +112,7 @@ func (req *sendCommandRequest) validate() error {
 	return v.err()
 }
 
-// checkDocument checks what the document says of its parameters.
+// checkDocument checks the parameters by the document's rules.
 func (req *sendCommandRequest) checkDocument() error {
 	if *req.DocumentName != shellDocument {
 		return &apiError{"InvalidDocument", fmt.Sprintf("Document with name %s does not exist.", *req.DocumentName)}
@@ -144,7 +144,7 @@ func (req *sendCommandRequest) checkDocument() error {
 	if len(req.Parameters["commands"]) == 0 {
 		return &apiError{"InvalidParameters", fmt.Sprintf("Document %s requires the parameter commands.", shellDocument)}
 	}
-	// What a reference stands for the agent checks.
+	// If the value is a reference, the agent checks the value behind it.
 	v, ok := req.parameter("executionTimeout")
 	if ok && !executionTimeoutPattern.MatchString(v) && !parameterReference.MatchString(v) {
 		return &apiError{"InvalidParameters", fmt.Sprintf("Parameter executionTimeout %q does not match %s.", v, bare(executionTimeoutPattern))}
@@ -166,8 +166,8 @@ func (req *sendCommandRequest) deliverySeconds() int {
 	return defaultTimeout
 }
 
-// executionTimeout is what the agent makes of the parameter: outside of 5 s to
-// 48 h it silently takes an hour.
+// executionTimeout is the timeout that the agent uses. If the parameter is outside of 5 s
+// to 48 h, the agent silently takes an hour.
 func executionTimeout(parameters map[string][]string) time.Duration {
 	v := ""
 	if values := parameters["executionTimeout"]; len(values) > 0 {

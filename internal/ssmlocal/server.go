@@ -3,31 +3,31 @@
 // SSM's AWS JSON 1.1 protocol and runs the commands sent to it as local
 // processes, the way the SSM agent runs AWS-RunShellScript on a node. The AWS
 // SDK's own client talks to it through [Server.Client], so that the code that
-// drives SSM is the same with and without AWS; [Server.Signed] is for programs
-// that come over the network, and lets in who signs.
+// drives SSM is the same with and without AWS. [Server.Signed] is for programs that come
+// over the network; it takes only signed requests.
 //
 // A node other than [LocalNode] behaves as a machine with an agent. The joined
 // lines of commands become _script.sh, which sh runs in its own process group
 // with umask 022, no standard input and pipes for its output. Five documents run
-// at a time, five wait, and while five wait the agent hears of nothing more. A
-// document is over when its shell has ended and nobody holds its output any
-// more. A cancel and a timeout are an immediate SIGKILL to the group, so children
-// that called setsid survive them. Exit 194 asks for a reboot, 168 is a success.
-// A document that was in progress when this process died has failed, and its
-// script may go on: a script that must not run twice guards itself.
-// testdata/amazon-ssm-agent-3.3.json has what a real agent answered.
+// at a time, and five wait. While five wait, the agent takes no further message. A
+// document is over when its shell has ended and no process holds its output any more. A
+// cancel and a timeout send SIGKILL to the group at once, so children that called setsid
+// survive them. Exit 194 asks for a reboot, 168 is a success. If this process dies, a
+// document in progress has failed, but its script may go on: a script that must not run
+// twice needs a guard. testdata/amazon-ssm-agent-3.3.json has the answers of a real agent.
 //
-// LocalNode is this host, and its commands are to outlive a crash of this
-// process. So their output goes to files and nobody holds a pipe: a command is
+// LocalNode is this host. Its commands have to outlive a crash of this process. So their
+// output goes to files, and nobody holds a pipe: a command is
 // over when its shell ends, even if a background child keeps stdout open. The
-// next process adopts what still runs. What ended unseen runs again, under the
-// same command ID. There is no limit of five, and a cancel has its answer at once.
+// next process takes over the commands that still run. It runs a command again, under
+// the same command ID, if nobody saw it end. There is no limit of five, and a cancel
+// has its answer at once.
 //
 // MaxConcurrency, MaxErrors and AlarmConfiguration hold back further nodes as
 // SSM does. Nothing reboots the machine after exit 194: the invocation stays
 // InProgress until a Server is started after the next boot, or until it is
-// cancelled. All nodes are this machine: what tells one from another is its ID,
-// its tags, its address and its state directory. S3 and CloudWatch settings are
+// cancelled. All nodes are this machine. They differ in ID, tags, address and state
+// directory. S3 and CloudWatch settings are
 // checked and listed but change nothing about the run. Parameter Store has no
 // encryption, labels, policies or history of who changed what.
 package ssmlocal
@@ -44,8 +44,8 @@ import (
 	"time"
 )
 
-// LocalNode is the instance ID of this machine where Options.Nodes is empty.
-// It has the form of a hybrid activation's ID and belongs to none.
+// LocalNode is the instance ID of this machine if Options.Nodes is empty. It has the form
+// of a hybrid activation's ID, but belongs to none.
 const LocalNode = "mi-00000000000000000"
 
 // Options configure a Server. Only Dir is required.
@@ -55,28 +55,28 @@ type Options struct {
 	// use it; there is no lock of its own, because Dir lies beside the ledger,
 	// and the ledger's lock covers both.
 	Dir string
-	// Env is the environment that commands inherit; nil means none of it.
+	// Env is the environment that commands inherit; nil: an empty one.
 	Env []string
-	// StateDir, where not empty, is passed on as AMX_STATE_DIR: to LocalNode as
-	// it is, to another node the directory in it that has the node's ID.
+	// StateDir, if not empty, is passed on as AMX_STATE_DIR. LocalNode gets it as it
+	// is; another node gets the directory in it that has the node's ID.
 	StateDir string
 	// Nodes stand for this machine, all of them. Default: LocalNode alone.
 	Nodes  []Node
 	Access Access // what the sender's policy allows; default: every node
-	// AgentsRepeat has the agents of nodes other than LocalNode run a document
-	// again that was in progress when they died, up to 15 times, as older builds
-	// do. Newer ones end it as Failed, whatever its script goes on to do.
+	// AgentsRepeat makes agents behave as older builds: a document that was in progress
+	// when the agent died runs again, up to 15 times. Newer builds end it as Failed,
+	// although its script may go on. LocalNode has no agent.
 	AgentsRepeat bool
 	// Region is passed on as AWS_SSM_REGION_NAME. Default: "local".
 	Region string
 	// Output receives the commands' output line by line while they run. Lines
 	// of one stream come in order; calls for different commands may overlap.
-	// After a restart the output of a command still in progress comes again
-	// from its beginning: rather twice than never.
+	// After a restart the output of a command in progress comes again from its
+	// beginning, so that no line is lost.
 	Output func(OutputLine)
-	// Ended is told each command ID once all its invocations are over.
+	// Ended is called with a command ID when all its invocations are over.
 	Ended func(commandID string)
-	// Notify is told of the end of each invocation and of each command, in no
+	// Notify is called for the end of each invocation and of each command, in no
 	// certain order.
 	Notify func(StatusChange)
 	Now    func() time.Time // default: time.Now
@@ -102,18 +102,18 @@ type Server struct {
 	commands map[string]*command // :: command ID → command
 	order    []*command          // by seq, oldest first
 	seq      uint64              // the newest command's
-	spares   []string            // empty folders of commands that are over, to be used again
+	spares   []string            // folders with empty output of ended commands, to use again
 	agents   map[string]*agent   // :: node → its agent
 	orphans  map[*pass]bool      // processes whose agent has crashed
 	alarms   map[string]bool     // :: name → is it on
 	closed   bool
-	running  sync.WaitGroup // invocations that a goroutine or the poller looks after
+	running  sync.WaitGroup // invocations that a goroutine or the poller follows
 
 	poll poller
 }
 
-// New loads what an earlier process left in o.Dir, adopts the commands that
-// still run, and runs those again whose end nobody saw.
+// New loads the commands that an earlier process left in o.Dir. It adopts those that still
+// run, and runs a command again if nobody saw it end.
 func New(o Options) (*Server, error) { return newServer(o, localSystem()) }
 
 func newServer(o Options, sys system) (*Server, error) {
@@ -162,8 +162,8 @@ func newServer(o Options, sys system) (*Server, error) {
 
 // Close kills the process groups of all invocations that run or wait to run,
 // records them as Cancelled and waits for the processes to be gone, until ctx
-// is done. An invocation that waits for a reboot keeps waiting: the reboot it
-// asked for is a likely reason for Close.
+// is done. An invocation that waits for a reboot keeps waiting, because that
+// reboot is a likely reason for Close.
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	first := !s.closed
@@ -194,8 +194,8 @@ func (s *Server) Close(ctx context.Context) error {
 	return s.journal.close()
 }
 
-// Wait waits until no invocation runs or waits to run, or until ctx is done. It
-// is for a caller that starts no more of them.
+// Wait waits until no invocation runs or waits to run, or until ctx is done. Call it
+// when no further invocation starts.
 func (s *Server) Wait(ctx context.Context) error {
 	gone := make(chan struct{})
 	go func() { s.running.Wait(); close(gone) }()

@@ -24,8 +24,8 @@ const (
 // Credential is what programs sign their requests with.
 type Credential struct{ AccessKeyID, SecretAccessKey string }
 
-// NewCredential makes one out of random bytes. Its form is that of AWS, without
-// a character that a shell would take for something else.
+// NewCredential makes a credential out of random bytes. It looks like one of AWS,
+// but has no character that is special to a shell.
 func NewCredential(random io.Reader) (Credential, error) {
 	var b [35]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {
@@ -35,8 +35,8 @@ func NewCredential(random io.Reader) (Credential, error) {
 	return Credential{"AMXL" + text[:16], text[16:]}, nil
 }
 
-// Signed answers the requests that are signed with c, whatever their region, and
-// refuses all others in the service's words.
+// Signed returns a handler for requests that are signed with c, for any region. It refuses
+// all others in the service's words.
 func (s *Server) Signed(c Credential) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, err := s.newCommandID(); err == nil {
@@ -60,7 +60,7 @@ func (s *Server) Signed(c Credential) http.Handler {
 	})
 }
 
-// signature is an Authorization header, taken apart.
+// signature is a parsed Authorization header.
 type signature struct {
 	keyID, date, region, service, end string // the five parts of Credential
 	headers                           []string
@@ -95,7 +95,7 @@ func parseSignature(header string) (signature, *apiError) {
 	}, nil
 }
 
-// verify answers why the request is refused, or nil. It follows
+// verify returns why the request is refused, or nil. It follows
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 func (c Credential) verify(r *http.Request, body []byte, now time.Time) *apiError {
 	header := r.Header.Get("Authorization")
@@ -134,7 +134,7 @@ func (c Credential) verify(r *http.Request, body []byte, now time.Time) *apiErro
 		return invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	for name := range r.Header {
-		// Whoever could change the operation could make another call of this one.
+		// An unsigned header could change the operation of a signed request.
 		if name = strings.ToLower(name); strings.HasPrefix(name, "x-amz-") && !slices.Contains(sig.headers, name) {
 			return invalid("'%s' must be a 'SignedHeader' in the AWS Authorization.", name)
 		}
@@ -163,8 +163,8 @@ func mac(key []byte, text string) []byte {
 	return h.Sum(nil)
 }
 
-// canonical is the request as both sides sign it. Its path is / and its query is
-// empty, or it would not have come this far.
+// canonical is the request as both sides sign it. Its path is / and its query is empty:
+// other requests were refused before.
 func canonical(r *http.Request, headers []string, body []byte) string {
 	var b strings.Builder
 	b.WriteString(r.Method + "\n/\n\n")

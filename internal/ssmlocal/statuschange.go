@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// A StatusChange is the end of a command, or of its invocation on one node: what
-// SSM tells EventBridge. There it is best effort; here each comes once.
+// A StatusChange is the end of a command, or of its invocation on one node, as SSM reports
+// it to EventBridge. SSM's events are best effort; here each comes once.
 type StatusChange struct {
 	CommandID    string
 	InstanceID   string // "" for the command as a whole
 	DocumentName string
-	// Parameters are the command's as they were sent: with a script, its lines.
-	// They are the caller's to read, not to change.
+	// Parameters are the command's parameters as they were sent: for a script, its
+	// lines. The caller may read them, but not change them.
 	Parameters map[string][]string
 
 	Requested, ExpiresAfter time.Time
 	At                      time.Time // of the change
-	Status, StatusDetails   string    // terminal ones; StatusDetails is the finer word, without spaces
+	Status, StatusDetails   string    // terminal ones; StatusDetails is more exact, without spaces
 }
 
-// EventBridge is the change as a rule's target receives it, in JSON. Of an
-// invocation it tells no parameters.
+// EventBridge is the change as a rule's target receives it, in JSON. The change of an
+// invocation has no parameters.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/reference-eventbridge-events.html
 func (c StatusChange) EventBridge(account, region string) ([]byte, error) {
 	const form = "2006-01-02T15:04:05.000Z"
@@ -58,7 +58,7 @@ func nodeARN(account, region, node string) string {
 	return fmt.Sprintf("arn:aws:ec2:%s:%s:instance/%s", region, account, node)
 }
 
-// notify tells of inv's end, or with nil of c's. Server.mu is held.
+// notify reports the end of inv, or of c if inv is nil. Server.mu is held.
 func (s *Server) notify(c *command, inv *invocation) {
 	if s.o.Notify == nil {
 		return

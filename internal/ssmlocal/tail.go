@@ -10,18 +10,18 @@ import (
 
 const (
 	pollInterval = 50 * time.Millisecond
-	maxLine      = 64 << 10 // a longer line is handed out in pieces
+	maxLine      = 64 << 10 // a longer line is passed on in pieces
 )
 
-// poller is the one goroutine that follows output files and looks after
-// adopted processes; it runs only while there are any.
+// poller is the only goroutine that follows output files and adopted processes. It runs
+// only while there are any.
 type poller struct {
 	mu      sync.Mutex
 	passes  map[*pass]struct{}
 	running bool
 }
 
-// watch has p's output followed and, if p is adopted, its end noticed.
+// watch makes the poller follow p's output and, if p is adopted, notice its end.
 func (s *Server) watch(p *pass) {
 	if len(p.tails) == 0 && !p.adopted {
 		return
@@ -71,7 +71,7 @@ func (s *Server) pollLoop() {
 	}
 }
 
-// tail hands out the lines of one output file as they come.
+// tail passes on the lines of one output file as they come.
 type tail struct {
 	mu      sync.Mutex
 	f       *os.File
@@ -83,7 +83,7 @@ type tail struct {
 	closed  bool
 }
 
-// follow has p's output handed out if somebody listens.
+// follow makes the poller pass on p's output, if there is an Options.Output.
 func (s *Server) follow(p *pass) {
 	if s.o.Output == nil {
 		return
@@ -101,7 +101,7 @@ func (s *Server) follow(p *pass) {
 	}
 }
 
-// drain hands out what is left of p's output.
+// drain passes on the rest of p's output.
 func (s *Server) drain(p *pass) {
 	s.unwatch(p)
 	for _, t := range p.tails {
@@ -144,7 +144,7 @@ func (t *tail) lines(b []byte) {
 	}
 }
 
-// close hands out a last line without a newline; the file stays open.
+// close passes on a last line without a newline. The file stays open.
 func (t *tail) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// The patterns are the service model's; the service matches whole strings.
+// The patterns of the service model. The service matches whole strings.
 var (
 	instanceIDPattern      = whole(`(^i-(\w{8}|\w{17})$)|(^mi-\w{17}$)`)
 	documentNamePattern    = whole(`^[a-zA-Z0-9_\-.:/]{3,128}$`)
@@ -21,8 +21,8 @@ var (
 
 func whole(expr string) *regexp.Regexp { return regexp.MustCompile(`^(?:` + expr + `)$`) }
 
-// violations collects what a request breaks of the service model, and answers
-// all of it in one ValidationException, in the service's words.
+// violations collects the violations of the service model in a request. It returns all of
+// them in one ValidationException, in the service's words.
 type violations []string
 
 func (v *violations) add(value any, path, constraint string, args ...any) {

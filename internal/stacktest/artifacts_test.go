@@ -20,11 +20,10 @@ import (
 	"github.com/amx-lambda/amx/internal/lambdatest"
 )
 
-// artifacts is a folder with what the build makes for each function. SAM's own
-// is given by AMX_TEST_ARTIFACTS, as make sam-check does it; else the Makefile's
-// targets are called as SAM calls them. A binary for arm64 does not start on
-// another processor, so it is the build for this machine that is tested: its
-// sources and flags are the same.
+// artifacts is a folder with the build of each function. make sam-check passes SAM's
+// own in AMX_TEST_ARTIFACTS; otherwise artifacts calls the Makefile's targets as SAM
+// does. A binary for arm64 does not start on another processor, so the tests use a
+// build for this machine, with the same sources and flags.
 func artifacts(t *testing.T) string {
 	t.Helper()
 	if dir := os.Getenv("AMX_TEST_ARTIFACTS"); dir != "" {
@@ -272,7 +271,7 @@ func TestAConfigurationInParameterStoreNeedsNoFile(t *testing.T) {
 	}
 }
 
-// What the template sets, the functions read.
+// The functions read every variable that the template sets.
 func TestVariablesOfTheFunctions(t *testing.T) {
 	source, err := os.ReadFile(root + "/internal/app/settings.go")
 	if err != nil {

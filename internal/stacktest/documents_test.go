@@ -44,7 +44,7 @@ func TestTheRightsOfTheWidgetAreDocumented(t *testing.T) {
 	}
 }
 
-// What somebody sees of the stack has its place in a document.
+// Every parameter, output and alarm has its place in a document.
 func TestParametersOutputsAndAlarmsAreDocumented(t *testing.T) {
 	read := func(name string) string {
 		text, err := os.ReadFile(root + "/" + name)

@@ -21,7 +21,8 @@ func TestEveryQueueTakesTheLargestMessage(t *testing.T) {
 	})
 }
 
-// What AMP cannot publish never reaches amx, so only AMP's own metric shows it.
+// A message that AMP cannot publish never reaches amx, so only AMP's own metric
+// shows it.
 func TestAMPsOwnFailuresRaiseAnAlarm(t *testing.T) {
 	for choice, want := range map[string]bool{"AMP": true, "the defaults": false, "all that adds": true} {
 		if _, there := deploy(t, choices[choice]).resources["WorkspaceAlarm"]; there != want {

@@ -126,7 +126,7 @@ func (a *account) create(s *stack, url string) map[string]string {
 		}
 		body["Resources"].(object)[id] = object{"Type": r.Type, "Properties": properties}
 	}
-	// What sam package uploads. That nothing can run it is no matter here.
+	// A zip like the one that sam package uploads. moto does not run it.
 	var zipped bytes.Buffer
 	z := zip.NewWriter(&zipped)
 	if _, err := z.Create("bootstrap"); err != nil || z.Close() != nil {
@@ -238,7 +238,7 @@ func (s *stack) policies(role string) map[string]any {
 	return all
 }
 
-// document is that of a managed policy, also where the template has it as text.
+// document is the document of a managed policy, also if the template has it as text.
 func (s *stack) document(policy string) (document any) {
 	document = s.chosen(s.tmpl.Resources[policy].Properties).(object)["PolicyDocument"]
 	if text, ok := s.value(document).(string); ok {

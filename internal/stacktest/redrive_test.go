@@ -67,8 +67,8 @@ func TestRedrive(t *testing.T) {
 	write("1.json", `{"version": "1.0", "requestContext": {"condition": "RetriesExhausted"}, "requestPayload": {"Records": [{"Sns": {"MessageId": "failed"}}]}}`, 0o600)
 	write("2.json", `{"Type": "Notification", "MessageId": "undelivered", "Message": "alerts: []"}`, 0o600)
 	write("3.json", `{"requestPayload": {"Records": [{"Sns": {"MessageId": "bad"}}]}}`, 0o600)
-	// The documents say nothing of which form SNS puts into a dead-letter queue
-	// for a function.
+	// AWS does not document the form in which SNS puts a message for a function
+	// into a dead-letter queue.
 	write("4.json", `{"Records": [{"EventSource": "aws:sns", "Sns": {"MessageId": "event"}}]}`, 0o600)
 	write("5.json", `{"version": "1.0", "requestContext": {"condition": "EventAgeExceeded"}, "MessageId": "x", "Message": "y"}`, 0o600)
 	write("6.json", `Error - no JSON`, 0o600)

@@ -156,7 +156,7 @@ func TestOnMotoARightThatARoleLacksIsSeen(t *testing.T) {
 			t.Errorf("the role lacks %s, and nothing says so: %v, %s\n%s", action, answer.Err, answer.Body, log)
 		}
 	}
-	// What the ledger cannot settle goes on the queue, for which there is a right
+	// If the ledger fails, the notification goes on the queue, which needs a right
 	// of its own.
 	restore := m.without("WebhookRole", "dynamodb:BatchGetItem")
 	answer, log := m.invoke("WebhookFunction", m.fresh("webhook-firing.json", "0020"))

@@ -188,7 +188,7 @@ func TestOnlyTheWorkspaceMayPublish(t *testing.T) {
 			t.Errorf("without a workspace: %v", st.raw)
 		}
 	}
-	// What is encrypted with a key has to be readable for who hands it on.
+	// A service that hands messages on has to be able to decrypt them.
 	if topic := s.of("AWS::SNS::Topic")["Topic"]; topic["KmsMasterKeyId"] != "arn:aws:kms:eu-central-1:123456789012:key/Key" || topic["FifoTopic"] != nil {
 		t.Errorf("the topic: %v", topic)
 	}
@@ -322,7 +322,7 @@ func TestNobodyElseMayInvokeTheWidget(t *testing.T) {
 	}
 }
 
-// What the outputs have people copy is what they need.
+// The outputs have the receivers that people have to copy.
 func TestTheReceiversInTheOutputs(t *testing.T) {
 	s := deploy(t, choices["the defaults"])
 	for name, want := range map[string]object{

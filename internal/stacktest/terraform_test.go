@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What docs/terraform.md has people copy makes what the template makes. Terraform
+// The example in docs/terraform.md makes what the template makes. Terraform
 // itself needs HashiCorp's registry for that, which tests do not ask.
 func TestTheTerraformExampleIsTheTemplates(t *testing.T) {
 	text, err := os.ReadFile(root + "/docs/terraform.md")

@@ -154,7 +154,7 @@ func (w *workerOnMoto) putOff(body []byte) {
 	}
 }
 
-// What the webhook puts off waits in moto's queue. The worker runs it, hears from
+// Items that the webhook puts off wait in moto's queue. The worker runs it, hears from
 // SSM that it has ended, tells people, and cancels what resolves.
 func TestOnMotoTheWorkerSettlesWhatWasPutOff(t *testing.T) {
 	w := newWorkerOnMoto(t)
@@ -306,7 +306,7 @@ func TestOnMotoEachRightThatTheWorkerLacksIsSeen(t *testing.T) {
 		}
 	}
 
-	// What Lambda calls with the worker's role.
+	// Lambda makes these calls with the worker's role.
 	const logs = "Logs_20140328."
 	stream := object{"logGroupName": w.ids["WorkerLogs"], "logStreamName": "worker"}
 	for _, tt := range []struct {

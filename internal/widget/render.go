@@ -183,8 +183,8 @@ func (v view) button(class, text, confirm string, parameters map[string]any) (bu
 }
 
 // ascii is JSON in ASCII without <, > and &, so that it is its own HTML: as AWS shows
-// it, with quotes as they are, however CloudWatch reads it. What makes text visible
-// does not change a name in it.
+// it, with quotes as they are, however CloudWatch reads it. Making text
+// visible does not change a name in it.
 func ascii(v any) (template.HTML, error) {
 	text, err := json.Marshal(v) // writes \u003c for <, and so for > and &
 	var out strings.Builder

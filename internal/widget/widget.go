@@ -43,8 +43,8 @@ type Widget struct {
 var describe string
 
 // Answer is what the dashboard shows: HTML, or the widget's documentation in
-// Markdown where it is asked for. endpoint is the ARN that buttons call. What goes
-// wrong is told in the answer.
+// Markdown where it is asked for. endpoint is the ARN that buttons call. The answer
+// says what went wrong.
 func (w *Widget) Answer(ctx context.Context, endpoint string, event json.RawMessage) string {
 	e, err := decode(event)
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package bolt keeps the ledger of `amx serve` in a bbolt file. The file's lock
-// proves that no other process writes it, so that a claim of another process
-// is known to have run out.
+// Package bolt keeps the ledger of `amx serve` in a bbolt file. The file's lock proves that
+// no other process writes it, so claims of other processes have ended.
 package bolt
 
 import (
@@ -28,29 +27,28 @@ var bucket = []byte("ledger")
 type Store struct {
 	db     *bbolt.DB
 	now    func() time.Time
-	swept  time.Time // when what had expired was last removed
+	swept  time.Time // when expired records were last removed
 	writes chan change
 	closed chan struct{}
 	closes sync.Once
 	done   chan struct{}
 }
 
-// A change is what one caller wants to write.
+// A change is one caller's write.
 type change struct {
 	do     func(*bbolt.Tx) error
 	answer chan error
 }
 
-// A record lies in the file as its version and the second of its expiry (0:
-// never), eight bytes each, and its value.
+// In the file, a record is its version and the second of its expiry (0: never), eight bytes
+// each, and its value.
 const head = 16
 
-// sweep is how often what has expired is removed.
+// sweep is how often expired records are removed.
 const sweep = 24 * time.Hour
 
-// Open opens or makes the ledger at path, and the folder around it. It fails
-// at once if another process has it open. Records that have expired are removed
-// now and once a day.
+// Open opens or makes the ledger at path, and the folder around it. It fails at once if
+// another process has the ledger open. It removes expired records now and once a day.
 func Open(path string, now func() time.Time) (*Store, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("making the ledger's folder: %w", err)
@@ -76,14 +74,14 @@ func Open(path string, now func() time.Time) (*Store, error) {
 	return s, nil
 }
 
-// Close writes what waits and closes the file.
+// Close writes the changes that wait, and closes the file.
 func (s *Store) Close() error {
 	s.closes.Do(func() { close(s.closed) })
 	<-s.done
 	return s.db.Close()
 }
 
-// Get answers the records as they are on disk.
+// Get returns the records as they are on disk.
 func (s *Store) Get(_ context.Context, keys ...string) ([]ledger.Record, error) {
 	records := make([]ledger.Record, len(keys))
 	err := s.db.View(func(tx *bbolt.Tx) error {
@@ -119,10 +117,10 @@ func (s *Store) Put(ctx context.Context, r ledger.Record) error {
 	return err
 }
 
-// Update lets do write to the file, durably when it returns nil. Whoever else
-// keeps something in the file has buckets of its own. do may be called again,
-// and shares its transaction with others: where it returns an error, nothing of
-// what it wrote is kept, and the others are written without it.
+// Update lets do write to the file. When Update returns nil, the writes are durable. Each
+// user of the file has buckets of its own. do may be called again, and shares its
+// transaction with others. If do returns an error, its writes are dropped, and the others
+// are written without it.
 func (s *Store) Update(ctx context.Context, do func(*bbolt.Tx) error) error {
 	c := change{do: do, answer: make(chan error, 1)}
 	select {
@@ -138,9 +136,9 @@ func (s *Store) Update(ctx context.Context, do func(*bbolt.Tx) error) error {
 // View lets do read the file as it is now.
 func (s *Store) View(do func(*bbolt.Tx) error) error { return s.db.View(do) }
 
-// write commits, in one transaction, all that came while the disk was busy with
-// the one before: at eight clients that is several times as many changes as one
-// transaction each, and bbolt's own Batch waits where this does not.
+// write commits in one transaction all changes that came during the transaction before.
+// With eight clients that is several times as many changes as with one transaction for
+// each. bbolt's own Batch waits; this does not.
 func (s *Store) write() {
 	defer close(s.done)
 	for {
@@ -165,8 +163,8 @@ func (s *Store) write() {
 	}
 }
 
-// commit writes the batch and answers who waits for it. Where one change fails
-// it answers that one alone, and returns the others to be tried again.
+// commit writes the batch and answers its callers. If one change fails, it answers only
+// that one, and returns the others to try again.
 func (s *Store) commit(batch []change) (again []change) {
 	now := s.now()
 	old := now.Sub(s.swept) >= sweep
@@ -237,7 +235,7 @@ func get(tx *bbolt.Tx, key string) (ledger.Record, error) {
 	return r, nil
 }
 
-// expire removes what has expired, and makes the bucket where there is none.
+// expire removes expired records, and makes the bucket if there is none.
 func expire(tx *bbolt.Tx, now time.Time) error {
 	b, err := tx.CreateBucketIfNotExists(bucket)
 	if err != nil {

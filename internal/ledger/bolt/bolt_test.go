@@ -108,7 +108,7 @@ func TestAClosedStoreSaysSo(t *testing.T) {
 	}
 }
 
-// What shares a transaction does not share its failure.
+// If one change of a transaction fails, the others do not.
 func TestAChangeThatFailsLeavesTheOthers(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "ledger.db"), now)
 	broken := errors.New("broken")

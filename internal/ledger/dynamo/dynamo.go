@@ -25,15 +25,15 @@ const (
 	// maxItem is the size of an item in bytes, names of attributes included.
 	// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 	maxItem = 400 << 10
-	// itemHead is more than what an item has beside its key and its value: the
+	// itemHead is a bound for the rest of an item, beside its key and its value: the
 	// attributes' names and two numbers.
 	itemHead = 100
 )
 
 // MaxEntry is the size, in bytes of its encoding, up to which an entry may take
-// new runs. What ends them is written past it too: an episode's end and its
-// resolve are about as long as the episode, so that an entry of this size still
-// fits into an item, gzipped to a quarter, when all of its alerts have resolved.
+// new runs. The ends of runs may take an entry past it: an episode's end and its
+// resolve are about as long as the episode. An entry of this size still fits into an
+// item when all of its alerts have resolved, because gzip makes a quarter of it.
 const MaxEntry = 700 << 10
 
 // Client is the part of DynamoDB that the ledger uses.

@@ -47,8 +47,8 @@ func unpack(value []byte) ([]byte, error) {
 	return io.ReadAll(z)
 }
 
-// decode reads an item. What is not a record was written by somebody else, and
-// acting on it could run a command twice: it is an error.
+// decode reads an item. It returns an error for an item that is not a record:
+// somebody else wrote it, and acting on it could run a command twice.
 func decode(item table.Item) (ledger.Record, error) {
 	key, ok := item[table.Key].(*types.AttributeValueMemberS)
 	if !ok {

@@ -75,7 +75,7 @@ func TestPutSplitsWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-// What the SDK sends, a server takes and gives back: the double of this
+// A server takes the SDK's requests and gives the items back: the double of this
 // repository, or the server that AMX_TEST_SQS_ENDPOINT names.
 func TestAServerKeepsWhatIsPut(t *testing.T) {
 	q, client := &Queue{URL: awstest.QueueURL("work")}, (*sqs.Client)(nil)

@@ -36,8 +36,8 @@ func (g *Graph) bounds() (low, high float64) {
 	if g.Threshold != nil {
 		grow(g.Threshold.Value)
 	}
-	// Zero belongs to the picture where the values are not far above it: a
-	// line's height is then what it seems.
+	// If the values are not far above zero, the axis begins at zero, so that the
+	// height of a line shows its value.
 	if low > 0 && low <= high/2 {
 		low = 0
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/go-analyze/charts/chartdraw/drawing"
 )
 
-// The picture's size in pixels. Slack shows it at half of that or less, so that
-// its letters are twice as large as they are to be read.
+// The picture's size in pixels. Slack shows it at half of that or less, so its letters
+// are twice the size for reading.
 const (
 	width, height = 1200, 600
 
@@ -20,8 +20,8 @@ const (
 	lineHeight = 32
 )
 
-// colors are those of a picture. One picture has to do in Slack's light and its
-// dark theme, so it has a ground of its own, which is neither white nor black.
+// colors are the colors of a picture. The picture has a ground of its own, neither white
+// nor black, because Slack shows it in its light and its dark theme.
 var colors = struct {
 	ground, text, faint, grid, threshold, since drawing.Color
 	own, others                                 []drawing.Color
@@ -33,7 +33,7 @@ var colors = struct {
 	threshold: drawing.ColorFromHex("ff7b72"),
 	since:     drawing.ColorFromHex("d29922"),
 	own:       hexes("58a6ff", "56d4dd", "7ee787", "d2a8ff"),
-	// Series that are not the alert's are there to compare with.
+	// For series that do not belong to the alert, for comparison.
 	others: hexes("768390", "8b949e", "636e7b", "57606a", "6e7681"),
 }
 
@@ -50,9 +50,8 @@ func hexes(texts ...string) []drawing.Color {
 
 // PNG draws the graph.
 //
-// Its axes are drawn here, on the library's renderer: the library's own line
-// chart has categories for an x-axis, so that neither whole hours nor gaps in a
-// series can be shown.
+// It draws the axes itself, on the library's renderer: the library's own line chart has
+// categories on the x-axis, and can show neither whole hours nor gaps in a series.
 func (g *Graph) PNG() ([]byte, error) {
 	c := canvas{r: chartdraw.PNG(width, height), g: g}
 	c.r.SetDPI(72) // a point is a pixel

@@ -8,13 +8,13 @@ import (
 	"github.com/amx-lambda/amx/internal/amx"
 )
 
-// Annotation names the expression to draw where the alert's own is not the one
-// that helps people most.
+// Annotation names the annotation with the expression to draw, if another one than the
+// alert's own helps people more.
 const Annotation = "amx_query"
 
-// ExpressionOf returns the PromQL expression of an alert: that of its
-// annotation amx_query, else g0.expr of its generatorURL, which Prometheus and
-// AMP set. It is "" if the alert has neither.
+// ExpressionOf returns the PromQL expression of an alert: its annotation amx_query, or
+// else g0.expr of its generatorURL, which Prometheus and AMP set. It returns "" if the
+// alert has neither.
 func ExpressionOf(a *amx.Alert) string {
 	if expr := strings.TrimSpace(a.Annotations[Annotation]); expr != "" {
 		return expr
@@ -36,10 +36,10 @@ func (t Threshold) String() string {
 	return t.Operator + " " + strconv.FormatFloat(t.Value, 'g', 6, 64)
 }
 
-// Split separates an expression such as `rate(errors[5m]) > 0.1` into what is
-// compared and the threshold. Prometheus answers nothing for the times at which
-// a comparison does not hold, so the left side is what a picture needs. An
-// expression of another form is returned as it is, without a threshold.
+// Split separates an expression such as `rate(errors[5m]) > 0.1` into its left side and
+// the threshold. A picture needs the left side, because Prometheus returns no values for
+// times at which the comparison does not hold. Split returns an expression of another
+// form as it is, without a threshold.
 func Split(expr string) (string, *Threshold) {
 	expr = unwrapped(expr)
 	found := comparisons(expr)
@@ -88,9 +88,9 @@ type comparison struct {
 	operator string
 }
 
-// comparisons are the comparison operators outside of any bracket, in order. A
-// set operator beside them makes the expression more than one comparison: then
-// there is none that stands for all of it.
+// comparisons returns the comparison operators outside of all brackets, in order. With a
+// set operator beside them, no single comparison stands for the expression, so it
+// returns none.
 func comparisons(expr string) []comparison {
 	var found []comparison
 	next := 0
@@ -133,9 +133,9 @@ func inName(c byte) bool {
 	return c == '_' || c == ':' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// scan calls visit for each byte of expr outside of quotes and comments, with
-// the depth of brackets around it, until it answers false. A closing bracket has
-// the depth outside of it.
+// scan calls visit for each byte of expr outside of quotes and comments, with the depth
+// of brackets around it, until visit returns false. A closing bracket has the depth
+// outside of it.
 func scan(expr string, visit func(i, depth int) bool) {
 	depth := 0
 	for i := 0; i < len(expr); i++ {

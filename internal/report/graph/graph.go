@@ -1,6 +1,6 @@
-// Package graph draws an alert's metric: the last 6 h of its expression, with
-// the threshold where the expression has one. Everything about it is best
-// effort: a report is sent without a picture rather than late.
+// Package graph draws an alert's metric: the last 6 h of its expression, with the
+// threshold if the expression has one. It is best effort: a report goes out without a
+// picture rather than late.
 package graph
 
 import (
@@ -17,7 +17,7 @@ import (
 // maxSeries bounds the lines of one picture. The alert's own come first.
 const maxSeries = 8
 
-// A Graph is what one picture shows.
+// A Graph has the contents of one picture.
 type Graph struct {
 	Title     string
 	Expr      string // as the alert has it
@@ -29,8 +29,9 @@ type Graph struct {
 	Since     time.Time // when the alert began to fire; zero for none
 }
 
-// Of asks Prometheus about an alert. Without an expression or without values it
-// returns nil and no error: there is nothing to draw then.
+// Of returns the graph of an alert, for which it asks Prometheus. If the alert has no
+// expression or Prometheus no values, it returns nil and no error: there is nothing
+// to draw.
 func Of(ctx context.Context, p *Prometheus, a *amx.Alert, now time.Time) (*Graph, error) {
 	whole := ExpressionOf(a)
 	if whole == "" {
@@ -68,12 +69,11 @@ func (s Series) drawable() bool {
 	return slices.ContainsFunc(s.Points, func(p Point) bool { return finite(p.Value) })
 }
 
-// finite leaves out NaN and the infinite, and what is too large to be placed on
-// an axis.
+// finite is false for NaN, for infinite values, and for values too large for an axis.
 func finite(v float64) bool { return math.Abs(v) < 1e100 }
 
-// foreign is 0 for a series of the alert, else 1. An alert has the labels of the
-// series that it is about, and those that its rule adds.
+// foreign is 0 for a series of the alert, else 1. An alert has the labels of its series,
+// and those that its rule adds.
 func foreign(s Series, a *amx.Alert) int {
 	for name, value := range s.Labels {
 		if name != "__name__" && a.Labels[name] != value {
@@ -92,7 +92,7 @@ func (g *Graph) AltText() string {
 	return text
 }
 
-// names are what tells the series apart: the labels that differ.
+// names returns a name for each series: the labels that differ.
 func (g *Graph) names() []string {
 	shared := amx.KV{}
 	for name, value := range g.Series[0].Labels {

@@ -21,15 +21,15 @@ const (
 	span = 6 * time.Hour
 	// step makes 180 points: more than the pixels of the picture show.
 	step = 2 * time.Minute
-	// maxAnswer bounds what is read of an answer, in bytes. A picture of more
-	// would show nothing.
+	// maxAnswer is how many bytes of an answer are read. A picture of more data would
+	// be unreadable.
 	maxAnswer = 8 << 20
 )
 
-// Prometheus answers the queries for graphs: a Prometheus, an AMP workspace, or
-// whatever has the same HTTP API.
+// A Prometheus answers the queries for graphs: a Prometheus, an AMP workspace, or another
+// server with the same HTTP API.
 type Prometheus struct {
-	// URL is that under which /api/v1 is found:
+	// URL is the address that /api/v1 is appended to:
 	// https://aps-workspaces.REGION.amazonaws.com/workspaces/ID for AMP.
 	URL string
 	// Client sends the queries. Required.
@@ -107,7 +107,7 @@ func parse(text []byte) ([]Series, error) {
 		return nil, fmt.Errorf("not the JSON of a range query: %.80q", text)
 	}
 	if answer.Status != "success" {
-		return nil, errors.New(cmp.Or(answer.Error, "no success, and no reason"))
+		return nil, errors.New(cmp.Or(answer.Error, "the query failed, and Prometheus gives no reason"))
 	}
 	all := make([]Series, 0, len(answer.Data.Result))
 	for _, result := range answer.Data.Result {

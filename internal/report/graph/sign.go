@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// SigV4 signs queries as Amazon Managed Service for Prometheus wants them. The
-// region is that of the workspace's URL, and region where the URL names none.
+// SigV4 signs queries for Amazon Managed Service for Prometheus. It takes the region
+// from the workspace's URL. If the URL names none, it uses region.
 // https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-secure-querying.html
 func SigV4(credentials aws.CredentialsProvider, region string, now func() time.Time) func(context.Context, *http.Request, []byte) error {
 	signer := v4.NewSigner()

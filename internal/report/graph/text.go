@@ -9,8 +9,7 @@ import (
 	"github.com/go-analyze/charts/chartdraw/drawing"
 )
 
-// rows shares the legend out: as many series in a row as there is room for, at
-// most three rows.
+// rows divides the legend into at most three rows. Each row has as many series as fit.
 func (c *canvas) rows() [][]int {
 	names := c.g.names()
 	if len(names) == 1 && c.g.More == 0 && len(names[0]) == 0 {
@@ -72,8 +71,8 @@ func (c *canvas) textWidth(text string, size float64) int {
 	return c.r.MeasureText(known(text)).Width()
 }
 
-// known is text with a question mark for each character that the font lacks: it
-// has the Latin, Greek and Cyrillic ones.
+// known replaces each character that the font lacks by a question mark. The font has
+// Latin, Greek and Cyrillic.
 func known(text string) string {
 	font := chartdraw.GetFont(family)
 	return strings.Map(func(r rune) rune {

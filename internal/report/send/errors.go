@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// temporary is an error after which sending again is right.
+// temporary is an error after which amx should send again.
 type temporary struct {
 	after time.Duration // not before; 0: the queue's back-off
 	err   error
@@ -26,8 +26,8 @@ func (t *temporary) Unwrap() error { return t.err }
 // maxAfter bounds a Retry-After: it may be nonsense.
 const maxAfter = 15 * time.Minute
 
-// answered judges a service's answer. Whatever the service is, 429 and 5xx mean
-// later, and any other 4xx that the request will never be accepted.
+// answered returns an error for a service's answer. For every service, 429 and 5xx mean
+// to try again later; after any other 4xx the service will never accept the request.
 func answered(service string, r *http.Response, now time.Time) error {
 	if r.StatusCode/100 == 2 {
 		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, 64<<10))
@@ -53,8 +53,8 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return 0
 }
 
-// unreachable is the error of a request that had no answer. It leaves the URL
-// out, which may be a secret.
+// unreachable is the error of a request without an answer. It leaves out the URL, which
+// may be a secret.
 func unreachable(service string, err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err

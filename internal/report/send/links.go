@@ -8,11 +8,11 @@ import (
 	"github.com/amx-lambda/amx/internal/history"
 )
 
-// link is one for people.
+// link is a link in a message.
 type link struct{ text, url string }
 
-// links are those of an event: to where its alert comes from, and to its run. Each
-// is a URL that a browser may be sent to; others are left out.
+// links returns the links of an event: to the source of its alert, and to its run. It
+// leaves out URLs that a browser must not open.
 func (o *outgoing) links() []link {
 	var all []link
 	add := func(text, url string) {

@@ -58,8 +58,7 @@ type pagerDutyPayload struct {
 	Details   map[string]any `json:"custom_details,omitempty"`
 }
 
-// toPagerDuty returns an error for each incident of which PagerDuty could not be
-// told.
+// toPagerDuty returns an error for each incident that could not be sent to PagerDuty.
 func (o *outgoing) toPagerDuty(ctx context.Context) []error {
 	if o.e.Message == nil {
 		return o.tellOfRun(ctx)
@@ -70,14 +69,14 @@ func (o *outgoing) toPagerDuty(ctx context.Context) []error {
 			errs = append(errs, o.incident(ctx, o.incidentOf(cmd.Name, id)))
 		}
 	}
-	if slices.Contains(o.d.On, amx.OnAlert) { // and not only what its resolve ends
+	if slices.Contains(o.d.On, amx.OnAlert) { // if not, only its resolve matters
 		errs = append(errs, o.forward(ctx))
 	}
 	return errs
 }
 
-// tellOfRun: a success also resolves the incident of its command's breaker, which
-// it closes.
+// tellOfRun reports a run. A success closes the breaker of its command, so it also
+// resolves the breaker's incident.
 func (o *outgoing) tellOfRun(ctx context.Context) []error {
 	rec := o.e.Record
 	breaker := incidentPrefix + rec.Command + "/breaker"
@@ -91,7 +90,7 @@ func (o *outgoing) tellOfRun(ctx context.Context) []error {
 	return errs
 }
 
-// entries are the ledger's for what has resolved.
+// entries returns the IDs of the ledger's entries for the resolved alerts.
 func entries(cmd *amx.Command, m *amx.Message) []ledger.ID {
 	switch {
 	case m.DedupKey != "":
@@ -109,7 +108,7 @@ func entries(cmd *amx.Command, m *amx.Message) []ledger.ID {
 }
 
 func (o *outgoing) incidentOf(command string, entry ledger.ID) string {
-	if entry == "" { // a record of no entry: an incident of its own
+	if entry == "" { // the record has no entry: it gets an incident of its own
 		entry = ledger.ID(o.e.Record.Run)
 	}
 	return incidentPrefix + command + "/" + string(entry)
@@ -135,7 +134,7 @@ func (o *outgoing) incident(ctx context.Context, about string) error {
 	err = o.postPagerDuty(ctx, event)
 	_, unsure := errors.AsType[*temporary](err)
 	switch {
-	case opens && (err == nil || unsure): // its answer may be all that was lost
+	case opens && (err == nil || unsure): // perhaps only the answer was lost
 		t.Open = true
 	case err == nil:
 		t.Open, t.Waiting = false, nil
@@ -143,9 +142,9 @@ func (o *outgoing) incident(ctx context.Context, about string) error {
 	return t.settle(ctx, o.e, err)
 }
 
-// changes says whether an event opens or resolves an incident. The queue keeps
-// no order: an end that is older than the latest one has nothing to add, and a
-// run whose alerts have all resolved since it began needs nobody any more.
+// changes reports whether an event opens or resolves an incident. The queue keeps no
+// order. So an end that is older than the latest one changes nothing, and neither does a
+// run whose alerts have all resolved since it began.
 func (t *subject) changes(e *report.Event, opens bool) bool {
 	switch {
 	case e.Message != nil:
@@ -169,12 +168,12 @@ func (t *subject) changes(e *report.Event, opens bool) bool {
 	return len(t.Waiting) > 0 || len(e.Record.Alerts) == 0
 }
 
-// maxWaiting bounds the alerts that an incident waits for, and of which the
-// resolve is remembered.
+// maxWaiting limits how many alerts an incident waits for, and how many resolves it
+// remembers.
 const maxWaiting = 500
 
-// resolved notes which alerts a notification says to have resolved. A resolve that
-// comes late may be of an earlier time that the alert fired: the incident waits on.
+// resolved notes the alerts that a notification resolves. A late resolve may belong to an
+// earlier firing of the alert; the incident then still waits.
 func (t *subject) resolved(e *report.Event) {
 	if t.Ended == nil {
 		t.Ended = map[string]time.Time{}
@@ -203,7 +202,7 @@ func (o *outgoing) forward(ctx context.Context) error {
 		event.Action = "trigger"
 		o.describe(&event)
 	case m.TruncatedAlerts > 0:
-		// Those that max_alerts cut off may fire.
+		// The alerts that max_alerts cut off may still fire.
 		return t.settle(ctx, o.e, nil)
 	}
 	return t.settle(ctx, o.e, o.postPagerDuty(ctx, event))
@@ -216,7 +215,7 @@ func dedupKey(key string) string {
 	return key
 }
 
-// describe fills in what a person sees of a trigger.
+// describe fills in the fields of a trigger that people see.
 func (o *outgoing) describe(event *pagerDutyEvent) {
 	v := o.view
 	event.Client, event.ClientURL = "amx", o.clientURL()
@@ -236,7 +235,7 @@ func (o *outgoing) describe(event *pagerDutyEvent) {
 	}
 }
 
-// severities are what alerts say, and which of PagerDuty's four that is.
+// severities maps the values that alerts use to PagerDuty's four severities.
 var severities = map[string]string{
 	"critical": "critical", "page": "critical", "emergency": "critical", "fatal": "critical", "p1": "critical",
 	"error": "error", "major": "error", "high": "error", "p2": "error",
@@ -328,8 +327,8 @@ func (o *outgoing) postPagerDuty(ctx context.Context, event pagerDutyEvent) erro
 	return hiding(o.s.do("PagerDuty", r), event.RoutingKey)
 }
 
-// encode is the event as JSON. One that is too large goes without some of its
-// details: those first that matter least.
+// encode returns the event as JSON. If it is too large, encode leaves out details, the
+// least important ones first.
 func (e *pagerDutyEvent) encode() ([]byte, error) {
 	body, err := json.Marshal(e)
 	for _, detail := range []string{"alerts", "annotations", "failed_nodes", "labels"} {
@@ -342,7 +341,7 @@ func (e *pagerDutyEvent) encode() ([]byte, error) {
 	return body, err
 }
 
-// webURL is text if it is a URL that a browser may be sent to, else "".
+// webURL returns text if a browser may open it as a URL, else "".
 func webURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || len(text) > 2000 {

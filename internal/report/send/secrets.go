@@ -30,9 +30,8 @@ type known struct {
 	read  time.Time
 }
 
-// Get returns a secret without the white space around it. "" is an error, as
-// nothing works with it. Where it cannot be read again, the one that was read
-// before is used.
+// Get returns a secret without the white space around it. An empty secret is an error.
+// If the secret cannot be read again, Get returns the one that it read before.
 func (s *Secrets) Get(ctx context.Context, ref amx.Secret) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,12 +1,12 @@
-// Package send tells people: it takes the events that internal/report put on the
-// queue to Slack, PagerDuty and webhooks.
+// Package send sends the events that internal/report put on the queue to Slack,
+// PagerDuty and webhooks.
 //
-// The queue delivers an event at least once, and a service may do what it was
-// asked and lose its answer. So each destination has a record in the ledger's
-// store for each subject (a run, a group of alerts, an incident): what it was
-// told, and where its message is. A delivery claims that record before it sends.
-// PagerDuty's dedup_key and Slack's client_msg_id make one of what is sent again
-// after a lost answer; a webhook gets the event's key, to do the same.
+// The queue delivers an event at least once, and the answer of a service may be lost.
+// So each destination has a record in the ledger's store for each subject (a run, a
+// group of alerts, an incident): which events it got, and where its message is. A
+// delivery claims that record before it sends. If an event is sent again after a lost
+// answer, PagerDuty's dedup_key and Slack's client_msg_id make one message of the two. A
+// webhook gets the event's key, so that it can do the same.
 package send
 
 import (
@@ -28,13 +28,13 @@ import (
 )
 
 const (
-	// giveUp is how long a destination that is down is tried, from the event on.
+	// giveUp is how long amx tries a destination that is down, from the event on.
 	giveUp = 6 * time.Hour
 	// perDestination bounds one try of one destination, its graph included.
 	perDestination = 30 * time.Second
 )
 
-// A Sender tells the destinations of a configuration. All fields are required
+// A Sender sends events to the destinations of a configuration. All fields are required
 // unless they say otherwise.
 type Sender struct {
 	Config  func() *amx.Config
@@ -46,11 +46,11 @@ type Sender struct {
 	Random  func() float64 // in [0, 1)
 	Log     *slog.Logger
 
-	// History completes an event with what was written since; nil: no history.
+	// History completes an event with later writes to its record; nil: no history.
 	History interface {
 		Get(ctx context.Context, run string) (history.Record, error)
 	}
-	// Sign signs a query to a Prometheus with sigv4; nil: none can be asked.
+	// Sign signs a query to a Prometheus with sigv4; nil: such a one cannot be asked.
 	Sign func(ctx context.Context, r *http.Request, body []byte) error
 	// Wait pauses; nil waits for real.
 	Wait func(ctx context.Context, d time.Duration) error
@@ -63,7 +63,7 @@ type Sender struct {
 	PagerDutyURL string // of the Events API; "" for PagerDuty's own
 }
 
-// Store is the ledger's.
+// Store is the ledger's store.
 type Store interface {
 	Get(ctx context.Context, keys ...string) ([]ledger.Record, error)
 	Put(ctx context.Context, r ledger.Record) error
@@ -74,9 +74,9 @@ type Queue interface {
 	Put(ctx context.Context, it queue.Item) error
 }
 
-// HandleItem sends the event of an item. It returns nil once every destination
-// was told, was given up, or waits on the queue in a new item; the item is then
-// done with. An error means that the item is to be delivered again.
+// HandleItem sends the event of an item. It returns nil when each destination has the
+// event, was given up, or waits on the queue in a new item. The item is done then. After
+// an error the item has to be delivered again.
 func (s *Sender) HandleItem(ctx context.Context, it queue.Item) error {
 	e, err := report.Decode(it)
 	if err != nil {
@@ -99,8 +99,8 @@ func (s *Sender) HandleItem(ctx context.Context, it queue.Item) error {
 	return nil
 }
 
-// complete adds what the history has learned since the event was put on the
-// queue. Without it the event still says enough.
+// complete adds later writes of the history to the event. If they cannot be read, the
+// event goes out as it is.
 func (s *Sender) complete(ctx context.Context, e *report.Event) {
 	if s.History == nil || e.Record == nil {
 		return
@@ -118,8 +118,8 @@ func (s *Sender) complete(ctx context.Context, e *report.Event) {
 	}
 }
 
-// sendAll tells the destinations side by side: one that is slow or down keeps no
-// other waiting. It returns the longest delay that any of them asks for, or nil.
+// sendAll sends to the destinations side by side, so that no slow one holds up the
+// others. It returns the longest delay that any of them asks for, or nil.
 func (s *Sender) sendAll(ctx context.Context, c *amx.Config, e *report.Event, it queue.Item) *temporary {
 	destinations := report.Destinations(c, e)
 	errs := make([][]error, len(destinations))
@@ -155,8 +155,7 @@ func (s *Sender) giveUp(ctx context.Context, d *amx.Report, e *report.Event, tri
 	}
 }
 
-// tell sends the event to one destination. It returns what failed; nils do not
-// count.
+// tell sends the event to one destination. It returns the errors; nils do not count.
 func (s *Sender) tell(ctx context.Context, c *amx.Config, d *amx.Report, e *report.Event) []error {
 	ctx, cancel := context.WithTimeout(ctx, perDestination)
 	defer cancel()
@@ -181,11 +180,11 @@ func (s *Sender) tell(ctx context.Context, c *amx.Config, d *amx.Report, e *repo
 	case d.Webhook != nil:
 		return []error{o.toWebhook(ctx)}
 	}
-	return []error{fmt.Errorf("reports %q: nobody to tell", d.Name)}
+	return []error{fmt.Errorf("reports %q: it has neither slack, pagerduty nor webhook", d.Name)}
 }
 
-// narrowed is the event as a destination hears it: of a group of alerts, those
-// that satisfy its matchers.
+// narrowed returns the event for one destination. For a group of alerts it keeps those
+// that satisfy the destination's matchers.
 func narrowed(d *amx.Report, e *report.Event) *report.Event {
 	if e.Message == nil || len(d.Matchers) == 0 {
 		return e

@@ -18,7 +18,7 @@ import (
 	"github.com/amx-lambda/amx/internal/report/graph"
 )
 
-// forGraph bounds the time that a picture may take: the message stands without it.
+// forGraph is how long a picture may take. The message is there without it.
 const forGraph = 8 * time.Second
 
 func (o *outgoing) toSlack(ctx context.Context) error {
@@ -53,8 +53,8 @@ type slackClient struct {
 	url string
 }
 
-// tell posts the message, or updates the one that is there. What fails after the
-// message stands is tried again from there: t.Slack says how far it came.
+// tell posts the message, or updates the existing one. t.Slack notes how far it
+// came. If a later step fails, the next try continues there.
 func (c *slackClient) tell(ctx context.Context) error {
 	if err := c.find(ctx); err != nil {
 		return err
@@ -69,9 +69,9 @@ func (c *slackClient) tell(ctx context.Context) error {
 	return c.thread(ctx)
 }
 
-// find looks for the message that the event belongs to. A retry is a run of its
-// own, which goes on in the message of the run before it. An alert that fires
-// again after it had resolved is news.
+// find looks for the message that the event belongs to. A retry is a run of its own, but
+// it updates the message of the run before it. An alert that fires again after a resolve
+// gets a new message.
 func (c *slackClient) find(ctx context.Context) error {
 	if m := c.o.e.Message; m != nil && c.t.Status == amx.Resolved && m.Status == amx.Firing {
 		c.t.Slack = nil
@@ -112,9 +112,9 @@ func (c *slackClient) message(ctx context.Context) error {
 	return nil
 }
 
-// post sends with an ID of the message that is the same for each try: Slack keeps
-// one of two messages with the same ID. It documents the errors of client_msg_id
-// and not the parameter, so after such an error the message goes without.
+// post sends a message with an ID that is the same for each try: of two messages with
+// one ID, Slack keeps one. Slack documents the errors of client_msg_id, but not the
+// parameter. So after such an error post sends the message without it.
 func (c *slackClient) post(ctx context.Context, channel, part string, options ...slack.MsgOption) (string, string, error) {
 	id := messageID(c.t.key + "/" + c.o.e.Key() + "/" + part)
 	options = append(options, slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl())
@@ -132,8 +132,8 @@ func messageID(text string) string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// graph draws the alert's metric and puts it into the message. Whatever fails is
-// logged, and the message stays as it is.
+// graph draws the alert's metric and puts it into the message. After an error it logs
+// that, and the message stays as it is.
 func (c *slackClient) graph(ctx context.Context) {
 	m := c.t.Slack
 	p := c.o.s.prometheus(c.o.c)
@@ -173,8 +173,8 @@ func (c *slackClient) upload(ctx context.Context, p *graph.Prometheus) error {
 	return c.show(ctx)
 }
 
-// show updates the message with its picture. Slack takes a moment to process a
-// file, and refuses a message with one that it has not processed.
+// show updates the message with its picture. Slack takes a moment to process a file, and
+// refuses a message with a file that it has not processed yet.
 func (c *slackClient) show(ctx context.Context) error {
 	m := c.t.Slack
 	text := slack.MsgOptionText(fits(c.o.headline(), maxText, escaped), false)
@@ -194,7 +194,7 @@ func (c *slackClient) show(ctx context.Context) error {
 	return fmt.Errorf("showing the graph: %w", judged(err)) // the next update of the message tries once more
 }
 
-// graphed is the alert whose metric is drawn: the first one that fires and has an
+// graphed returns the alert whose metric is drawn: the first firing one that has an
 // expression.
 func (o *outgoing) graphed() *amx.Alert {
 	for i, a := range o.view.Alerts {
@@ -209,7 +209,7 @@ func (o *outgoing) graphed() *amx.Alert {
 	return nil
 }
 
-// thread adds what the failed nodes wrote.
+// thread adds the output of the failed nodes.
 func (c *slackClient) thread(ctx context.Context) error {
 	m := c.t.Slack
 	if c.o.e.Kind != amx.OnFailed || m.Thread {
@@ -225,8 +225,8 @@ func (c *slackClient) thread(ctx context.Context) error {
 	return judged(err)
 }
 
-// postIncoming sends to an incoming webhook, which takes messages and answers
-// nothing that a later message could update.
+// postIncoming sends to an incoming webhook. Its answer names no message, so a later
+// event cannot update the message.
 func (o *outgoing) postIncoming(ctx context.Context) error {
 	address, err := o.s.Secrets.Get(ctx, o.d.Slack.WebhookURL)
 	if err != nil {
@@ -252,7 +252,7 @@ func isSlack(err error, codes ...string) bool {
 	return ok && slices.Contains(codes, e.Err)
 }
 
-// remedies say what to do about Slack's errors that people meet.
+// remedies say what to do about Slack's common errors.
 var remedies = map[string]string{
 	"not_in_channel":    "invite the app to the channel: /invite @amx",
 	"channel_not_found": "check the channel's name; a private channel needs the app invited",
@@ -263,7 +263,7 @@ var remedies = map[string]string{
 	"missing_scope":     "the app lacks a right: it needs chat:write and files:write",
 }
 
-// judged says whether an error of slack-go is temporary, and what to do.
+// judged adds to an error of slack-go whether it is temporary, and what to do.
 func judged(err error) error {
 	if err == nil {
 		return nil

@@ -22,9 +22,9 @@ const (
 	maxText    = 4000 // of the notification's text: beyond it Slack cuts
 )
 
-// Amx's own, so that a message is read at a glance. All of a message's text has a
-// limit too, which Slack does not document: it answered msg_blocks_too_long from
-// some 11,000 characters on. https://github.com/slackapi/bolt-js/issues/2867
+// Limits of amx, so that people can read a message at a glance. Slack also limits the
+// whole text of a message, which it does not document: it answers msg_blocks_too_long
+// from some 11,000 characters on. https://github.com/slackapi/bolt-js/issues/2867
 const (
 	maxMessage     = 10000
 	maxBody        = 2000 // of the text below the title
@@ -39,13 +39,11 @@ const (
 	maxLines       = 20  // of each
 )
 
-// escaped is text as Slack shows it and no more: without links, mentions and
-// entities. https://docs.slack.dev/messaging/formatting-message-text#escaping
+// escaped makes Slack show a text as it is, without links, mentions and entities. https://docs.slack.dev/messaging/formatting-message-text#escaping
 var escaped = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace
 
-// mrkdwn is a text object of at most n characters. It is cut before it is
-// escaped, so that no entity is cut, and once more where escaping made it too
-// long.
+// mrkdwn is a text object of at most n characters. It cuts the text before it escapes
+// it, so that no entity is cut, and cuts more if escaping makes it too long.
 func mrkdwn(text string, n int) *slack.TextBlockObject {
 	return slack.NewTextBlockObject(slack.MarkdownType, fits(text, n, escaped), false, false)
 }
@@ -190,7 +188,7 @@ func (o *outgoing) footer() string {
 	var parts []string
 	length := 0
 	for _, l := range o.links() {
-		// In a link, | and > end its address; a URL never needs them as they are.
+		// In a link, | and > end the address. A URL never needs them unencoded.
 		address := strings.NewReplacer("&", "&amp;", "|", "%7C", "<", "%3C", ">", "%3E").Replace(l.url)
 		part := "<" + address + "|" + l.text + ">"
 		if length+len(part) < maxField {
@@ -206,9 +204,8 @@ func (o *outgoing) footer() string {
 	return strings.Join(parts, " · ")
 }
 
-// outputs are the first lines that the failed nodes wrote, as a reply in the
-// message's thread. They share out the room, in characters. nil if none wrote
-// anything.
+// outputs has the first lines of the failed nodes' output, as a reply in the message's
+// thread. The nodes share the room, in characters. It is nil if there is no output.
 func (o *outgoing) outputs(room int) []slack.Block {
 	var blocks []slack.Block
 	wrote := slices.DeleteFunc(o.view.FailedNodes(), func(n history.Node) bool { return n.Output == "" })
@@ -224,7 +221,7 @@ func (o *outgoing) outputs(room int) []slack.Block {
 	return blocks
 }
 
-// code is text between Slack's fences, which nothing in it can close.
+// code puts text between Slack's fences, so that nothing in the text can close them.
 func code(text string, n int) string {
 	const fence = "```"
 	inner := strings.NewReplacer(fence, "'''").Replace(text)

@@ -15,33 +15,33 @@ import (
 )
 
 const (
-	// kept is how long a record outlives its last change: the queue keeps an
-	// item for 14 days.
+	// kept is how long a record is kept after its last change: the queue keeps an item
+	// for 14 days.
 	kept = 15 * 24 * time.Hour
-	// claimFor is how long a delivery has for one destination. It outlasts
+	// claimFor is how long a delivery may take for one destination. It is longer than
 	// perDestination, so that no two deliveries send at a time.
 	claimFor = perDestination + 15*time.Second
 	maxTold  = 20
 )
 
-// state is what a destination was told about one subject.
+// state is the record of what a destination got about one subject.
 type state struct {
 	Version int       `json:"v"`
 	Claim   time.Time `json:"claim,omitzero"`   // until then another delivery sends
 	Told    []string  `json:"told,omitempty"`   // keys of events, the latest last
-	Order   int64     `json:"order,omitempty"`  // of the latest event; an earlier one has nothing to add
-	Alerts  string    `json:"alerts,omitempty"` // digest of the alerts and their statuses, as they were told
-	Status  string    `json:"status,omitempty"` // of the alerts as they were told
+	Order   int64     `json:"order,omitempty"`  // of the latest event; an earlier one changes nothing
+	Alerts  string    `json:"alerts,omitempty"` // digest of the alerts and their statuses in the last message
+	Status  string    `json:"status,omitempty"` // of the alerts in the last message
 
 	Slack *message `json:"slack,omitempty"`
 
-	// Of an incident for a run that failed.
+	// These are for the incident of a failed run.
 	Open    bool                 `json:"open,omitempty"`
-	Waiting map[string]time.Time `json:"waiting,omitempty"` // :: fingerprint of an alert of its that has not resolved → since when it fires
+	Waiting map[string]time.Time `json:"waiting,omitempty"` // :: fingerprint of an alert that has not resolved → since when it fires
 	Ended   map[string]time.Time `json:"ended,omitempty"`   // :: fingerprint → when its latest resolve was sent
 }
 
-// message is one of Slack's.
+// message is a message in Slack.
 type message struct {
 	Channel string `json:"channel"` // its ID
 	TS      string `json:"ts"`      // with the channel, the message's identity
@@ -54,7 +54,7 @@ type message struct {
 
 const stateVersion = 1
 
-// subject is one record that is open for a delivery.
+// subject is a record, open for one delivery.
 type subject struct {
 	s   *Sender
 	key string
@@ -65,9 +65,9 @@ type subject struct {
 
 func (s *Sender) key(d *amx.Report, about string) string { return "report/" + d.Name + "/" + about }
 
-// claim reads the record of what a destination was told about, and claims it for
-// this delivery. It returns nil if the event has nothing to add. claimed by another
-// delivery, it returns a temporary error.
+// claim reads the destination's record of the subject about, and claims it for this
+// delivery. It returns nil if the event changes nothing. If another delivery has claimed
+// the record, it returns a temporary error.
 func (o *outgoing) claim(ctx context.Context, about string) (*subject, error) {
 	t := &subject{s: o.s, key: o.s.key(o.d, about), incident: strings.HasPrefix(about, incidentPrefix)}
 	if err := t.read(ctx); err != nil {
@@ -78,7 +78,7 @@ func (o *outgoing) claim(ctx context.Context, about string) (*subject, error) {
 	}
 	now := o.s.Now()
 	if left := t.Claim.Sub(now); left > 0 {
-		return nil, &temporary{after: left, err: errors.New("another delivery of it is under way")}
+		return nil, &temporary{after: left, err: errors.New("another delivery is sending it")}
 	}
 	t.Claim = now.Add(claimFor)
 	if err := t.put(ctx); err != nil {
@@ -114,7 +114,7 @@ func (t *subject) put(ctx context.Context) error {
 	err = t.s.Store.Put(ctx, ledger.Record{Key: t.key, Version: t.version, Value: value, Expires: t.s.Now().Add(kept)})
 	switch {
 	case errors.Is(err, ledger.ErrConflict):
-		return &temporary{err: errors.New("another delivery of it is under way")}
+		return &temporary{err: errors.New("another delivery is sending it")}
 	case err != nil:
 		return &temporary{err: fmt.Errorf("writing the record %q: %w", t.key, err)}
 	}
@@ -122,20 +122,20 @@ func (t *subject) put(ctx context.Context) error {
 	return nil
 }
 
-// has says that the destination knows of the event, or of a later one.
+// has reports whether the destination got the event, or a later one.
 func (t *subject) has(e *report.Event) bool {
 	if slices.Contains(t.Told, e.Key()) {
 		return true
 	}
 	if t.incident {
-		return false // it judges for itself what is out of date
+		return false // an incident has rules of its own for old events
 	}
 	return order(e) < t.Order || e.Message != nil && t.Alerts == alertsDigest(e.Message)
 }
 
 // settle ends a delivery: it enters what was done and gives up the claim. sent is
-// the outcome of sending, which settle returns. What can not be sent ever counts as
-// told, so that no other delivery tries it.
+// the outcome of sending, which settle returns. A report that can never be sent
+// counts as sent, so that no other delivery tries it.
 func (t *subject) settle(ctx context.Context, e *report.Event, sent error) error {
 	_, again := errors.AsType[*temporary](sent)
 	if !again {
@@ -147,22 +147,22 @@ func (t *subject) settle(ctx context.Context, e *report.Event, sent error) error
 		}
 	}
 	t.Claim = time.Time{}
-	// The context of the sending may be over; what was sent has to be entered.
+	// The context of the sending may be over, but the outcome has to be entered.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := t.put(ctx); err != nil {
 		t.s.Log.WarnContext(ctx, "entering a report", "report", e.Key(), "error", err.Error())
 		if sent == nil {
-			// Sent, and not entered: the next delivery sends it again, which
-			// the services take for the same.
+			// It was sent, but not entered. The next delivery sends it again, and the
+			// services take it for the same.
 			return err
 		}
 	}
 	return sent
 }
 
-// order sorts the events of one subject. A run's start comes before its end,
-// whatever the clocks of the processes say that saw them.
+// order sorts the events of one subject. A run's start comes before its end, even if the
+// clocks of the processes differ.
 func order(e *report.Event) int64 {
 	const endOf = 1 << 50 // beyond any time in milliseconds
 	at := e.At.UnixMilli()

@@ -11,18 +11,17 @@ import (
 	"github.com/amx-lambda/amx/internal/report"
 )
 
-// A View is what the template of a report sees: the record, and what is easier
-// to say of it as a whole. An alert that is reported itself has no run: then only
-// Kind, Title, Alerts, the labels and annotations, and Source are set, and State
-// is firing or resolved.
+// A View is the data for the template of a report: the record, with some values that
+// sum it up. A report on alerts has no run. Then only Kind, Title, Alerts, the labels and
+// annotations, and Source are set, and State is firing or resolved.
 type View struct {
 	history.Record
 	Kind              string // as in `on`
 	CommonLabels      amx.KV // of the alerts
 	CommonAnnotations amx.KV
-	GroupLabels       amx.KV // of an alert that is reported itself
-	Firing, Resolved  int    // alerts that are reported themselves
-	Retrying          bool   // the run failed, and is to be tried again
+	GroupLabels       amx.KV // in a report on alerts
+	Firing, Resolved  int    // how many, in a report on alerts
+	Retrying          bool   // the run failed, and has a retry left
 }
 
 func newView(e *report.Event) *View {
@@ -71,7 +70,7 @@ func (v *View) Title() string {
 	return title
 }
 
-// alertTitle is that of alerts that are reported themselves.
+// alertTitle is the title of a report on alerts, without a run.
 func (v *View) alertTitle() string {
 	name := cmp.Or(v.CommonLabels["alertname"], "Alert")
 	switch total := v.Firing + v.Resolved; {
@@ -107,7 +106,7 @@ func (v *View) verb() string {
 	return string(v.State)
 }
 
-// about is the alerts' name, or how many there are.
+// about names the alerts: by their name, or by their number.
 func (v *View) about() string {
 	total := max(v.AlertsTotal, len(v.Alerts))
 	name := v.CommonLabels["alertname"]
@@ -122,14 +121,14 @@ func (v *View) about() string {
 
 func (v *View) nodes() int { return max(v.NodesTotal, len(v.Nodes)) }
 
-// FailedNodes are those that ended otherwise than well, in their order.
+// FailedNodes returns the nodes that did not succeed, in their order.
 func (v *View) FailedNodes() []history.Node {
 	return slices.DeleteFunc(slices.Clone(v.Nodes), func(n history.Node) bool {
 		return n.Status == "Success" || n.Ended.IsZero() && n.ExitCode == nil && unfinished(n.Status)
 	})
 }
 
-// unfinished are SSM's states of a node that may still end well.
+// unfinished reports whether a node with this status of SSM's may still succeed.
 func unfinished(status string) bool {
 	return slices.Contains([]string{"", "Pending", "InProgress", "Delayed", "Cancelling"}, status)
 }
@@ -141,8 +140,7 @@ func count(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// titleOf is the first line of a text, or the view's own where a template wrote
-// none.
+// titleOf is the first line of a text. If a template wrote none, it is the view's title.
 func titleOf(text string, v *View) string {
 	title, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	if title == "" {

@@ -18,12 +18,12 @@ import (
 
 // The headers of a webhook's request.
 const (
-	headerKey       = "Amx-Key"       // of the event: what comes twice has the same
+	headerKey       = "Amx-Key"       // of the event: the same event has the same key
 	headerTimestamp = "Amx-Timestamp" // seconds since 1970
 	headerSignature = "Amx-Signature" // v1= and HMAC-SHA256 over the timestamp, a dot and the body, in hexadecimal
 )
 
-// webhookBody is what a webhook is sent.
+// webhookBody is the body that a webhook gets.
 type webhookBody struct {
 	Version int             `json:"version"`
 	Kind    amx.Occasion    `json:"kind"`
@@ -99,8 +99,8 @@ func (o *outgoing) whole() string {
 	return o.title + "\n" + o.text
 }
 
-// do sends a request once. A redirect is an answer like any other: whoever is
-// sent a signed report is named in the configuration.
+// do sends a request once. It follows no redirect: a signed report goes only to an
+// address that the configuration names.
 func (s *Sender) do(service string, r *http.Request) error {
 	client := *s.Client
 	client.Timeout = 10 * time.Second
