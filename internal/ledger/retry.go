@@ -57,6 +57,24 @@ func (s *step) retryOf(r *run, c Case) {
 	}
 }
 
+// retryLater has the retry of a run begun later that was refused, or never sent. It
+// used no attempt, and no delivery of the source begins it: without another reminder
+// it would be pending for ever.
+func (s *step) retryLater(c Case, failed string) {
+	c.Run, c.Alerts, c.aim = failed, c.Alerts.Firing(), toRetry
+	if failed != "" && len(c.Alerts) > 0 {
+		s.do(Remind{c, s.Now.Add(max(seldom, s.Policy.RetryDelay))})
+	}
+}
+
+// retried is the run that a run retries; "" of a first run and of a repeat.
+func retried(prev string, attempt int) string {
+	if attempt > 1 {
+		return prev
+	}
+	return ""
+}
+
 // openOf is those of the alerts whose open episode has the run.
 func (e *Entry) openOf(run string, alerts amx.Alerts) (open amx.Alerts) {
 	for _, a := range alerts {
