@@ -51,7 +51,7 @@ func (d *delivery) tasks() []*task {
 			if !matches && (a.Status != amx.Resolved || d.item == nil && d.message.DedupKey == "") {
 				continue
 			}
-			id := d.entryID(c, &a)
+			id := ledger.EntryOf(c, d.message, &a)
 			t := known[id]
 			if t == nil {
 				t = d.task(c, id)
@@ -70,19 +70,6 @@ func (d *delivery) task(c *amx.Command, id ledger.ID) *task {
 	return &task{
 		delivery: d, command: c, entry: id, gates: d.gatesOf(c), record: newRecord(ledger.EntryKey(c.Name, id)),
 		inputs: map[string][]*ssm.SendCommandInput{}, states: map[string]*ssmexec.State{},
-	}
-}
-
-func (d *delivery) entryID(c *amx.Command, a *amx.Alert) ledger.ID {
-	switch m := d.message; {
-	case m.DedupKey != "":
-		return ledger.DedupID(c.Name, m.DedupKey)
-	case c.Scope == amx.ScopeAlert:
-		return ledger.AlertID(c.Name, a.ID())
-	case m.Ungrouped:
-		return ledger.GroupID(c.Name, a.Labels)
-	default:
-		return ledger.GroupID(c.Name, m.GroupLabels)
 	}
 }
 
