@@ -13,13 +13,14 @@ type Actor struct {
 	Process  string // that owns the ledger alone (amx serve); empty on Lambda
 	Delivery string // of this process; it signs its claims with both
 	Now      time.Time
-	SentAt   time.Time     // of the message: SNS timestamp, else arrival
-	Lease    time.Time     // until when a claim made now holds
-	ClaimBy  time.Time     // no claim is made after it
-	Until    time.Time     // when what is sent now is over at the latest, as far as SSM can tell
-	Window   time.Duration // by how much SSM's list of commands may lag a send
-	MaxEntry int           // the size, encoded, up to which an entry takes new runs; 0: any
-	Queued   bool          // its alerts were put off before: it is an item of the queue
+	SentAt   time.Time            // of the message: SNS timestamp, else arrival
+	Lease    time.Time            // until when a claim made now holds
+	ClaimBy  time.Time            // no claim is made after it
+	Until    time.Time            // when what is sent now is over at the latest, as far as SSM can tell
+	Window   time.Duration        // by how much SSM's list of commands may lag a send
+	MaxEntry int                  // the size, encoded, up to which an entry takes new runs; 0: any
+	Queued   bool                 // its alerts were put off before: it is an item of the queue
+	Cooling  map[string]time.Time // :: alert → until when a run of another entry holds it back
 	Policy   Policy
 }
 

@@ -28,6 +28,9 @@ type task struct {
 	inputs map[string][]*ssm.SendCommandInput // :: run → one for each part
 	states map[string]*ssmexec.State          // :: run → what SSM said of it last
 
+	starts map[string]*start    // :: alert → the last start for it, where the command has a cooldown
+	cools  map[string]time.Time // :: alert → until when a run of another entry holds it back
+
 	waiting string // the history's record of those that wait, as it was entered last
 
 	checking bool    // for a gate: nobody is answered
@@ -70,6 +73,7 @@ func (d *delivery) task(c *amx.Command, id ledger.ID) *task {
 	return &task{
 		delivery: d, command: c, entry: id, gates: d.gatesOf(c), record: newRecord(ledger.EntryKey(c.Name, id)),
 		inputs: map[string][]*ssm.SendCommandInput{}, states: map[string]*ssmexec.State{},
+		starts: map[string]*start{}, cools: map[string]time.Time{},
 	}
 }
 
@@ -82,7 +86,7 @@ func (t *task) actor() ledger.Actor {
 	}
 	return ledger.Actor{
 		Process: t.Process, Delivery: t.id, Now: t.now(), SentAt: t.sentAt(), Lease: t.lease, ClaimBy: t.claims,
-		Until: t.sends.Add(c.DeliveryTimeout + c.Timeout), Window: t.Window, MaxEntry: t.MaxEntry, Queued: t.item != nil,
+		Until: t.sends.Add(c.DeliveryTimeout + c.Timeout), Window: t.Window, MaxEntry: t.MaxEntry, Queued: t.item != nil, Cooling: t.cools,
 		Policy: ledger.Policy{
 			Sends: c.Sends(), Retries: c.Retries, RetryDelay: c.RetryDelay, RepeatAfter: c.RepeatAfter, Cooldown: c.Cooldown,
 			IgnoreResolved: c.IgnoreResolved, Unguarded: c.Document != "", Observe: c.Mode == amx.ModeObserve,
