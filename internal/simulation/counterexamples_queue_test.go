@@ -273,3 +273,50 @@ func TestOneReadingOfTheListServesAllThatIsInDoubt(t *testing.T) {
 		w.ran(200)
 	})
 }
+
+// The sender dies with the answer, so that the run's only command is unknown, and SSM
+// says at once that it has ended. The event is put off until the list is proof, and
+// then amx looks: the run is known to be over, though no delivery comes.
+func TestCounterexample18AnEventAboutARunInDoubtLooks(t *testing.T) {
+	in(t, one+"    max: 1\n", func(w *world) {
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Dies: "after"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.until(3 * time.Second)
+		w.ended(w.sandbox("E", nil), "c0")
+		b := w.sandbox("W", nil)
+		w.works(b, 20*time.Minute)
+		if n := len(w.cloud.Waiting()); n > 0 {
+			w.Errorf("%d items wait", n)
+		}
+		for key, r := range w.cloud.Records {
+			if !strings.HasPrefix(key, "entry/") {
+				continue
+			}
+			e, err := cloudtest.ReadEntry(r)
+			if err != nil || len(e.Runs) != 1 || e.Runs[0].Failed == nil || fmt.Sprint(e.Runs[0].Commands) != "[c0]" {
+				w.Errorf("%s: %s, %v", key, r.Value, err)
+			}
+		}
+	})
+}
+
+// The breaker counts runs, by their IDs: the event of a failure that comes twice is one
+// failure, and one whose worker died before it told the gate is not missed.
+func TestCounterexample20TheBreakerCountsRuns(t *testing.T) {
+	in(t, one+"    breaker: {failures: 2, for: 1h}\n", func(w *world) {
+		w.cloud.Fails = func(string) bool { return true }
+		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0")
+		w.until(time.Minute)
+		w.ended(w.sandbox("E", nil), "c0")
+		w.ended(w.sandbox("E2", nil), "c0")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "run b: firing c1")
+		w.until(2 * time.Minute)
+		dies := w.sandbox("D", map[string]cloudtest.Fate{"Put 2": {Dies: "before"}})
+		token := w.cloud.Find("c1").Token
+		_ = dies.Ended(w.Context(), string(token.Entry), token.Run, token.Command)
+		if !dies.Dead() {
+			w.Fatal("the worker has not died before it told the gate")
+		}
+		w.ended(w.sandbox("E3", nil), "c1") // SSM's event is delivered again
+		w.expect(w.sandbox("C", nil), message(w.fires("c", 0)), "refuse c: breaker: 2 runs in a row failed, until 2000-01-01T01:02:00Z")
+	})
+}
