@@ -15,6 +15,17 @@ const maxWait = 8 * time.Second
 // Warnings says, with the line, what is allowed and most likely not meant.
 func (c *Config) Warnings() []string {
 	var all []string
+	for i, d := range c.Reports {
+		at := fmt.Sprintf("%s:%d: reports[%d] %q: ", c.file, d.line, i, d.Name)
+		if d.PagerDuty != nil && d.PagerDuty.FromMessage && !slices.Contains(d.On, OnAlert) {
+			all = append(all, at+"from_message: only an alert has a routing_key, so nobody is told: want on: alert")
+		}
+		for j, text := range d.Matchers {
+			if what := unmeant(text); what != "" {
+				all = append(all, fmt.Sprintf("%smatchers[%d]: %q: %s", at, j, text, what))
+			}
+		}
+	}
 	for i, cmd := range c.Commands {
 		warn := func(key, format string, args ...any) {
 			all = append(all, fmt.Sprintf("%s:%d: commands[%d] %q: %s", c.file, cmd.lines[key], i, cmd.Name, fmt.Sprintf(format, args...)))
@@ -32,6 +43,9 @@ func (c *Config) Warnings() []string {
 			if what := unmeant(text); what != "" {
 				warn("matchers", "matchers[%d]: %q: %s", j, text, what)
 			}
+		}
+		if cmd.SpreadBy != "" && !strings.Contains(cmd.SpreadBy, "{{") {
+			warn("spread_by", "spread_by: %q: it is the same for every alert, so it holds nothing back: want a template such as {{ .Labels.availability_zone }}", cmd.SpreadBy)
 		}
 		for j, arg := range cmd.Args {
 			if isVariable(arg) && !slices.Contains(cmd.Args[:j], "-c") {
