@@ -3,6 +3,8 @@ package runner
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -47,8 +49,9 @@ func (d *delivery) cooling(ctx context.Context, tasks []*task) error {
 	var asked []elsewhere
 	var records []*record
 	for _, t := range tasks {
-		for alert, s := range t.starts {
+		for _, alert := range slices.Sorted(maps.Keys(t.starts)) {
 			var err error
+			s := t.starts[alert]
 			if s.known, err = ledger.DecodeStart(s.value); err != nil {
 				return err
 			}
