@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/cloudtest"
 )
 
 // posted is a webhook's body that arrives now. Times in it count from the origin.
@@ -103,4 +104,29 @@ commands:
 		w.expect(w.sandbox("R", nil), w.published("[RESOLVED] DiskFilling", fmt.Sprintf(block, "")), "cancel "+id+": resolved: cancel requested c0")
 		w.nothingRuns()
 	})
+}
+
+// A worker dies between the claim of a retry and its send. No delivery of the source
+// comes, and its item is delivered again: the retry is sent, once.
+func TestARetryWhoseSenderDiedIsSent(t *testing.T) {
+	for _, retries := range []string{"1", "2"} {
+		for _, fate := range []string{"before", "after"} {
+			t.Run(retries+" "+fate, func(t *testing.T) {
+				in(t, strings.Replace(retried, "retries: 1", "retries: "+retries, 1), func(w *world) {
+					w.cloud.Lasts = func(c *cloudtest.Command, _ string) (time.Duration, int) { return time.Second, map[bool]int{true: 1}[c.ID == "c0"] }
+					w.expect(w.sandbox("F", nil), message(w.fires("a", 0)), "run a: firing c0")
+					dies := w.sandbox("W", map[string]cloudtest.Fate{"SendCommand": {Dies: fate}})
+					w.works(dies, 3*time.Minute)
+					if !dies.Dead() {
+						w.Fatal("the worker has begun no retry")
+					}
+					w.works(w.sandbox("W2", nil), 20*time.Minute)
+					w.ran(2)
+					if n := len(w.cloud.Waiting()); n > 0 {
+						w.Errorf("%d items wait", n)
+					}
+				})
+			})
+		}
+	}
 }
