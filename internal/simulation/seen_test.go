@@ -113,7 +113,9 @@ func TestARetryWhoseSenderDiedIsSent(t *testing.T) {
 		for _, fate := range []string{"before", "after"} {
 			t.Run(retries+" "+fate, func(t *testing.T) {
 				in(t, strings.Replace(retried, "retries: 1", "retries: "+retries, 1), func(w *world) {
-					w.cloud.Lasts = func(c *cloudtest.Command, _ string) (time.Duration, int) { return time.Second, map[bool]int{true: 1}[c.ID == "c0"] }
+					w.cloud.Lasts = func(c *cloudtest.Command, _ string) (time.Duration, int) {
+						return time.Second, map[string]int{"c0": 1}[c.ID]
+					}
 					w.expect(w.sandbox("F", nil), message(w.fires("a", 0)), "run a: firing c0")
 					dies := w.sandbox("W", map[string]cloudtest.Fate{"SendCommand": {Dies: fate}})
 					w.works(dies, 3*time.Minute)
