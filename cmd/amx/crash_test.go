@@ -321,3 +321,33 @@ func TestTwoAMXOnOneLedger(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// An end in the last year that can be written, then a firing: the ledger can still
+// write it, also as it was when amx starts again.
+func TestAMXOutlivesAnEndThatIsAsLateAsCanBe(t *testing.T) {
+	dir := t.TempDir()
+	m := &machine{t: t, dir: dir}
+	late := strings.Replace(notification("amx", resolved("a", 0, 60)), `"endsAt":"`+at(60).Format(time.RFC3339Nano), `"endsAt":"9999-12-31T23:59:59.999999999Z`, 1)
+	if !strings.Contains(late, "9999") {
+		t.Fatal(late)
+	}
+	p := startAMX(t, dir, longRun)
+	if a := p.post(late); a.Status != 200 || !slices.Equal(told(a), []string{"skip a: resolved: no run of this alert is known"}) {
+		t.Fatalf("the resolve: %+v", a)
+	}
+	const now = 3600 // seconds of the tests' time
+	if a := p.post(notification("amx", firing("b", now))); a.Status != 200 || !slices.Equal(told(a), []string{"run b: firing"}) {
+		t.Fatalf("a firing of its group: %+v", a)
+	}
+	p.kill()
+	p = startAMX(t, dir, longRun)
+	if a := p.post(notification("amx", firing("a", now+1))); a.Status != 200 || !slices.Equal(told(a), []string{"run a: firing"}) {
+		t.Errorf("its own firing, after a restart: %+v", a)
+	}
+	for _, name := range []string{"a", "b"} {
+		if a := p.post(notification("amx", resolved(name, now, now+2))); a.Status != 200 || !slices.Equal(told(a), []string{"cancel " + name + ": resolved: cancelled"}) {
+			t.Errorf("the resolve of %s: %+v", name, a)
+		}
+	}
+	m.eventually("the commands are gone", func() bool { return len(sleepers(t, dir)) == 0 })
+}

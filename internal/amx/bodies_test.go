@@ -115,3 +115,38 @@ func TestValuesAreNotChanged(t *testing.T) {
 		t.Errorf("annotations %v, %v, want %v", m, err, want)
 	}
 }
+
+// An escape that JSON does not have, and YAML reads as another character than whoever
+// wrote it means, is refused in each form.
+func TestAnEscapeThatOnlyYAMLHasIsRefused(t *testing.T) {
+	for name, body := range map[string]string{
+		"nearly JSON":   `{"status":"firing","alerts":[{"labels":{"alertname":"X"},"annotations":{"path":"C:\Program Files"}}]}`,
+		"YAML":          "status: firing\nalerts:\n- labels: {alertname: X}\n  annotations:\n    path: \"C:\\Program Files\"\n",
+		"several lines": "status: firing\nalerts:\n- labels: {alertname: X}\n  annotations:\n    path: \"one\n      C:\\Network\"\n",
+		"a key":         "status: firing\nalerts:\n- labels: {alertname: X, \"a\\_b\": c}\n",
+		"block":         "dedup_key: k\ndescription: \"C:\\Logs\"\n",
+	} {
+		m, err := DecodeSNS(SNS{Subject: "[FIRING:1] x", Body: body, SentAt: arrived})
+		if err == nil || !strings.Contains(err.Error(), ", which only YAML takes for another character") {
+			t.Errorf("%s: %+v, %v", name, m, err)
+		}
+	}
+	const quoted = "status: firing\nalerts:\n- labels: {alertname: \"a\\\\P \\x41\\a\\u00e9\\n\\\"\"}\n"
+	if m, err := DecodeSNS(SNS{Body: quoted, SentAt: arrived}); err != nil || m.Alerts[0].Labels["alertname"] != "a\\P A\aé\n\"" {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// A webhook's body in YAML that cannot be read says why, and not that it should be
+// JSON.
+func TestAWebhooksYAMLSaysWhatIsWrong(t *testing.T) {
+	for body, want := range map[string]string{
+		"status: firing\nalerts:\n- labels:\n    owner: @home\n":        "as YAML: yaml: line 4: found character that cannot start any token; quote what a template writes",
+		"status: firing\nalerts:\n- labels:\n    owner: *home\n":        "as YAML: an anchor or an alias",
+		"status: firing\nalerts: []\n---\nstatus: firing\nalerts: []\n": "a second YAML document: want one",
+	} {
+		if m, err := Decode([]byte(body), arrived); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, %v, want %s", body, m, err, want)
+		}
+	}
+}

@@ -131,7 +131,7 @@ func newCommand() *Command {
 // ParseConfig reads a configuration. Name is the file's, for errors only. The
 // error joins everything that is wrong, in the order of the lines.
 func ParseConfig(name string, data []byte) (*Config, error) {
-	r := &reader{file: name}
+	r := &reader{file: name, keys: Keys()}
 	c := &Config{file: name, empty: true}
 	if root := r.document(data); root != nil {
 		r.named = namedTemplates(root, r.nodes)
@@ -161,22 +161,6 @@ func (c *Config) NotEmpty() error {
 
 func (c *Config) noCommands() error {
 	return fmt.Errorf(`%s: no commands: want a list under "commands"`, c.file)
-}
-
-// maxWait is how long a caller may wait without a warning: a webhook's answer has to
-// come well before Alertmanager's group_interval, which is 10s at the least.
-const maxWait = 8 * time.Second
-
-// Warnings says, with the line, what is allowed and most likely not meant.
-func (c *Config) Warnings() []string {
-	var all []string
-	for i, cmd := range c.Commands {
-		if cmd.Wait != nil && *cmd.Wait > maxWait {
-			all = append(all, fmt.Sprintf("%s:%d: commands[%d] %q: wait: %s: over %s the answer may come after Alertmanager's group_interval, which then sends no resolve",
-				c.file, cmd.lines["wait"], i, cmd.Name, ShortDuration(*cmd.Wait), ShortDuration(maxWait)))
-		}
-	}
-	return all
 }
 
 // ForLambda returns an error if the functions cannot use the configuration. Each

@@ -281,6 +281,28 @@ amx.yaml:14: targets[8]: key: "tag:": want InstanceIds, Address, tag:NAME or res
 	},
 	{"a mapping merged into itself", "commands:\n  - &a\n    cmd: b\n    <<: *a\n", `amx.yaml:2: commands[0]: "<<" is nested more than 10 deep`},
 	{"a merge of a word", "commands:\n  - cmd: b\n    <<: c\n", `amx.yaml:3: commands[0]: "c": want keys and values`},
+	{"templates that belong elsewhere", `
+commands:
+  - cmd: docker
+    args: ["{{json .}}", "{{ .State.Running }}", "{{ $labels.x }}", "{{ .CommonLabels.a-b }}", "{{ .Alerts[0].Status }}"]
+  - cmd: c
+    args: [{{ .CommonLabels.x }}]
+`, `amx.yaml:4: commands[0]: args[0]: "{{json .}}": 1: function "json" not defined: did you mean "toJson"?; if the program itself is to see the braces, write {{"{{"}}
+amx.yaml:4: commands[0]: args[1]: "{{ .State.Running }}": .State.Running: the notification has no field "State": a label is .CommonLabels.state; if the program itself is to see the braces, write {{"{{"}}
+amx.yaml:4: commands[0]: args[2]: "{{ $labels.x }}": 1: undefined variable "$labels": it is one of Prometheus's rules: a label is .CommonLabels.instance, an annotation .CommonAnnotations.summary
+amx.yaml:4: commands[0]: args[3]: "{{ .CommonLabels.a-b }}": 1: bad character U+002D '-': want (index .CommonLabels "name-with-dashes")
+amx.yaml:4: commands[0]: args[4]: "{{ .Alerts[0].Status }}": 1: bad character U+005B '[': want (index .Alerts 0)
+amx.yaml:6: commands[1]: args[0]: YAML takes {{ for a mapping: quote the template, as in '{{ .CommonLabels.instance }}'`},
+	{"keys in a wrong place", `
+receivers: []
+commands:
+  - name: a
+    cmd: a
+    listen_address: ":1"
+script: x
+`, `amx.yaml:2: unknown key "receivers": it is one of Alertmanager's own configuration
+amx.yaml:6: commands[0] "a": unknown key "listen_address": it is a key of the file: want it beside "commands"
+amx.yaml:7: unknown key "script": it is a key of a command: is it indented as the lines above it?`},
 	{"a few lines that unfold to a billion", `
 commands:
   - &a {cmd: a, match_labels: {a: a, b: b, c: c, d: d, e: e, f: f, g: g, h: h}}

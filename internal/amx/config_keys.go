@@ -82,12 +82,27 @@ func readKeys[T any](r *reader, path string, n *yaml.Node, table []key[T], into 
 		lines[e.name] = e.line
 		i := slices.IndexFunc(table, func(k key[T]) bool { return k.name == e.name })
 		if i < 0 {
-			r.fail(e.line, path, "unknown key %q: %s", e.name, remedy(e.name, names(table)))
+			r.fail(e.line, path, "unknown key %q: %s", e.name, r.keyRemedy(path, e.name, names(table)))
 			continue
 		}
 		table[i].read(r, under(path, e.name), r.resolve(e.value), into)
 	}
 	return lines
+}
+
+// keyRemedy says where a key belongs that is known in another place, or what was
+// meant by it.
+func (r *reader) keyRemedy(path, name string, here []string) string {
+	file := path == ""
+	switch {
+	case file && slices.Contains([]string{"global", "route", "receivers", "inhibit_rules"}, name):
+		return "it is one of Alertmanager's own configuration"
+	case file && slices.Contains(r.keys, "commands."+name):
+		return `it is a key of a command: is it indented as the lines above it?`
+	case strings.HasPrefix(path, "commands[") && !strings.Contains(path, ": ") && slices.Contains(r.keys, name):
+		return `it is a key of the file: want it beside "commands"`
+	}
+	return remedy(name, here)
 }
 
 // names is the keys of a table.

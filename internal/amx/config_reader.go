@@ -27,6 +27,7 @@ const maxMerges = 10
 // only they know the line and the text as it was typed.
 type reader struct {
 	file     string
+	keys     []string          // those of the whole configuration: [Keys]
 	named    map[string]string // the file's templates, which may come after those that call them
 	problems []problem
 	known    map[problem]bool // what an alias repeats is said once
@@ -276,6 +277,8 @@ func (r *reader) scalar(path string, n *yaml.Node) (string, bool) {
 	switch {
 	case isNull(n):
 		r.fail(n.Line, path, `no value: give it one, "" for an empty text, or remove it`)
+	case n.Kind == yaml.MappingNode && len(n.Content) > 0 && n.Content[0].Kind == yaml.MappingNode:
+		r.fail(n.Line, path, "YAML takes {{ for a mapping: quote the template, as in '{{ .CommonLabels.instance }}'")
 	case n.Kind != yaml.ScalarNode:
 		r.fail(n.Line, path, "%s: want a single value", described(n))
 	case !slices.Contains([]string{"!!str", "!!int", "!!float", "!!bool", "!!timestamp"}, n.ShortTag()):

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -194,4 +195,43 @@ func parse(t *testing.T, yaml string) *Config {
 		t.Fatalf("%v\n%s", err, yaml)
 	}
 	return c
+}
+
+// A mistake that Alertmanager takes too, or that a program may well want, is no error:
+// amx says what it does.
+func TestWarnings(t *testing.T) {
+	c, err := ParseConfig("amx.yaml", []byte(`
+commands:
+  - name: a
+    cmd: a
+    match_labels: {severity: '=~crit.*', team: ops}
+    matchers: ['a == b', 'a = ~b', "a = 'b'", 'a=b and c=d', 'a="== b"', 'summary=salt and pepper', 'a!=b']
+    args: [$AMX_LABEL_instance, '${AMX_STATUS}', 'at $AMX_STATUS', $HOME]
+  - name: b
+    cmd: sh
+    args: [-c, $AMX_ANNOTATION_command]
+    spread_by: zone
+reports:
+  - {name: page, pagerduty: {routing_key: from_message}, matchers: [a == b]}
+  - {name: all, pagerduty: {routing_key: from_message}, on: all}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const noShell = `: no shell reads it, so the program gets this text: want a template such as {{ .CommonLabels.instance }}, or a "script"`
+	want := []string{
+		`amx.yaml:13: reports[0] "page": from_message: only an alert has a routing_key, so nobody is told: want on: alert`,
+		`amx.yaml:13: reports[0] "page": matchers[0]: "a == b": it compares with the text "= b": there is no ==: want a="b"`,
+		`amx.yaml:5: commands[0] "a": match_labels: severity: it compares with the text "=~crit.*" itself: want "severity=~crit.*" under matchers`,
+		`amx.yaml:6: commands[0] "a": matchers[0]: "a == b": it compares with the text "= b": there is no ==: want a="b"`,
+		`amx.yaml:6: commands[0] "a": matchers[1]: "a = ~b": it compares with the text "~b": there is no =~ with a blank in it: want a=~"b"`,
+		`amx.yaml:6: commands[0] "a": matchers[2]: "a = 'b'": it compares with the text "'b'": want double quotes: a="b"`,
+		`amx.yaml:6: commands[0] "a": matchers[3]: "a=b and c=d": it compares with the text "b and c=d": want a matcher for each condition, all of which hold`,
+		`amx.yaml:7: commands[0] "a": args[0]: "$AMX_LABEL_instance"` + noShell,
+		`amx.yaml:7: commands[0] "a": args[1]: "${AMX_STATUS}"` + noShell,
+		`amx.yaml:11: commands[1] "b": spread_by: "zone": it is the same for every alert, so it holds nothing back: want a template such as {{ .Labels.availability_zone }}`,
+	}
+	if got := c.Warnings(); !slices.Equal(got, want) {
+		t.Errorf("warnings\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }

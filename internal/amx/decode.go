@@ -43,6 +43,9 @@ func decode(body []byte, arrived time.Time) (*Message, error) {
 		return decodeWebhookRoot(root, arrived)
 	}
 	root, err := parseYAML(aligned(body))
+	if err != nil && bytes.Contains(text, []byte("alerts:")) { // Data as YAML, but for that
+		return nil, err
+	}
 	if err != nil || root.node.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%.20q: want a JSON object", text)
 	}

@@ -185,6 +185,7 @@ func lineValue(text string, line int) (*yaml.Node, error) {
 	var doc yaml.Node
 	err := yaml.Unmarshal([]byte("k: "+text), &doc)
 	closes := closesOnLine(text)
+	escape, _ := yamlEscape(text)
 	switch {
 	case !strings.ContainsRune("\"'{[", rune(text[0])):
 		if err == nil && isNull(doc.Content[0].Content[1]) && !strings.HasPrefix(text, "#") && !strings.HasPrefix(text, "&") && !strings.HasPrefix(text, "!") {
@@ -193,6 +194,8 @@ func lineValue(text string, line int) (*yaml.Node, error) {
 		return asItStands, nil
 	case !closes:
 		return nil, errAmbiguous
+	case text[0] == '"' && escape != "":
+		return nil, fmt.Errorf("%s, which only YAML takes for another character", escape)
 	case err != nil:
 		return asItStands, nil
 	}

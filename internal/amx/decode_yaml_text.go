@@ -71,7 +71,40 @@ func (y *yamlData) unmarked(path string, n *yaml.Node) {
 		y.fail(path, n, "an anchor, which is no part of the value for YAML: quote the value")
 	case n.Style&yaml.TaggedStyle != 0, strings.HasPrefix(y.source(n), "!"):
 		y.fail(path, n, "a tag, which is no part of the value for YAML: quote the value")
+	case n.Style&yaml.DoubleQuotedStyle != 0 && y.lines != nil:
+		text := y.source(n)
+		for line := n.Line; !y.escapes(path, n, text) && line < len(y.lines); line++ {
+			text = `"` + y.lines[line]
+		}
 	}
+}
+
+// escapes refuses an escape in a double-quoted text that only YAML has. Nobody means
+// it: in "C:\Program Files", YAML reads \P as the end of a paragraph. It says whether
+// the text is over.
+func (y *yamlData) escapes(path string, n *yaml.Node, text string) (over bool) {
+	escape, over := yamlEscape(text)
+	if escape != "" {
+		y.fail(path, n, `%s, which only YAML takes for another character: write \\, as {{ printf "%%q" .Value }} does`, escape)
+	}
+	return over
+}
+
+// yamlEscape is the first escape that only YAML has in a text that begins with a
+// double quote, and over says whether its last one is there.
+func yamlEscape(text string) (escape string, over bool) {
+	for i := 1; i < len(text); i++ {
+		switch {
+		case text[i] == '"':
+			return "", true
+		case text[i] != '\\' || i+1 == len(text):
+		case strings.IndexByte("eNLP_0 ", text[i+1]) >= 0:
+			return text[i : i+2], true
+		default:
+			i++
+		}
+	}
+	return "", false
 }
 
 // source is the rest of the line on which a node begins; "" where there are no

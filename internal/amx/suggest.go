@@ -15,9 +15,10 @@ func remedy(typed string, known []string) string {
 	}
 	near := make([]candidate, len(known))
 	for i, k := range known {
-		near[i] = candidate{k, distance(strings.ToLower(typed), k)}
-		if len(typed) > 3 && strings.Contains(k, strings.ToLower(typed)) {
-			near[i].steps = min(near[i].steps, 2)
+		lower := strings.ToLower(k)
+		near[i] = candidate{k, distance(strings.ToLower(typed), lower)}
+		if len(typed) > 3 && strings.Contains(lower, strings.ToLower(typed)) {
+			near[i].steps = min(near[i].steps, 1)
 		}
 	}
 	slices.SortStableFunc(near, func(a, b candidate) int { return a.steps - b.steps })

@@ -22,7 +22,7 @@ const maxRendered = 1 << 20
 func parseTemplate(text string, named map[string]string) (*template.Template, error) {
 	t, err := template.New("template").Option("missingkey=zero").Funcs(functions).Parse(text)
 	if err != nil {
-		return nil, cleaned(err)
+		return nil, explained(cleaned(err))
 	}
 	if !strings.Contains(text, "template") {
 		return t, nil // it calls none
@@ -80,6 +80,32 @@ func cleaned(err error) error {
 	text := strings.TrimPrefix(err.Error(), "template: template:")
 	return errors.New(strings.Replace(text, `executing "template" at `, "at ", 1))
 }
+
+var (
+	undefined    = lazily(`function "(.*)" not defined$`)
+	badCharacter = lazily(`bad character U\+00(2D|5B)`)
+)
+
+// explained says what to do about the commonest errors of a template's syntax.
+func explained(err error) error {
+	text := err.Error()
+	if found := undefined().FindStringSubmatch(text); found != nil {
+		if meant := remedy(found[1], slices.Sorted(maps.Keys(functions))); strings.HasPrefix(meant, "did you") {
+			return fmt.Errorf("%w: %s%s", err, meant, braces)
+		}
+	}
+	switch {
+	case strings.HasSuffix(text, `undefined variable "$labels"`), strings.HasSuffix(text, `undefined variable "$value"`):
+		return fmt.Errorf("%w: it is one of Prometheus's rules: a label is .CommonLabels.instance, an annotation .CommonAnnotations.summary", err)
+	}
+	if found := badCharacter().FindStringSubmatch(text); found != nil {
+		return fmt.Errorf("%w: want %s", err, map[string]string{"2D": `(index .CommonLabels "name-with-dashes")`, "5B": "(index .Alerts 0)"}[found[1]])
+	}
+	return err
+}
+
+// braces is for a program that has templates of its own.
+const braces = `; if the program itself is to see the braces, write {{"{{"}}`
 
 // bounded is a strings.Builder that refuses to grow past maxRendered.
 type bounded struct{ strings.Builder }

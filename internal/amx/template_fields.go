@@ -182,14 +182,20 @@ func fieldRemedy(t reflect.Type, name, rest string) string {
 			near = 1
 		}
 		switch instead := elsewhere[known]; {
-		case near > 2 || near > 0 && len(name) < 5:
+		case near > 2 || near > 0 && len(name) < 5 || rest != "" && isText(t, known):
 		case isData && instead != "":
 			return fmt.Sprintf("want %s%s, or .%s%s within {{ range .Alerts }}", instead, rest, known, rest)
 		default:
 			return fmt.Sprintf("did you mean .%s%s?", known, rest)
 		}
 	}
-	return fmt.Sprintf(`a label is .CommonLabels.%s; if the program itself is to see the braces, write {{"{{"}}`, strings.ToLower(name))
+	return fmt.Sprintf(`a label is .CommonLabels.%s`, strings.ToLower(name)) + braces
+}
+
+// isText says that a field is a text, which has no fields.
+func isText(t reflect.Type, name string) bool {
+	field, ok := t.FieldByName(name)
+	return ok && field.Type.Kind() == reflect.String
 }
 
 // fieldNames is what a template may have meant, at a type.

@@ -14,6 +14,9 @@ const (
 	s3Foreign  = `{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"}}}]}`
 	snsForeign = `{"Records":[{"EventSource":"aws:sns","EventVersion":"1.0","Sns":{"MessageId":"m","Message":"x"}}]}`
 	busForeign = `{"version":"0","id":"i","detail-type":"EC2 Instance State-change Notification","source":"aws.ec2","detail":{}}`
+	alarmCall  = `{"source":"aws.cloudwatch","alarmArn":"arn:aws:cloudwatch:eu-central-1:123456789012:alarm:a","alarmData":{"alarmName":"a","state":{"value":"ALARM"}}}`
+	logsCall   = `{"awslogs":{"data":"H4sIAAAAAAAA"}}`
+	kafkaCall  = `{"eventSource":"aws:kafka","eventSourceArn":"arn:aws:kafka:eu-central-1:123456789012:cluster/c/1","records":{}}`
 	console    = `{"key1":"value1","key2":"value2","key3":"value3"}`
 	restCall   = `{"resource":"/","path":"/","httpMethod":"POST","headers":{"Authorization":"Bearer x"},"requestContext":{"stage":"prod","httpMethod":"POST","apiId":"a"},"body":"{}"}`
 	albCall    = `{"requestContext":{"elb":{"targetGroupArn":"arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/t/1"}},"httpMethod":"POST","path":"/","headers":{},"body":"{}"}`
@@ -24,6 +27,9 @@ const (
 	isS3      = "it is an event of S3: amx takes alerts: give Alertmanager the function URL of the webhook function, or subscribe the sns function to the topic itself"
 	isBus     = "it is an event of EventBridge: only the worker function takes those, of SSM: connect Alertmanager to the webhook or to the topic"
 	isConsole = "it is the Lambda console's test event: send a notification, such as docs/contract.md shows"
+	isAlarm   = "it is the action of a CloudWatch alarm: amx takes alerts of an Alertmanager: let Prometheus watch the metric"
+	isLogs    = "it is an event of CloudWatch Logs: amx takes alerts: give Alertmanager the function URL of the webhook function, or subscribe the sns function to the topic itself"
+	isKafka   = "it is an event of Kafka: amx takes alerts: give Alertmanager the function URL of the webhook function, or subscribe the sns function to the topic itself"
 	isREST    = "it is an event of an API Gateway REST API or a load balancer: use the function URL, or an HTTP API with payload format 2.0"
 )
 
@@ -39,6 +45,9 @@ func TestEventsOfOthersAreNamed(t *testing.T) {
 		{"a function URL", string(request(t, "POST", "", "{}", false)), "", "it is an event of a function URL or an HTTP API: only the webhook function takes those: subscribe the sns function to the topic itself"},
 		{"a load balancer", albCall, isREST, isREST},
 		{"a REST API", restCall, isREST, isREST},
+		{"a CloudWatch alarm", alarmCall, isAlarm, isAlarm},
+		{"CloudWatch Logs", logsCall, isLogs, isLogs},
+		{"Kafka", kafkaCall, isKafka, isKafka},
 		{"nobody", `{"hello":"world"}`, "want an event of a function URL or of an HTTP API with payload format 2.0", "the event has no records: it is not one of SNS"},
 	} {
 		_, err := sns.Invoke(t.Context(), []byte(tt.event))

@@ -259,6 +259,7 @@ func (p *plan) due(d Start, a *amx.Alert, opens episode) {
 
 // cooling returns until when the command's cooldown holds the alert back.
 func (s *step) cooling(a *amx.Alert) (until time.Time) {
+	until = s.Cooling[a.ID()]
 	for _, b := range s.entry.begun {
 		if s.Policy.Cooldown > 0 && b.Alert == a.ID() {
 			until = later(until, b.At.Add(s.Policy.Cooldown))

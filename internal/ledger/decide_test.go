@@ -269,7 +269,16 @@ func TestRetries(t *testing.T) {
 		{"only once, from two reminders", []line{
 			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
 			{reminded(3*m, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
-			{reminded(3*m, "r1", fires("a", 0)), ""},
+			{reminded(3*m, "r1", fires("a", 0)), "remind of r1 for a at 3m30s"}, // its sender may die
+			{answers("r2", "c2"), "r2 c2"},
+			{reminded(3*m+31*s, "r1", fires("a", 0)), ""},
+		}},
+		{"by whoever is reminded, where its sender died", []line{
+			{ends("r1", "Failed"), "r1 c1 (done) Failed"},
+			{reminded(3*m, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
+			{reminded(3*m+31*s, "r1", fires("a", 0)), "take over r2 for a: taken over: its sender is gone"},
+			{reminded(3*m+31*s, "r2", fires("a", 0)), "remind of r2 for a at 5m31s; take over r2 for a: taken over: its sender is gone"},
+			{reminded(3*m+31*s, "r1", fires("b", 0)), ""},
 		}},
 		{"not after a success", []line{
 			{ends("r1", "Success"), "r1 c1 (done) Success"},

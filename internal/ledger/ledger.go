@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
 // [Store.Put] returns ErrConflict if somebody else has written the record since it was
@@ -55,6 +57,22 @@ func GroupID(command string, groupLabels map[string]string) ID {
 
 // DedupID names the entry of one command and one PagerDuty deduplication key.
 func DedupID(command, dedupKey string) ID { return entryID(command, "dedup", dedupKey) }
+
+// EntryOf names the entry of a command for an alert of a message: a deduplication
+// key names it, or the alert with `scope: alert`, or its group. In a form that names
+// no groups each alert is a group of its own.
+func EntryOf(c *amx.Command, m *amx.Message, a *amx.Alert) ID {
+	switch {
+	case m.DedupKey != "":
+		return DedupID(c.Name, m.DedupKey)
+	case c.Scope == amx.ScopeAlert:
+		return AlertID(c.Name, a.ID())
+	case m.Ungrouped:
+		return GroupID(c.Name, a.Labels)
+	default:
+		return GroupID(c.Name, m.GroupLabels)
+	}
+}
 
 func entryID(command, kind string, about any) ID {
 	// encoding/json sorts the keys of a map and quotes strings, so two subjects never

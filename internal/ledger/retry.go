@@ -24,11 +24,20 @@ func (ev Reminded) apply(s *step) {
 func (s *step) retry(c Case) {
 	r := s.entry.run(c.Run)
 	switch {
-	case r == nil || r.CancelAsked || s.entry.allEnded(r.ID):
+	case r == nil || r.CancelAsked:
+	case s.entry.allEnded(r.ID): // or its retry has its episodes
+		if next := s.entry.retryOf(r.ID); next != nil {
+			s.claimedBefore(next, c)
+		}
 	case r.over():
 		s.retryOf(r, c)
 	case s.live(r):
 		s.do(Remind{c, r.Lease})
+	case r.orphaned():
+		s.claimedBefore(r, c)
+		if r.Attempt <= s.Policy.Retries {
+			s.do(Remind{c, s.Now.Add(seldom)})
+		}
 	case !r.complete(): // a delivery that was not settled sends the rest
 		s.do(Remind{c, s.Now.Add(seldom)})
 	case s.asked == r.ID:
@@ -36,6 +45,31 @@ func (s *step) retry(c Case) {
 	default:
 		s.know(c)
 	}
+}
+
+// claimedBefore goes on with a run that a reminder finds claimed. If its sender died,
+// nobody else may know: a retry has no delivery of the source that comes again.
+func (s *step) claimedBefore(r *run, c Case) {
+	switch alerts := s.entry.openOf(r.ID, c.Alerts); {
+	case r.CancelAsked || !r.orphaned() || len(alerts) == 0:
+	case s.live(r):
+		s.do(Remind{c, r.Lease})
+	default:
+		s.takeOver(Case{Run: r.ID, Alerts: alerts, Reason: RunTakenOver, aim: toSend})
+	}
+}
+
+// orphaned says that whoever sends the run has not let go of it: it sends, or it died.
+func (r *run) orphaned() bool { return r.Holder != "" && !r.complete() }
+
+// retryOf is the retry of the run of that ID; nil where there is none.
+func (e *Entry) retryOf(id string) *run {
+	for _, r := range e.runs {
+		if retried(r.Prev, r.Attempt) == id {
+			return r
+		}
+	}
+	return nil
 }
 
 func (s *step) retryOf(r *run, c Case) {
@@ -55,6 +89,24 @@ func (s *step) retryOf(r *run, c Case) {
 		start.opens = map[string]episode{}
 		s.begin(start)
 	}
+}
+
+// retryLater has the retry of a run begun later that was refused, or never sent. It
+// used no attempt, and no delivery of the source begins it: without another reminder
+// it would be pending for ever.
+func (s *step) retryLater(c Case, failed string) {
+	c.Run, c.Alerts, c.aim = failed, c.Alerts.Firing(), toRetry
+	if failed != "" && len(c.Alerts) > 0 {
+		s.do(Remind{c, s.Now.Add(max(seldom, s.Policy.RetryDelay))})
+	}
+}
+
+// retried is the run that a run retries; "" of a first run and of a repeat.
+func retried(prev string, attempt int) string {
+	if attempt > 1 {
+		return prev
+	}
+	return ""
 }
 
 // openOf returns the alerts whose open episode has the run.

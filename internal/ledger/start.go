@@ -102,6 +102,7 @@ func (s *step) refuse(c Case, why Reason) {
 		s.entry.waitsNoMore(a.ID())
 	}
 	s.do(Settle{Verb: VerbRefuse, Reason: why, Alerts: c.fingerprints(), Of: c})
+	s.retryLater(c, c.retries)
 }
 
 // limited handles a run that a limit or a pause holds back. The run waits. With
@@ -270,11 +271,15 @@ func (s *step) takeOver(c Case) {
 	case r.Sends != s.Policy.Sends:
 		r.giveUp()
 		refusal := Settle{Verb: VerbRefuse, Reason: RefuseChanged, Run: r.ID, Alerts: c.fingerprints()}
-		if s.entry.drop(r) == nil {
+		dropped := s.entry.drop(r) == nil
+		if dropped {
 			refusal.Of = c
 			s.do(Release{c.Run})
 		}
 		s.do(refusal)
+		if dropped {
+			s.retryLater(c, retried(r.Prev, r.Attempt))
+		}
 	default:
 		s.do(Prepare{Start{Case: c, Targets: r.Targets, TakenOver: true, Prev: r.Prev, Attempt: r.Attempt, lease: r.Lease}})
 	}
@@ -361,6 +366,9 @@ func (ev Sent) apply(s *step) {
 		return
 	}
 	s.do(Release{ev.Run})
+	if retries := retried(ev.Prev, ev.Attempt); retries != "" {
+		c.aim, c.retries = toDecide, retries // what is put off is its reminder
+	}
 	switch {
 	case len(failed) == 0 || len(commands) > 0:
 		// Another delivery has found that the run was never sent, which only happens
@@ -369,6 +377,7 @@ func (ev Sent) apply(s *step) {
 		s.putOff(c, errors.Join(fmt.Errorf("run %s was recorded after its claim had run out", ev.Run), c.because))
 	case len(refusals) == len(failed):
 		s.do(Settle{Verb: VerbRefuse, Reason: Reason(c.because.Error()), Run: ev.Run, Alerts: ev.fingerprints(), Of: c})
+		s.retryLater(c, c.retries)
 	default:
 		s.putOff(c, c.because)
 	}
@@ -427,6 +436,7 @@ func partly(r *run, c Case) string {
 func (ev Looked) apply(s *step) {
 	r := s.entry.run(ev.Run)
 	if r != nil {
+		retries := retried(r.Prev, r.Attempt)
 		switch {
 		case ev.Err != nil:
 		case r.Lease.After(ev.Lease):
@@ -437,6 +447,7 @@ func (ev Looked) apply(s *step) {
 		}
 		if r == nil {
 			s.do(Release{ev.Run})
+			s.retryLater(ev.Case, retries)
 		}
 	}
 	switch c := ev.Case; {

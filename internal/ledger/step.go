@@ -13,13 +13,14 @@ type Actor struct {
 	Process  string // if it owns the ledger alone (amx serve); empty on Lambda
 	Delivery string // its claims have Process and Delivery as their holder
 	Now      time.Time
-	SentAt   time.Time     // when the message was sent: SNS timestamp, else arrival
-	Lease    time.Time     // when a claim that is made now ends
-	ClaimBy  time.Time     // after it no claim is made
-	Until    time.Time     // when SSM ends a command that is sent now, at the latest
-	Window   time.Duration // how long a sent command may be missing from SSM's list
-	MaxEntry int           // an entry takes new runs up to this encoded size; 0: any size
-	Queued   bool          // the delivery is of an item: its alerts were put off before
+	SentAt   time.Time            // when the message was sent: SNS timestamp, else arrival
+	Lease    time.Time            // when a claim that is made now ends
+	ClaimBy  time.Time            // after it no claim is made
+	Until    time.Time            // when SSM ends a command that is sent now, at the latest
+	Window   time.Duration        // how long a sent command may be missing from SSM's list
+	MaxEntry int                  // an entry takes new runs up to this encoded size; 0: any size
+	Queued   bool                 // the delivery is of an item: its alerts were put off before
+	Cooling  map[string]time.Time // :: alert → until when a run of another entry holds it back
 	Policy   Policy
 }
 

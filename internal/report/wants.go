@@ -107,9 +107,15 @@ func Resolving(c *amx.Config, d *amx.Report, e *Event) []*amx.Command {
 		if !told(c, cmd.Name, d) {
 			continue
 		}
-		if slices.ContainsFunc(e.Message.Alerts.Resolved(), func(a amx.Alert) bool { return cmd.Matches(&a) }) {
+		if slices.ContainsFunc(e.Message.Alerts, func(a amx.Alert) bool { return Ends(cmd, e.Message, &a) }) {
 			found = append(found, cmd)
 		}
 	}
 	return found
+}
+
+// Ends says that an alert of a message may end a run of the command: it has resolved,
+// and the command acts on it. Under a dedup_key its labels may have changed since.
+func Ends(cmd *amx.Command, m *amx.Message, a *amx.Alert) bool {
+	return a.Status == amx.Resolved && (m.DedupKey != "" || cmd.Matches(a))
 }

@@ -93,13 +93,17 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 			return answer
 		}
 	}
-	if a.Remind {
-		if answer.Err = t.remind(ctx, a.Run, a.Alerts, t.lease); answer.Err != nil {
-			if answer.Slot {
-				t.release(ctx, ledger.Release{Run: a.Run})
-			}
-			return answer
+	if !a.TakenOver {
+		answer.Err = t.begins(ctx, a.Run, a.Alerts)
+	}
+	if answer.Err == nil && a.Remind {
+		answer.Err = t.remind(ctx, a.Run, a.Alerts, t.lease)
+	}
+	if answer.Err != nil {
+		if answer.Slot && !a.TakenOver {
+			t.release(ctx, ledger.Release{Run: a.Run})
 		}
+		return answer
 	}
 	answer.OK = true
 	return answer

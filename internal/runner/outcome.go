@@ -15,8 +15,6 @@ const (
 	// settleCancel is how long the caller of a cancellation waits until SSM shows that
 	// the command has ended.
 	settleCancel = time.Second
-	// defaultWait is how long a caller waits for the end of a command without `wait`.
-	defaultWait = 5 * time.Second
 	// showOutput is the number of nodes whose output an answer shows.
 	showOutput = 10
 )
@@ -51,14 +49,10 @@ func (t *task) confirm(ctx context.Context, a ledger.Confirm) ledger.Event {
 // await waits for the end of a run, as long as the command's caller waits.
 func (t *task) await(ctx context.Context, a ledger.Await) ledger.Event {
 	seen := ledger.Awaited{Await: a}
-	wait := defaultWait
-	if t.command.Wait != nil {
-		wait = *t.command.Wait
-	}
-	if !t.source.Waits || wait == 0 || len(a.Commands) == 0 {
+	if !t.source.Waits || t.command.Wait == nil || *t.command.Wait == 0 || len(a.Commands) == 0 {
 		return seen
 	}
-	polls := ctx
+	wait, polls := *t.command.Wait, ctx
 	if wait > 0 {
 		var cancel context.CancelFunc
 		polls, cancel = context.WithDeadline(ctx, t.sentBy.Add(wait))

@@ -20,8 +20,12 @@ func (t *task) prepare(ctx context.Context, a ledger.Prepare) ledger.Event {
 		if p.Run, p.Err = ssmexec.NewRunID(t.now(), t.randomness()); p.Err != nil {
 			return p
 		}
+		// No claim is made later than that, and why there is none has still to be
+		// entered.
+		asks, cancel := context.WithTimeout(ctx, t.claims.Sub(t.now()))
+		defer cancel()
 		var targets []amx.Target
-		if targets, p.Alerts, p.Without, p.Err = t.targets(ctx, a.Alerts); p.Err != nil || len(p.Alerts) == 0 {
+		if targets, p.Alerts, p.Without, p.Err = t.targets(asks, a.Alerts); p.Err != nil || len(p.Alerts) == 0 {
 			p.Again = errors.Is(p.Err, ssmexec.ErrNodes)
 			return p
 		}

@@ -47,6 +47,12 @@ func (q *waiting) first() (it queue.Item, ok bool) {
 // work lets time pass, and handles what comes due in it.
 func (w *world) work(q *waiting, during time.Duration) {
 	w.Helper()
+	w.workWithin(q, 30*time.Second, during)
+}
+
+// workWithin does so in invocations of that length.
+func (w *world) workWithin(q *waiting, limit, during time.Duration) {
+	w.Helper()
 	for end := time.Now().Add(during); ; {
 		it, ok := q.first()
 		if !ok || it.Due.After(end) {
@@ -57,7 +63,7 @@ func (w *world) work(q *waiting, during time.Duration) {
 			return
 		}
 		time.Sleep(time.Until(it.Due))
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		if err := w.runner.HandleItem(ctx, it); err != nil && !errors.Is(err, queue.ErrGivenUp) {
 			w.Errorf("%s: %v", it.Subject(), err)
 		}

@@ -218,8 +218,8 @@ func (d *delivery) act(ctx context.Context, tasks []*task) {
 	<-stopped
 }
 
-// read gets the entries of all tasks, their commands' gates and the pauses, in one
-// trip.
+// read gets the entries of all tasks, their commands' gates, the last starts for their
+// alerts and the pauses, in one trip.
 func (d *delivery) read(ctx context.Context, tasks []*task) error {
 	into := []*record{d.pauses}
 	for _, t := range tasks {
@@ -228,9 +228,12 @@ func (d *delivery) read(ctx context.Context, tasks []*task) error {
 				into = append(into, g.record)
 			}
 		}
-		into = append(into, t.record)
+		into = append(append(into, t.record), t.startsOf()...)
 	}
-	return d.get(ctx, into...)
+	if err := d.get(ctx, into...); err != nil {
+		return err
+	}
+	return d.cooling(ctx, tasks)
 }
 
 func (d *delivery) sentAt() time.Time {

@@ -105,6 +105,20 @@ func TestTargetsThatRefuseARun(t *testing.T) {
 	}
 }
 
+// A group of three, one of which has an unknown address: the two others get their
+// command, and so does a fourth that comes hours later.
+func TestAnUnknownAddressKeepsNobodyFromTheirCommand(t *testing.T) {
+	in(t, on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), func(w *world) {
+		const unknown = `refuse: target Address "10.9.9.9": no managed node has it: is its SSM agent running?:`
+		w.want(w.deliver(30*time.Second, w.fires("10.0.0.1", "10.9.9.9", "10.0.0.2")), "", "run: firing: Success", unknown)
+		w.wantReached(ids(1, 2)...)
+		time.Sleep(4 * time.Hour)
+		a := w.deliver(30*time.Second, w.fires("10.0.0.1", "10.9.9.9", "10.0.0.2", "10.0.0.3"))
+		w.want(a, "", "skip: already started for this alert:", "run: firing: Success", unknown)
+		w.wantReached(ids(1, 2, 3)...)
+	}, machines(3)...)
+}
+
 func TestMoreTargetsThanMaxTargets(t *testing.T) {
 	config := strings.ReplaceAll(on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), "max_targets: 200", "max_targets: 2")
 	in(t, config, func(w *world) {
@@ -153,6 +167,29 @@ func TestNodesThatCannotBeListed(t *testing.T) {
 		w.wire.Fault = nil
 		w.want(w.deliver(30*time.Second, w.fires("10.0.0.1")), "", "run: firing: Success")
 	}, machines(3)...)
+}
+
+// One delivery cannot read the list of 10,000 nodes to its end: the next goes on
+// where it stopped, so that an address on the last page is found.
+func TestALongListOfNodesIsReadByOneDeliveryAfterTheOther(t *testing.T) {
+	in(t, on(`[{key: Address, values: ['{{ .Labels.instance }}']}]`), func(w *world) {
+		later := &waiting{}
+		w.runner.Queue = later
+		w.wire.Next = w.cloud.Process("slow", func(c cloudtest.Call) cloudtest.Fate {
+			if c.Op == "DescribeInstanceInformation" {
+				return cloudtest.Fate{Takes: 150 * time.Millisecond}
+			}
+			return cloudtest.Fate{Takes: time.Millisecond}
+		})
+		last := machine(10_000)
+		w.want(w.deliver(9*time.Second, w.fires(last.Address)), "",
+			`later: target Address "10.0.39.16": the managed nodes are not known: no time left to read on after 1950 of them: the next try goes on from there:`)
+		w.workWithin(later, 9*time.Second, 10*time.Minute)
+		w.wantReached(last.ID)
+		if pages := len(w.wire.Calls("DescribeInstanceInformation")); pages > 220 {
+			w.Errorf("DescribeInstanceInformation was called %d times for 200 pages", pages)
+		}
+	}, machines(10_000)...)
 }
 
 func TestMoreNodesThanOneCallTakes(t *testing.T) {

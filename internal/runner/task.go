@@ -28,6 +28,9 @@ type task struct {
 	inputs map[string][]*ssm.SendCommandInput // :: run → one for each part
 	states map[string]*ssmexec.State          // :: run → SSM's last state of it
 
+	starts map[string]*start    // :: alert → the last start for it, where the command has a cooldown
+	cools  map[string]time.Time // :: alert → until when a run of another entry holds it back
+
 	waiting string // the last record of waiting alerts that the history got
 
 	checking bool    // this checks a run for a gate, so there is no answer
@@ -51,7 +54,7 @@ func (d *delivery) tasks() []*task {
 			if !matches && (a.Status != amx.Resolved || d.item == nil && d.message.DedupKey == "") {
 				continue
 			}
-			id := d.entryID(c, &a)
+			id := ledger.EntryOf(c, d.message, &a)
 			t := known[id]
 			if t == nil {
 				t = d.task(c, id)
@@ -70,19 +73,7 @@ func (d *delivery) task(c *amx.Command, id ledger.ID) *task {
 	return &task{
 		delivery: d, command: c, entry: id, gates: d.gatesOf(c), record: newRecord(ledger.EntryKey(c.Name, id)),
 		inputs: map[string][]*ssm.SendCommandInput{}, states: map[string]*ssmexec.State{},
-	}
-}
-
-func (d *delivery) entryID(c *amx.Command, a *amx.Alert) ledger.ID {
-	switch m := d.message; {
-	case m.DedupKey != "":
-		return ledger.DedupID(c.Name, m.DedupKey)
-	case c.Scope == amx.ScopeAlert:
-		return ledger.AlertID(c.Name, a.ID())
-	case m.Ungrouped:
-		return ledger.GroupID(c.Name, a.Labels)
-	default:
-		return ledger.GroupID(c.Name, m.GroupLabels)
+		starts: map[string]*start{}, cools: map[string]time.Time{},
 	}
 }
 
@@ -95,7 +86,7 @@ func (t *task) actor() ledger.Actor {
 	}
 	return ledger.Actor{
 		Process: t.Process, Delivery: t.id, Now: t.now(), SentAt: t.sentAt(), Lease: t.lease, ClaimBy: t.claims,
-		Until: t.sends.Add(c.DeliveryTimeout + c.Timeout), Window: t.Window, MaxEntry: t.MaxEntry, Queued: t.item != nil,
+		Until: t.sends.Add(c.DeliveryTimeout + c.Timeout), Window: t.Window, MaxEntry: t.MaxEntry, Queued: t.item != nil, Cooling: t.cools,
 		Policy: ledger.Policy{
 			Sends: c.Sends(), Retries: c.Retries, RetryDelay: c.RetryDelay, RepeatAfter: c.RepeatAfter, Cooldown: c.Cooldown,
 			IgnoreResolved: c.IgnoreResolved, Unguarded: c.Document != "", Observe: c.Mode == amx.ModeObserve,

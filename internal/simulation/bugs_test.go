@@ -106,6 +106,29 @@ var bugs = []bug{
 		}, nil}
 	}},
 	{name: "an item that never ends", forever: true},
+	{
+		name: "a cooldown that ends with its episode", shape: func(s *shape) { s.cooldown = 5 * time.Minute },
+		tables: func(t cloudtest.Table) ledger.Store {
+			return edits{t, func(e *cloudtest.Entry) { delete(e.Rest, "begun") }, nil}
+		},
+	},
+	{
+		name: "a rate limit that is not entered", shape: func(s *shape) { s.rate, s.cooldown = 1, 0 },
+		tables: func(t cloudtest.Table) ledger.Store { return noGates{t} },
+	},
+}
+
+// noGates reads gates as if nobody had written them.
+type noGates struct{ cloudtest.Table }
+
+func (s noGates) Get(ctx context.Context, keys ...string) ([]ledger.Record, error) {
+	records, err := s.Table.Get(ctx, keys...)
+	for i, r := range records {
+		if strings.HasPrefix(r.Key, "gate/") {
+			records[i].Value = nil
+		}
+	}
+	return records, err
 }
 
 // putsLater answers before it puts.

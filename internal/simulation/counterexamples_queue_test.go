@@ -8,6 +8,7 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/cloudtest"
+	"github.com/amx-lambda/amx/internal/runner"
 )
 
 var throttled = cloudtest.Fate{Err: cloudtest.APIError("ThrottlingException")}
@@ -26,12 +27,19 @@ func TestCounterexample12TheAnswerComesWithinAlertmanagersWindow(t *testing.T) {
 	})
 }
 
-// A command that goes on is not waited for as long as group_interval.
-func TestACommandThatGoesOnIsAnsweredWithinAlertmanagersWindow(t *testing.T) {
-	in(t, strings.Replace(one, "    wait: 0s\n", "", 1), func(w *world) {
-		w.cloud.Lasts = forHours
-		w.webhook(w.sandbox("F", nil), message(w.fires("a", 0)), "run a: firing c0")
-	})
+// Whoever has more time than Alertmanager gives, as amx serve has, answers as soon:
+// neither a call that is throttled nor a command that goes on takes as long as
+// group_interval.
+func TestTheAnswerDoesNotTakeAllTheTimeThereIs(t *testing.T) {
+	for name, fates := range map[string]map[string]cloudtest.Fate{"throttled": {"SendCommand": throttled}, "going on": nil} {
+		in(t, strings.Replace(one, "    wait: 0s\n", "", 1), func(w *world) {
+			w.cloud.Lasts = forHours
+			a := w.sandbox("F", fates).Handle(w.Context(), message(w.fires("a", 0)), runner.Source{Waits: true, Within: runner.Within})
+			if took := time.Since(w.origin); a.Err != nil || len(a.Results) != 1 || took > 9*time.Second {
+				w.Errorf("%s: after %v: %s", name, took, says(a))
+			}
+		})
+	}
 }
 
 // The cancellation of a first run is throttled and put off. The alert fires again
@@ -263,5 +271,52 @@ func TestOneReadingOfTheListServesAllThatIsInDoubt(t *testing.T) {
 			t.Errorf("%d ListCommands", n)
 		}
 		w.ran(200)
+	})
+}
+
+// The sender dies with the answer, so that the run's only command is unknown, and SSM
+// says at once that it has ended. The event is put off until the list is proof, and
+// then amx looks: the run is known to be over, though no delivery comes.
+func TestCounterexample18AnEventAboutARunInDoubtLooks(t *testing.T) {
+	in(t, one+"    max: 1\n", func(w *world) {
+		w.sandbox("A", map[string]cloudtest.Fate{"SendCommand": {Dies: "after"}}).deliver(w.T, message(w.fires("a", 0)))
+		w.until(3 * time.Second)
+		w.ended(w.sandbox("E", nil), "c0")
+		b := w.sandbox("W", nil)
+		w.works(b, 20*time.Minute)
+		if n := len(w.cloud.Waiting()); n > 0 {
+			w.Errorf("%d items wait", n)
+		}
+		for key, r := range w.cloud.Records {
+			if !strings.HasPrefix(key, "entry/") {
+				continue
+			}
+			e, err := cloudtest.ReadEntry(r)
+			if err != nil || len(e.Runs) != 1 || e.Runs[0].Failed == nil || fmt.Sprint(e.Runs[0].Commands) != "[c0]" {
+				w.Errorf("%s: %s, %v", key, r.Value, err)
+			}
+		}
+	})
+}
+
+// The breaker counts runs, by their IDs: the event of a failure that comes twice is one
+// failure, and one whose worker died before it told the gate is not missed.
+func TestCounterexample20TheBreakerCountsRuns(t *testing.T) {
+	in(t, one+"    breaker: {failures: 2, for: 1h}\n", func(w *world) {
+		w.cloud.Fails = func(string) bool { return true }
+		w.expect(w.sandbox("A", nil), message(w.fires("a", 0)), "run a: firing c0")
+		w.until(time.Minute)
+		w.ended(w.sandbox("E", nil), "c0")
+		w.ended(w.sandbox("E2", nil), "c0")
+		w.expect(w.sandbox("B", nil), message(w.fires("b", 0)), "run b: firing c1")
+		w.until(2 * time.Minute)
+		dies := w.sandbox("D", map[string]cloudtest.Fate{"Put 2": {Dies: "before"}})
+		token := w.cloud.Find("c1").Token
+		_ = dies.Ended(w.Context(), string(token.Entry), token.Run, token.Command)
+		if !dies.Dead() {
+			w.Fatal("the worker has not died before it told the gate")
+		}
+		w.ended(w.sandbox("E3", nil), "c1") // SSM's event is delivered again
+		w.expect(w.sandbox("C", nil), message(w.fires("c", 0)), "refuse c: breaker: 2 runs in a row failed, until 2000-01-01T01:02:00Z")
 	})
 }

@@ -27,6 +27,8 @@ func (s *schedule) check() []string {
 	s.everyAcknowledgedFiringRan()
 	s.everyRunRan()
 	s.theGate()
+	s.theCooldown()
+	s.theRate()
 	s.truth()
 	s.nothingBeginsWhilePaused()
 	s.settledInTheEnd()
@@ -195,7 +197,7 @@ func (s *schedule) everyAcknowledgedFiringRan() {
 			if first.IsZero() || !resolved.After(first.Add(soon)) {
 				continue // it may have been resolved before it reached its nodes
 			}
-			if putOff && (s.shape.max > 0 || s.shape.pauses > 0) {
+			if putOff && (s.shape.max > 0 || s.shape.pauses > 0 || s.shape.cooldown > 0 || s.shape.rate > 0) {
 				continue // and what it was put off for may have become the limit
 			}
 			s.ranFor(h.name, start, first.Add(soon-s.soon+time.Second), resolved)
@@ -338,6 +340,42 @@ func (s *schedule) theGate() {
 			if n > s.shape.max {
 				s.violation("at %v %d runs run, over max: %d", s.since(p.Started), n, s.shape.max)
 			}
+		}
+	}
+}
+
+// theCooldown: two runs for one alert begin so far apart.
+func (s *schedule) theCooldown() {
+	if s.shape.cooldown == 0 {
+		return
+	}
+	begun := map[string][]*run{}
+	for _, r := range s.runs() {
+		for _, a := range r.alerts {
+			for _, o := range begun[a.Fingerprint] {
+				if apart := r.claimed.Sub(o.claimed).Abs(); o != r && apart < s.shape.cooldown {
+					s.violation("%s and %s for %s are %v apart, with cooldown: %v", o.id, r.id, a.Fingerprint, apart, s.shape.cooldown)
+				}
+			}
+			begun[a.Fingerprint] = append(begun[a.Fingerprint], r)
+		}
+	}
+}
+
+// theRate: in no window do more runs begin than rate_limit says. A run counts from
+// when its slot was taken, up to an invocation before its claim.
+func (s *schedule) theRate() {
+	if s.shape.rate == 0 {
+		return
+	}
+	var begun []time.Time
+	for _, r := range s.runs() {
+		begun = append(begun, r.claimed)
+	}
+	slices.SortFunc(begun, time.Time.Compare)
+	for i := s.shape.rate; i < len(begun); i++ {
+		if within := begun[i].Sub(begun[i-s.shape.rate]); within < rateWindow-timeout {
+			s.violation("%d runs began within %v, with rate_limit: {runs: %d, per: %v}", s.shape.rate+1, within, s.shape.rate, rateWindow)
 		}
 	}
 }

@@ -70,7 +70,12 @@ type shape struct {
 	pauses    time.Duration // when the command is paused, for five minutes; 0: never
 	blank     bool          // an alert does not say where to run
 	groups    int
+	cooldown  time.Duration
+	rate      int // rate_limit: so many runs in rateWindow; 0: no limit
 }
+
+// rateWindow is the time in which a schedule's rate_limit counts.
+const rateWindow = 10 * time.Minute
 
 // A server is one life of amx serve.
 type server struct {
@@ -150,6 +155,11 @@ func newSchedule(seed uint64, b bug) *schedule {
 	if s.shape.real {
 		s.shape.pair = false
 	}
+	if limits := s.draw("limits"); limits.IntN(8) == 0 {
+		s.shape.cooldown = between(limits, time.Minute, 10*time.Minute).Round(time.Second)
+	} else if limits.IntN(8) == 0 {
+		s.shape.rate = 1 + limits.IntN(3)
+	}
 	if b.shape != nil {
 		b.shape(&s.shape)
 	}
@@ -161,6 +171,12 @@ func newSchedule(seed uint64, b bug) *schedule {
 	config = strings.Replace(config, "wait: 0s", fmt.Sprintf("wait: %v\n    retries: %d\n    max: %d\n    ignore_resolved: %v", s.shape.wait, s.shape.retries, s.shape.max, s.shape.ignore), 1)
 	if s.shape.repeat > 0 {
 		config += fmt.Sprintf("    repeat_after: %v\n", s.shape.repeat)
+	}
+	if s.shape.cooldown > 0 {
+		config += fmt.Sprintf("    cooldown: %v\n", s.shape.cooldown)
+	}
+	if s.shape.rate > 0 {
+		config += fmt.Sprintf("    rate_limit: {runs: %d, per: %v}\n", s.shape.rate, rateWindow)
 	}
 	if s.shape.document {
 		config = strings.Replace(config, "cmd: /bin/fix", "document: Fix", 1)

@@ -170,7 +170,10 @@ func (x *Executor) listNodes(ctx context.Context, good time.Duration) ([]types.I
 		page, err := x.Nodes.DescribeInstanceInformation(ctx, &ssm.DescribeInstanceInformationInput{
 			MaxResults: aws.Int32(50), NextToken: n.next,
 		})
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, fmt.Errorf("no time left to read on after %d of them: the next try goes on from there", len(n.partly))
+		case err != nil:
 			return nil, fmt.Errorf("DescribeInstanceInformation: %w", awserr.Plain(err))
 		}
 		n.partly = append(n.partly, page.InstanceInformationList...)

@@ -92,19 +92,14 @@ func (o *outgoing) tellOfRun(ctx context.Context) []error {
 
 // entries returns the IDs of the ledger's entries for the resolved alerts.
 func entries(cmd *amx.Command, m *amx.Message) []ledger.ID {
-	switch {
-	case m.DedupKey != "":
-		return []ledger.ID{ledger.DedupID(cmd.Name, m.DedupKey)}
-	case cmd.Scope != amx.ScopeAlert && !m.Ungrouped:
-		return []ledger.ID{ledger.GroupID(cmd.Name, m.GroupLabels)}
-	}
 	var ids []ledger.ID
 	for i := range m.Alerts {
-		if a := &m.Alerts[i]; a.Status == amx.Resolved && cmd.Matches(a) {
-			ids = append(ids, ledger.AlertID(cmd.Name, a.Fingerprint))
+		if a := &m.Alerts[i]; report.Ends(cmd, m, a) {
+			ids = append(ids, ledger.EntryOf(cmd, m, a))
 		}
 	}
-	return ids
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 func (o *outgoing) incidentOf(command string, entry ledger.ID) string {

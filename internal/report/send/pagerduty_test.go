@@ -190,6 +190,54 @@ func TestARunThatFailedIsResolvedWithItsAlert(t *testing.T) {
 	}
 }
 
+// An incident is found again by whatever names the alert's entry in the ledger: the
+// fingerprint that the sender made, the labels of a text that names no group, or a
+// dedup_key whose alert matches the command no more.
+func TestTheIncidentOfARunIsFoundAgainInEveryForm(t *testing.T) {
+	const text = "Alerts %s:\nLabels:\n - alertname = HighCPU\n - instance = web-1\nAnnotations:\nSource: https://prometheus.example/graph\n"
+	forms := map[string]func(status string) (*amx.Message, error){
+		"a fingerprint of its own": func(status string) (*amx.Message, error) {
+			return amx.Decode(fmt.Appendf(nil, `{"alerts":[{"status":%q,"fingerprint":"00c0ffee00c0ff0a","labels":{"alertname":"HighCPU","instance":"web-1"}}]}`, status), noon)
+		},
+		"a text without groups": func(status string) (*amx.Message, error) {
+			title := strings.ToUpper(status[:1]) + status[1:]
+			return amx.DecodeSNS(amx.SNS{Body: fmt.Sprintf(text, title), SentAt: noon})
+		},
+		"a dedup_key": func(status string) (*amx.Message, error) {
+			severity := map[string]string{"firing": "HighCPU", "resolved": ""}[status]
+			return amx.DecodeSNS(amx.SNS{
+				Subject: "[" + strings.ToUpper(status) + "] x", SentAt: noon,
+				Body: "dedup_key: k\ndetails:\n  alertname: " + severity + "\n",
+			})
+		},
+	}
+	for name, form := range forms {
+		for _, scope := range []string{"alert", "notification"} {
+			config := strings.Replace(onFailed(pagerDutyConfig), "cmd: systemctl", "cmd: systemctl, match_labels: {alertname: HighCPU}, scope: "+scope, 1)
+			w := newWorld(t, config)
+			fires, err := form("firing")
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec := run(1, history.Failed)
+			rec.Entry = string(ledger.EntryOf(w.config.Commands[0], fires, &fires.Alerts[0]))
+			rec.Alerts = history.Alerts(fires.Alerts)
+			w.record(rec)
+			w.deliver()
+			w.pass(time.Minute)
+			ends, err := form("resolved")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.message(ends)
+			w.deliver()
+			if len(w.pagerDuty.Events()) == 0 || len(w.pagerDuty.Open()) > 0 {
+				t.Errorf("%s, scope %s: events %+v, open %q", name, scope, w.pagerDuty.Events(), w.pagerDuty.Open())
+			}
+		}
+	}
+}
+
 func TestARetryComesBeforeThePager(t *testing.T) {
 	w := newWorld(t, strings.Replace(onFailed(pagerDutyConfig), "cmd: systemctl", "cmd: systemctl, retries: 1", 1))
 	w.record(run(1, history.Failed))
