@@ -50,6 +50,7 @@ const (
 
 	byCooldown = "cooldown:"
 	byPause    = "paused by"
+	byBreaker  = "breaker:"
 )
 
 // Limited says that max, a rate limit, or spread_by kept a run from beginning.
@@ -62,14 +63,16 @@ func (r Reason) Limited() bool {
 	return false
 }
 
-// Holds says what holds a run back: a limit, a pause, or something other, such as
-// SSM's throttling.
+// Holds says what holds a run back: a limit, a pause, an open breaker, or something
+// other, such as SSM's throttling.
 func (r Reason) Holds() string {
 	switch {
 	case r.Limited() || strings.HasPrefix(string(r), byCooldown):
 		return "limit"
 	case strings.HasPrefix(string(r), byPause):
 		return "pause"
+	case strings.HasPrefix(string(r), byBreaker):
+		return "breaker"
 	}
 	return "other"
 }

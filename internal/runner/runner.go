@@ -63,9 +63,11 @@ type Runner struct {
 	Random   io.Reader        // optional: crypto/rand.Reader
 
 	// Told is told of each record that the history gets; Opened, of a breaker that
-	// has opened. Optional.
+	// has opened; Held, of what holds a command's runs back, once in a delivery.
+	// Optional.
 	Told   func(context.Context, history.Record)
 	Opened func(context.Context, string, ledger.BreakerOpened)
+	Held   func(ctx context.Context, command string, why ledger.Reason)
 
 	gates gates
 }
@@ -106,6 +108,7 @@ type delivery struct {
 	looks     []look
 	deferrals []deferral
 	away      map[string]bool         // :: alert of an entry → an item has it
+	held      map[string]bool         // :: command and what holds it back → it is told
 	endings   []func(context.Context) // of runs that were found to be over while a gate was held
 	last      []func(context.Context) // what waits for the end of runs
 }
@@ -113,7 +116,7 @@ type delivery struct {
 func (r *Runner) delivery(ctx context.Context, src Source) (*delivery, error) {
 	d := &delivery{
 		Runner: r, config: r.Config(), source: src, arrived: r.now(), message: &amx.Message{},
-		pauses: newRecord(ledger.PauseKey), passed: map[string]*gate{}, away: map[string]bool{},
+		pauses: newRecord(ledger.PauseKey), passed: map[string]*gate{}, away: map[string]bool{}, held: map[string]bool{},
 	}
 	deadline, given := ctx.Deadline()
 	if !given {
