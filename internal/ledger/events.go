@@ -17,8 +17,9 @@ type Event interface {
 	About() Case
 }
 
-// An Action is something to be done, after the entry is written. The set is
-// closed; an action that has an event is answered by it.
+// An Action is something to be done, after the entry is written; a [Note] may be
+// done beside that. The set is closed; an action that has an event is answered by
+// it.
 type Action interface{ action() }
 
 // A Case is the subject of an action. The event that answers the action hands it
@@ -198,7 +199,12 @@ type Finished struct {
 }
 
 // Note is to tell the history of a run: it was sent, or is to be cancelled.
-type Note struct{ Run }
+type Note struct {
+	Run
+	// Beside says that SSM has what is told, whatever becomes of the entry's write:
+	// it may be told beside that write, so that nobody waits for it.
+	Beside bool
+}
 
 // Remind is to put a reminder of the run on the queue, due then.
 type Remind struct {

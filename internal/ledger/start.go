@@ -399,7 +399,7 @@ func (s *step) begun(r *run, c Case) {
 		wait.Commands = r.asked()
 	}
 	s.do(wait)
-	s.do(Note{s.view(r, c)})
+	s.do(Note{Run: s.view(r, c), Beside: true})
 }
 
 // partly says why a part of the run is not run, where SSM refused it: in this
