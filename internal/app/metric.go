@@ -26,6 +26,9 @@ const (
 	// reportsLost counts reports that were given up, by destination, and those
 	// that the queue did not take ("queue").
 	reportsLost = "ReportsLost"
+	// historyErrors counts records that the history did not take: "queued" ones,
+	// which the worker writes later, and "lost" ones.
+	historyErrors = "HistoryErrors"
 	// runs counts what becomes of alerts by table and state of the history, and
 	// by command; those that wait, by reason too ("limit", "pause", "other").
 	// runSeconds is how long the runs took that ended. All functions of a stack

@@ -64,6 +64,13 @@ func (c *common) tellPeople(log *slog.Logger, table string) {
 		c.metrics.held(ctx, log, table, command, "breaker", time.Now())
 		lost(ctx, command, c.reporter.Opened(ctx, command, b.Failures, b.Until))
 	}
+	c.runner.Unwritten = func(ctx context.Context, queued bool) {
+		reason := "lost"
+		if queued {
+			reason = "queued"
+		}
+		c.metrics.count(ctx, log, historyErrors, reason, time.Now())
+	}
 	c.runner.Held = func(ctx context.Context, command string, why ledger.Reason) {
 		c.metrics.held(ctx, log, table, command, why.Holds(), time.Now())
 	}

@@ -28,7 +28,9 @@ func (s *step) check(c Case) {
 	switch {
 	case r == nil:
 	case r.over() && c.ended:
-		s.finished(r, c, true)
+		if s.said != r.ID {
+			s.finished(r, c, true)
+		}
 	case c.ended && (r.live(s.Now, s.Process) || s.asked == r.ID || r.unknown() && s.Now.Before(r.Lease.Add(s.Window))):
 		s.putOff(c, fmt.Errorf("asking for run %s: %w", c.Run, errGoesOn))
 	case r.over() || r.live(s.Now, s.Process) || s.asked == r.ID:
@@ -135,6 +137,7 @@ func (s *step) finish(r *run, state *State, c Case) {
 
 func (s *step) finished(r *run, c Case, again bool) {
 	c.Reason = ""
+	s.said = r.ID
 	last := !r.Outcome.Failed || r.Attempt > s.Policy.Retries || r.CancelAsked || s.entry.allEnded(r.ID)
 	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: last, Again: again})
 }

@@ -52,6 +52,7 @@ type step struct {
 	looked string // the run for which SSM's list was just read
 	asked  string // the run whose state SSM has just answered
 	state  *State // that state
+	said   string // the run that was just said to be over
 }
 
 // Step enters what happened, in the order of the events, and answers what is to

@@ -2,14 +2,17 @@ package runner_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/history"
+	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/runner"
 )
 
@@ -99,6 +102,76 @@ func TestARunThatSSMRefusesIsShown(t *testing.T) {
 		w.want(w.deliver(30*time.Second, w.fires("a")), "", "refuse: SendCommand: InvalidDocument: a fault of the test:")
 		if got, want := h.shows(), []string{"refused a: SendCommand: InvalidDocument: a fault of the test"}; !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
+		}
+	})
+}
+
+// broken is a history that takes nothing.
+type broken struct {
+	records
+	works bool
+}
+
+func (h *broken) Put(ctx context.Context, r history.Record) error {
+	if !h.works {
+		return errors.New("no table")
+	}
+	return h.records.Put(ctx, r)
+}
+
+// A record that the history does not take waits on the queue, with all that only the
+// message told. It holds up nothing.
+func TestARecordWaitsUntilTheHistoryTakesIt(t *testing.T) {
+	in(t, once, func(w *world) {
+		q, h := &waiting{}, &broken{}
+		w.runner.Queue, w.runner.History = q, h
+		var told []bool
+		w.runner.Unwritten = func(_ context.Context, queued bool) { told = append(told, queued) }
+		w.lasting(time.Hour)
+		w.want(w.deliver(30*time.Second, w.fires("a")), "", "run: firing: InProgress")
+		if it := q.items[0]; len(q.items) != 1 || it.Kind != queue.Record || it.Reason != "no table" || !slices.Equal(told, []bool{true}) {
+			t.Errorf("on the queue: %+v, told %v", q.items, told)
+		}
+		w.work(q, time.Hour)
+		if it := q.items[0]; len(q.items) != 1 || it.Tries < 20 || it.Due.Sub(time.Now()) > 2*time.Minute {
+			t.Errorf("after an hour: %+v", it)
+		}
+		h.works = true
+		w.work(q, 3*time.Minute)
+		if got, want := h.shows(), []string{"running a: firing"}; !slices.Equal(got, want) || len(q.items) != 0 {
+			t.Errorf("%q, want %q; on the queue: %+v", got, want, q.items)
+		}
+	})
+}
+
+func TestARecordThatCannotBeWrittenIsGivenUp(t *testing.T) {
+	in(t, once, func(w *world) {
+		q := &waiting{}
+		w.runner.Queue, w.runner.History = q, &broken{}
+		w.lasting(time.Hour)
+		w.deliver(30*time.Second, w.fires("a"))
+		it := q.items[0]
+		time.Sleep(4*24*time.Hour + time.Second)
+		if err := w.runner.HandleItem(context.Background(), it); !errors.Is(err, queue.ErrGivenUp) || !strings.Contains(err.Error(), "no table") {
+			t.Errorf("after four days: %v", err)
+		}
+		it.Record = []byte("[]")
+		if err := w.runner.HandleItem(context.Background(), it); !errors.Is(err, queue.ErrGivenUp) || !strings.Contains(err.Error(), `decoding the record of command "fix", run "`+it.Run) {
+			t.Errorf("one that cannot be read: %v", err)
+		}
+	})
+}
+
+// The queue does not take it either: the run goes on without a record.
+func TestARecordThatNobodyTakesIsLost(t *testing.T) {
+	in(t, once, func(w *world) {
+		w.runner.Queue, w.runner.History = &waiting{fails: true}, &broken{}
+		var told []bool
+		w.runner.Unwritten = func(_ context.Context, queued bool) { told = append(told, queued) }
+		w.lasting(time.Hour)
+		w.want(w.deliver(30*time.Second, w.fires("a")), "", "run: firing: InProgress")
+		if !slices.Equal(told, []bool{false}) {
+			t.Errorf("told %v", told)
 		}
 	})
 }

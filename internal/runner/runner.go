@@ -63,11 +63,13 @@ type Runner struct {
 	Random   io.Reader        // optional: crypto/rand.Reader
 
 	// Told is told of each record that the history gets; Opened, of a breaker that
-	// has opened; Held, of what holds a command's runs back, once in a delivery.
-	// Optional.
-	Told   func(context.Context, history.Record)
-	Opened func(context.Context, string, ledger.BreakerOpened)
-	Held   func(ctx context.Context, command string, why ledger.Reason)
+	// has opened; Held, of what holds a command's runs back, once in a delivery;
+	// Unwritten, of a record that the history did not take, and whether the queue
+	// has it. Optional.
+	Told      func(context.Context, history.Record)
+	Opened    func(context.Context, string, ledger.BreakerOpened)
+	Held      func(ctx context.Context, command string, why ledger.Reason)
+	Unwritten func(ctx context.Context, queued bool)
 
 	gates gates
 }
