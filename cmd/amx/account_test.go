@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
@@ -20,6 +21,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/amx-lambda/amx/internal/awstest"
+	"github.com/amx-lambda/amx/internal/history"
+	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 )
 
 // services is AWS as the functions and the command line ask it, behind one
@@ -89,6 +92,19 @@ func (s *services) setenv(t *testing.T) {
 	for name, value := range s.environment() {
 		t.Setenv(name, value)
 	}
+}
+
+// enterRuns enters [sampleRuns] in the stack's history.
+func (s *services) enterRuns(t testing.TB) []history.Record {
+	t.Helper()
+	store := &historydynamo.Store{Client: awstest.DynamoDBClient(s.endpoint), Table: s.table, Keep: history.Default}
+	runs := sampleRuns(time.Now())
+	for _, r := range runs {
+		if err := store.Put(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return runs
 }
 
 func (s *services) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -13,11 +13,7 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/amx-lambda/amx/internal/awstest"
-	"github.com/amx-lambda/amx/internal/history"
-	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 	"github.com/amx-lambda/amx/internal/page"
 )
 
@@ -194,13 +190,7 @@ func TestWhereThePageIs(t *testing.T) {
 func TestThePageOfAStack(t *testing.T) {
 	account := newServices(t, nil)
 	account.setenv(t)
-	store := &historydynamo.Store{Client: awstest.DynamoDBClient(account.endpoint), Table: account.table, Keep: history.Default}
-	runs := sampleRuns(time.Now())
-	for _, r := range runs {
-		if err := store.Put(t.Context(), r); err != nil {
-			t.Fatal(err)
-		}
-	}
+	runs := account.enterRuns(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	errs, said := io.Pipe()
 	ended := make(chan int, 1)

@@ -24,7 +24,6 @@ import (
 	"github.com/amx-lambda/amx/internal/awstest"
 	"github.com/amx-lambda/amx/internal/history"
 	historybolt "github.com/amx-lambda/amx/internal/history/bolt"
-	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 	"github.com/amx-lambda/amx/internal/ledger"
 	ledgerbolt "github.com/amx-lambda/amx/internal/ledger/bolt"
 	ledgerdynamo "github.com/amx-lambda/amx/internal/ledger/dynamo"
@@ -294,16 +293,9 @@ func setupAWS(env *testscript.Env) error {
 		}
 	})
 	s := newServices(t, local)
-	client := awstest.DynamoDBClient(s.endpoint)
-	runs := sampleRuns(time.Now())
-	store := &historydynamo.Store{Client: client, Table: s.table, Keep: history.Default}
-	for _, r := range runs {
-		if err := store.Put(t.Context(), r); err != nil {
-			return err
-		}
-	}
+	runs := s.enterRuns(t)
 	// An entry of the ledger is in the same table, and is no run.
-	if err := (&ledgerdynamo.Store{Client: client, Table: s.table}).Put(t.Context(), ledger.Record{Key: "entry/x/1", Value: []byte("{}")}); err != nil {
+	if err := (&ledgerdynamo.Store{Client: awstest.DynamoDBClient(s.endpoint), Table: s.table}).Put(t.Context(), ledger.Record{Key: "entry/x/1", Value: []byte("{}")}); err != nil {
 		return err
 	}
 	env.Setenv("WHERE", "--stack="+s.stack)
