@@ -15,6 +15,10 @@ func TestADecisionIsALineToSearchFor(t *testing.T) {
 	const body = `{"version":"4","receiver":"amx","status":"firing","groupLabels":{"alertname":"NginxDown"},"alerts":[
 		{"status":"firing","labels":{"alertname":"NginxDown","instance":"web-1:9100"},"startsAt":"2026-11-28T12:00:00Z"}]}`
 	r := m.post(body).Results[0]
+	sent := ` level=INFO msg=sent command=long reason=firing run_id=` + r.RunID + ` command_ids=[` + r.CommandIDs[0] + `] alerts=[` + r.Alerts[0] + "]\n"
+	if !strings.Contains(m.log.String(), sent) {
+		t.Errorf("no line %s in\n%s", sent, m.log.String())
+	}
 	line := regexp.MustCompile(`(?m)^time=\S+ level=INFO msg=settled action=run command=long reason=firing run_id=` + r.RunID +
 		` command_ids=\[` + r.CommandIDs[0] + `\] alerts=\[` + r.Alerts[0] + `\] status="" receiver=amx alertname=NginxDown instance=web-1:9100$`)
 	if !line.MatchString(m.log.String()) {
