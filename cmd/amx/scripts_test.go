@@ -41,6 +41,7 @@ import (
 func TestScriptsOfAStack(t *testing.T) {
 	runScripts(t, setupAWS, "testdata/script", "testdata/script/aws")
 }
+
 func TestScriptsOfAServe(t *testing.T) {
 	runScripts(t, setupServe, "testdata/script", "testdata/script/serve")
 }
