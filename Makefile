@@ -71,7 +71,7 @@ model: ## the protocol's model, explored further than make test does
 	MODEL=full $(GO) test -count=1 -timeout 30m -v ./internal/model
 
 .PHONY: conformance
-conformance: ## the tests against the real Alertmanager's packages
+conformance: ## the tests against Alertmanager's own packages and Grafana's types
 	cd conformance && $(GO) test ./...
 
 .PHONY: lint

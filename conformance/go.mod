@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/amx-lambda/amx v0.0.0
 	github.com/aws/aws-lambda-go v1.55.1
+	github.com/grafana/grafana-foundation-sdk/go v0.0.22
 	github.com/prometheus/alertmanager v0.35.0
 	github.com/prometheus/common v0.72.1
 	gopkg.in/yaml.v3 v3.0.1

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +21,8 @@ import (
 // functions have it.
 type stack struct {
 	*testing.T
+	*services
 	runner *runner.Runner
-	ssm    *ssmlocal.Server
 }
 
 func newStack(t *testing.T, config string) *stack {
@@ -34,27 +33,21 @@ func newStack(t *testing.T, config string) *stack {
 	}
 	s := &stack{T: t}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	s.ssm, err = ssmlocal.New(ssmlocal.Options{Dir: t.TempDir(), StateDir: t.TempDir(), Env: environment(), Log: log})
+	local, err := ssmlocal.New(ssmlocal.Options{Dir: t.TempDir(), StateDir: t.TempDir(), Env: environment(), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.ssm.Close(context.Background()); err != nil {
+		if err := local.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
-	server := httptest.NewServer(services{db: &awstest.DynamoDB{Table: "amx"}, ssm: s.ssm})
-	t.Cleanup(server.Close)
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": awstest.Region, "AWS_CONFIG_FILE": "/dev/null", "AWS_PROFILE": "",
-		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_ACCESS_KEY_ID": awstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awstest.SecretKey,
-	} {
-		t.Setenv(name, value)
-	}
-	db, ssm := awstest.DynamoDBClient(server.URL), awstest.SSMClient(server.URL)
+	s.services = newServices(t, local)
+	s.setenv(t)
+	db, ssm := awstest.DynamoDBClient(s.endpoint), awstest.SSMClient(s.endpoint)
 	s.runner = &runner.Runner{
-		Config: func() *amx.Config { return cfg }, Store: &ledgerdynamo.Store{Client: db, Table: "amx"},
-		History: &historydynamo.Store{Client: db, Table: "amx", Keep: history.Default},
+		Config: func() *amx.Config { return cfg }, Store: &ledgerdynamo.Store{Client: db, Table: s.table},
+		History: &historydynamo.Store{Client: db, Table: s.table, Keep: history.Default},
 		Exec:    &ssmexec.Executor{Client: ssm, Outputs: ssm, Poll: 10 * time.Millisecond}, Log: log, Window: time.Minute,
 	}
 	return s
@@ -78,15 +71,15 @@ func TestAPersonCancelsARunOfAStack(t *testing.T) {
 	s := newStack(t, "commands: [{name: long, cmd: sleep, args: ['300'], wait: 0s, targets: [{key: InstanceIds, values: [mi-00000000000000000]}]}]")
 	run := s.deliver(notification("amx", firing("a", 0)))[0].RunID
 
-	code, out, errs := amxRun(t, "", "runs", "--stack", "amx")
+	code, out, errs := amxRun(t, "", "runs", "--stack", s.stack)
 	wantOut(t, "runs", code, out, errs, `(?m)^`+run+`  running    .* long  `)
-	code, out, errs = amxRun(t, "", "cancel", "--stack", "amx", run, "--why", "wrong host", "--wait", "0s")
+	code, out, errs = amxRun(t, "", "cancel", "--stack", s.stack, run, "--why", "wrong host", "--wait", "0s")
 	wantOut(t, "cancel", code, out, errs, `^asked to cancel run `+run+` of "long"\nrun `+run+` has not ended yet: amx show `+run+`\n$`)
 	// Nothing hears SSM's events here: the next notification finds the end.
 	results := s.deliver(notification("amx", resolved("a", 0, 60)))
 	if len(results) != 1 || !strings.Contains(results[0].Reason, "assumed-role/Admin/ann: wrong host") {
 		t.Errorf("the resolve: %+v", results)
 	}
-	code, out, errs = amxRun(t, "", "show", "--stack", "amx", run)
+	code, out, errs = amxRun(t, "", "show", "--stack", s.stack, run)
 	wantOut(t, "show", code, out, errs, `(?s)\nCancelled  by assumed-role/Admin/ann: wrong host\n`)
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,6 +105,30 @@ func TestTheCallsOfAmxInTheDocumentsParse(t *testing.T) {
 	for _, name := range []string{"serve", "check", "explain", "config", "doctor", "template", "pause", "resume", "status"} {
 		if !checked[name] {
 			t.Errorf("no document shows amx %s", name)
+		}
+	}
+}
+
+// systemd begins amx with calls that the command line takes, and leaves its commands
+// to it: they outlive a crash, as the documents promise.
+func TestTheUnitOfSystemd(t *testing.T) {
+	unit := string(must(os.ReadFile("../../examples/amx.service")))
+	calls := regexp.MustCompile(`(?m)^Exec(?:StartPre|Start)=/usr/local/bin/(amx .*)$`).FindAllStringSubmatch(unit, -1)
+	if len(calls) != 2 {
+		t.Errorf("found the calls %q", calls)
+	}
+	for _, call := range calls {
+		parser, err := kong.New(&cli{}, kong.Vars{"version": ""}, kong.Exit(func(int) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(words(call[1])[1:]); err != nil {
+			t.Errorf("%s: %v", call[1], err)
+		}
+	}
+	for _, line := range []string{"KillMode=process", "OOMPolicy=continue", "ExecReload=/bin/kill -HUP $MAINPID"} {
+		if !slices.Contains(strings.Split(unit, "\n"), line) {
+			t.Errorf("the unit has no line %s", line)
 		}
 	}
 }

@@ -102,7 +102,7 @@ func newHost(cfg *amx.Config, ledgerFile string, env []string, log *slog.Logger,
 	}
 	desk := h.newDesk()
 	h.operator = desk.Operator()
-	h.metrics.registry.MustRegister(&holds{ledger: store, gates: desk.Gates, queue: desk.Queue, now: time.Now, log: log})
+	h.metrics.registry.MustRegister(&holds{ledger: store, gates: desk.Gates, queue: desk.Queue, due: h.oldestDue, now: time.Now, log: log})
 	h.use(cfg)
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails

@@ -34,6 +34,7 @@ type metrics struct {
 	skips     *prometheus.CounterVec // by command, reason
 	items     *prometheus.CounterVec // by outcome
 	lost      *prometheus.CounterVec // by destination
+	unwritten *prometheus.CounterVec // by outcome
 	unsettled prometheus.Counter
 	truncated prometheus.Counter
 	reloaded  prometheus.Gauge
@@ -67,6 +68,7 @@ func newMetrics() *metrics {
 		skips:     counter("amx_skips_total", "Skips, by command and reason.", "command", "reason"),
 		items:     counter("amx_queue_deliveries_total", "Deliveries of what was put off: done with (done), to be delivered again (again), given up (given_up).", "outcome"),
 		lost:      counter("amx_reports_lost_total", "Reports that were given up, by destination.", "destination"),
+		unwritten: counter("amx_history_errors_total", "Records that the history did not take: written later (queued), or lost.", "outcome"),
 		unsettled: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_unsettled_total", Help: "Notifications answered with an error, for Alertmanager to send again."}),
 		truncated: prometheus.NewCounter(prometheus.CounterOpts{Name: "amx_truncated_alerts_total", Help: "Alerts that Alertmanager cut off notifications (max_alerts): no command runs for them."}),
 		reloaded:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "amx_config_last_reload_successful", Help: "Whether the last reload of the configuration succeeded."}),
@@ -88,6 +90,9 @@ func newMetrics() *metrics {
 	}
 	for _, reason := range []string{"nomatch", "fingerover"} {
 		m.skipped.WithLabelValues(reason)
+	}
+	for _, outcome := range []string{"queued", "lost"} {
+		m.unwritten.WithLabelValues(outcome)
 	}
 	for _, outcome := range []string{"done", "again", "given_up"} {
 		m.items.WithLabelValues(outcome)

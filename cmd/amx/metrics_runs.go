@@ -69,6 +69,7 @@ func (m runMetrics) told(r history.Record) {
 type holds struct {
 	ledger ledger.Store
 	queue  func(context.Context) (operate.Queue, error)
+	due    func() (time.Time, error) // since when what is due longest has been due; zero: nothing is
 	gates  operate.Gatekeeper
 	now    func() time.Time
 	log    *slog.Logger
@@ -78,6 +79,7 @@ var (
 	descPaused = prometheus.NewDesc("amx_paused", "1 for each pause: of a command, or of everything (command=\"\").", []string{"command"}, nil)
 	descOpen   = prometheus.NewDesc("amx_breaker_open", "1 for each command whose breaker is open.", []string{"command"}, nil)
 	descQueue  = prometheus.NewDesc("amx_queue_items", "Items of the queue: what is put off.", nil, nil)
+	descDue    = prometheus.NewDesc("amx_queue_oldest_due_timestamp_seconds", "Since when the item of the queue has been due that is due longest. Not there where none is due.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -85,6 +87,7 @@ func (h *holds) Describe(c chan<- *prometheus.Desc) {
 	c <- descPaused
 	c <- descOpen
 	c <- descQueue
+	c <- descDue
 }
 
 // Collect implements [prometheus.Collector].
@@ -99,6 +102,12 @@ func (h *holds) Collect(c chan<- prometheus.Metric) {
 		h.log.WarnContext(ctx, "metrics: the queue cannot be read", "error", err.Error())
 	} else {
 		gauge(descQueue, float64(q.Items))
+	}
+	switch since, err := h.due(); {
+	case err != nil:
+		h.log.WarnContext(ctx, "metrics: the queue cannot be read", "error", err.Error())
+	case !since.IsZero():
+		gauge(descDue, float64(since.UnixMilli())/1000)
 	}
 	commands, err := h.gates.Gates(ctx)
 	if err != nil {

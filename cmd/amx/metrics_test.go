@@ -7,9 +7,11 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -150,6 +152,30 @@ func TestPausesAreMetrics(t *testing.T) {
 		if got := m.metric(metric); got != "1" {
 			t.Errorf("%s is %s, want 1", metric, got)
 		}
+	}
+}
+
+func TestTheAgeOfTheQueueIsAMetric(t *testing.T) {
+	m := newMachine(t, "commands: [{name: good, cmd: 'true'}]")
+	const metric = "amx_queue_oldest_due_timestamp_seconds"
+	if got := m.metric(metric); got != "none" {
+		t.Errorf("nothing waits: %s", got)
+	}
+	if _, err := m.host.operator.Pause(t.Context(), operate.PauseRequest{Why: "x", Who: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	m.post(notification("amx", firing("a", 0)))
+	if got := m.metric(metric); m.waiting() != 1 || got != "none" {
+		t.Errorf("%d wait, and none is due: %s", m.waiting(), got)
+	}
+	m.ahead.Add(int64(time.Minute))
+	due, err := m.host.queue.OldestDue()
+	if err != nil || due.IsZero() {
+		t.Fatal(due, err)
+	}
+	got, err := strconv.ParseFloat(m.metric(metric), 64)
+	if err != nil || int64(got*1000) != due.UnixMilli() {
+		t.Errorf("due since %s: %v, want %v", m.metric(metric), err, due)
 	}
 }
 

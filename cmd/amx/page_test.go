@@ -13,11 +13,7 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/amx-lambda/amx/internal/awstest"
-	"github.com/amx-lambda/amx/internal/history"
-	historydynamo "github.com/amx-lambda/amx/internal/history/dynamo"
 	"github.com/amx-lambda/amx/internal/page"
 )
 
@@ -192,27 +188,14 @@ func TestWhereThePageIs(t *testing.T) {
 
 // A stack's page is served on loopback, with the rights of who started it.
 func TestThePageOfAStack(t *testing.T) {
-	db := &awstest.DynamoDB{Table: "amx"}
-	server := httptest.NewServer(services{db: db})
-	t.Cleanup(server.Close)
-	store := &historydynamo.Store{Client: awstest.DynamoDBClient(server.URL), Table: "amx", Keep: history.Default}
-	runs := sampleRuns(time.Now())
-	for _, r := range runs {
-		if err := store.Put(t.Context(), r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": server.URL, "AWS_REGION": "eu-central-1", "AWS_CONFIG_FILE": "/dev/null",
-		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_ACCESS_KEY_ID": awstest.AccessKey, "AWS_SECRET_ACCESS_KEY": awstest.SecretKey,
-	} {
-		t.Setenv(name, value)
-	}
+	account := newServices(t, nil)
+	account.setenv(t)
+	runs := account.enterRuns(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	errs, said := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"page", "--stack", "amx", "-f", write(t, "amx.yaml", "commands: [{name: restart, cmd: 'true', targets: [{key: InstanceIds, values: [i-1]}]}]")}, stdio{err: said})
+		ended <- run(ctx, []string{"page", "--stack", account.stack, "-f", write(t, "amx.yaml", "commands: [{name: restart, cmd: 'true', targets: [{key: InstanceIds, values: [i-1]}]}]")}, stdio{err: said})
 		said.Close()
 	}()
 	line, err := bufio.NewReader(errs).ReadString('\n')
@@ -230,7 +213,7 @@ func TestThePageOfAStack(t *testing.T) {
 	}
 	v := &visitor{t, http.Client{Jar: jar}, "http://" + at.Host}
 	_, text := v.sees("GET", at.RequestURI(), nil)
-	v.shows(text, "restart", "Concurrency limit reached (max: 2)", "targets: no node has this address", ">amx</span>", "5 items")
+	v.shows(text, "restart", "Concurrency limit reached (max: 2)", "targets: no node has this address", ">"+account.stack+"</span>", "5 items")
 	_, text = v.sees("GET", "/runs/"+runs[0].Run, nil)
 	v.shows(text, "no such unit␛[31m", "Exit code 3")
 	_, text = v.sees("POST", "/-/page/pause", url.Values{"command": {"restart"}, "for": {"1h"}, "why": {"lunch"}, "back": {"/"}})

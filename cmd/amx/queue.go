@@ -63,3 +63,7 @@ func (h *host) queueStatus(context.Context) (operate.Queue, error) {
 	}
 	return q, err
 }
+
+// oldestDue is since when the item has been due that is due longest; zero where none
+// is due.
+func (h *host) oldestDue() (time.Time, error) { return h.queue.OldestDue() }

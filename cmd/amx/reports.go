@@ -33,6 +33,13 @@ func (h *host) tellPeople(env []string) {
 		}
 	}
 	h.runner.Told = func(ctx context.Context, rec history.Record) { lost(ctx, rec.Command, h.reporter.Record(ctx, rec)) }
+	h.runner.Unwritten = func(_ context.Context, queued bool) {
+		outcome := "lost"
+		if queued {
+			outcome = "queued"
+		}
+		h.metrics.unwritten.WithLabelValues(outcome).Inc()
+	}
 	h.runner.Opened = func(ctx context.Context, command string, b ledger.BreakerOpened) {
 		lost(ctx, command, h.reporter.Opened(ctx, command, b.Failures, b.Until))
 	}

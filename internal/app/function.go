@@ -79,7 +79,7 @@ func newCommon(ctx context.Context, env Getenv, s *settings, log *slog.Logger, o
 
 		MaxEntry: dynamo.MaxEntry,
 	}
-	c.tellPeople(log)
+	c.tellPeople(log, s.table)
 	return c, nil
 }
 

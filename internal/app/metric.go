@@ -9,7 +9,7 @@ import (
 )
 
 // The metrics of the functions, in CloudWatch's namespace "amx". All but the last
-// two count by function, and by function and reason.
+// four count by function, and by function and reason.
 const (
 	// messagesRefused counts SNS messages that run nothing because of what they
 	// are: "truncated", "replaced", "topic" or "unreadable".
@@ -26,11 +26,20 @@ const (
 	// reportsLost counts reports that were given up, by destination, and those
 	// that the queue did not take ("queue").
 	reportsLost = "ReportsLost"
+	// historyErrors counts records that the history did not take: "queued" ones,
+	// which the worker writes later, and "lost" ones.
+	historyErrors = "HistoryErrors"
 	// runs counts what becomes of alerts by table and state of the history, and
-	// by command; runSeconds is how long the runs took that ended. All functions
-	// of a stack share its table: one may send a run, and another see its end.
+	// by command; those that wait, by reason too ("limit", "pause", "other").
+	// runSeconds is how long the runs took that ended. All functions of a stack
+	// share its table: one may send a run, and another see its end.
 	runs       = "Runs"
 	runSeconds = "RunSeconds"
+	// paused and breakerOpen are 1 for a delivery that a pause or an open breaker
+	// held back, and breakerOpen also when the breaker opens: by table, and by
+	// command. A delivery has read both anyway.
+	paused      = "Paused"
+	breakerOpen = "BreakerOpen"
 )
 
 // Lambda filters JSON lines by LogLevel, and takes one without a level or with

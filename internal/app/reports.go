@@ -52,7 +52,7 @@ type ItemHandler interface {
 
 // tellPeople makes the runner put on the queue what people want to hear of runs. A
 // report stands in no run's way: one that the queue does not take is in the log.
-func (c *common) tellPeople(log *slog.Logger) {
+func (c *common) tellPeople(log *slog.Logger, table string) {
 	lost := func(ctx context.Context, command string, err error) {
 		if err != nil {
 			log.ErrorContext(ctx, "a report is lost", "command", command, "error", err.Error())
@@ -61,7 +61,18 @@ func (c *common) tellPeople(log *slog.Logger) {
 	}
 	c.runner.Told = func(ctx context.Context, rec history.Record) { lost(ctx, rec.Command, c.reporter.Record(ctx, rec)) }
 	c.runner.Opened = func(ctx context.Context, command string, b ledger.BreakerOpened) {
+		c.metrics.held(ctx, log, table, command, "breaker", time.Now())
 		lost(ctx, command, c.reporter.Opened(ctx, command, b.Failures, b.Until))
+	}
+	c.runner.Unwritten = func(ctx context.Context, queued bool) {
+		reason := "lost"
+		if queued {
+			reason = "queued"
+		}
+		c.metrics.count(ctx, log, historyErrors, reason, time.Now())
+	}
+	c.runner.Held = func(ctx context.Context, command string, why ledger.Reason) {
+		c.metrics.held(ctx, log, table, command, why.Holds(), time.Now())
 	}
 }
 

@@ -46,6 +46,15 @@ func (s *SSM) Commands() []Command {
 	return all
 }
 
+// End ends a command, with a status that is one of SSM's terminal ones.
+func (s *SSM) End(id, status string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.find(id); c != nil {
+		c.Status = status
+	}
+}
+
 // SetParameter writes a parameter.
 func (s *SSM) SetParameter(name, value string) {
 	s.mu.Lock()

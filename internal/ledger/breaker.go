@@ -48,9 +48,9 @@ func (b *breaker) refuses(c amx.Breaker, now time.Time) Reason {
 	case c.Failures == 0 || b.OpenUntil.IsZero():
 		return ""
 	case now.Before(b.OpenUntil):
-		return Reason(fmt.Sprintf("breaker: %d runs in a row failed, until %s", len(b.Failures), b.OpenUntil.UTC().Format(time.RFC3339)))
+		return Reason(fmt.Sprintf(byBreaker+" %d runs in a row failed, until %s", len(b.Failures), b.OpenUntil.UTC().Format(time.RFC3339)))
 	case b.Trial.Run != "" && now.Before(b.Trial.Until):
-		return Reason(fmt.Sprintf("breaker: %d runs in a row failed, and run %s tries whether it still does", len(b.Failures), b.Trial.Run))
+		return Reason(fmt.Sprintf(byBreaker+" %d runs in a row failed, and run %s tries whether it still does", len(b.Failures), b.Trial.Run))
 	}
 	return ""
 }

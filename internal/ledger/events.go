@@ -17,8 +17,8 @@ type Event interface {
 	About() Case
 }
 
-// An Action is a thing to do after the entry is written. The set is closed. Some
-// actions have an event, which brings their result.
+// An Action is a thing to do after the entry is written; a [Note] may be done beside
+// that. The set is closed. Some actions have an event, which brings their result.
 type Action interface{ action() }
 
 // A Case is the subject of an action. The event that answers the action hands it
@@ -198,7 +198,12 @@ type Finished struct {
 }
 
 // Note writes a run to the history: it was sent, or a cancel was asked.
-type Note struct{ Run }
+type Note struct {
+	Run
+	// Beside says that SSM has the run, whatever becomes of the entry's write: the
+	// note may be written beside that, so that nobody waits for it.
+	Beside bool
+}
 
 // Remind puts a reminder of the run on the queue, due at that time.
 type Remind struct {

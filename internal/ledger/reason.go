@@ -50,6 +50,7 @@ const (
 
 	byCooldown = "cooldown:"
 	byPause    = "paused by"
+	byBreaker  = "breaker:"
 )
 
 // Limited reports whether max, a rate limit or spread_by held a run back.
@@ -62,14 +63,16 @@ func (r Reason) Limited() bool {
 	return false
 }
 
-// Holds returns the kind of the hindrance: a limit, a pause, or another one such as
-// SSM's throttling.
+// Holds returns the kind of the hindrance: a limit, a pause, an open breaker, or another
+// one such as SSM's throttling.
 func (r Reason) Holds() string {
 	switch {
 	case r.Limited() || strings.HasPrefix(string(r), byCooldown):
 		return "limit"
 	case strings.HasPrefix(string(r), byPause):
 		return "pause"
+	case strings.HasPrefix(string(r), byBreaker):
+		return "breaker"
 	}
 	return "other"
 }

@@ -409,7 +409,7 @@ func (s *step) begun(r *run, c Case) {
 		wait.Commands = r.asked()
 	}
 	s.do(wait)
-	s.do(Note{s.view(r, c)})
+	s.do(Note{Run: s.view(r, c), Beside: true})
 }
 
 // partly says why SSM refused a part of the run: in this delivery, or in one whose

@@ -213,7 +213,7 @@ func (ev Confirmed) apply(s *step) {
 		// which its known end frees.
 		s.finish(r, &ev.State, ev.Case)
 	} else {
-		s.do(Note{s.view(r, ev.Case)})
+		s.do(Note{Run: s.view(r, ev.Case)})
 	}
 	result := Settle{Verb: VerbCancel, Run: r.ID, Commands: r.commands(), Alerts: ev.fingerprints(), Status: ev.State.Status}
 	switch {

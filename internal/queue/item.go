@@ -38,6 +38,7 @@ const (
 	Stop         Kind = "stop"         // a run that is to be cancelled if it is not over (kill_after)
 	Check        Kind = "check"        // a run of which SSM has said that a command ended
 	Report       Kind = "report"       // a report to people
+	Record       Kind = "record"       // a record that the history did not take
 )
 
 // An Item is one thing that waits. Which fields are set depends on its kind.
@@ -57,10 +58,12 @@ type Item struct {
 	Due    time.Time `json:"due,omitzero"`     // not before; zero: at once
 
 	Entry string `json:"entry,omitempty"` // reminder, stop: the ID of the ledger's entry
-	Run   string `json:"run,omitempty"`   // reminder, stop: the run's ID
+	Run   string `json:"run,omitempty"`   // reminder, stop, record: the run's ID
 
 	Report json.RawMessage `json:"report,omitempty"` // report: internal/report's own form
 	Key    string          `json:"key,omitempty"`    // report: what is sent once under it
+
+	Record json.RawMessage `json:"record,omitempty"` // record: internal/history's own form
 
 	Source Source `json:"source,omitzero"`
 }

@@ -73,6 +73,7 @@ func (d *delivery) gate(command string, limits ledger.Limits) *gate {
 func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	answer := ledger.Taken{Prepared: a.Prepared}
 	defer t.tellEndings(ctx)
+	defer func() { t.tellHeld(ctx, answer.Reason) }()
 	if pause, ok := t.paused(); ok {
 		answer.Reason = ledger.PausedReason(pause)
 		return answer
@@ -107,6 +108,21 @@ func (t *task) take(ctx context.Context, a ledger.Take) ledger.Event {
 	}
 	answer.OK = true
 	return answer
+}
+
+// tellHeld tells what holds the command back, if something does.
+func (t *task) tellHeld(ctx context.Context, why ledger.Reason) {
+	if why == "" || t.Held == nil {
+		return
+	}
+	what := t.command.Name + " " + why.Holds()
+	t.delivery.mu.Lock()
+	told := t.held[what]
+	t.held[what] = true
+	t.delivery.mu.Unlock()
+	if !told {
+		t.Held(ctx, t.command.Name, why)
+	}
 }
 
 // tellEndings tells the gates which runs have ended that were found while a gate was

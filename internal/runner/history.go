@@ -2,15 +2,19 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/history"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/ssmexec"
 )
 
-// A History keeps the records of runs. If it fails, amx logs that and goes on: it writes
-// the record again with the next change of the run.
+// A History keeps the records of runs. Its failures stop nothing: a record that it does
+// not take goes on the queue.
 type History interface {
 	Put(context.Context, history.Record) error
 }
@@ -25,7 +29,52 @@ func (t *task) enter(ctx context.Context, r history.Record) {
 	}
 	if err := t.History.Put(ctx, r); err != nil {
 		t.Log.WarnContext(ctx, "the history could not be written", "command", t.command.Name, "run_id", r.Run, "error", err.Error())
+		t.enterLater(ctx, r, err)
 	}
+}
+
+// recordFor is how long a record is tried that the history does not take.
+const recordFor = 4 * 24 * time.Hour
+
+// enterLater puts a record on the queue. Only the message told of its alerts: the
+// ledger does not keep their labels.
+func (t *task) enterLater(ctx context.Context, r history.Record, because error) {
+	text, err := json.Marshal(history.Cut(r))
+	if err == nil {
+		err = t.enqueue(ctx, queue.Item{
+			Kind: queue.Record, Command: r.Command, Run: r.Run, Record: text, SentAt: t.sentAt(), Arrived: t.now(),
+			Reason: because.Error(), Due: t.now().Add(queue.Backoff(0, t.fraction())),
+		})
+	}
+	if err != nil {
+		t.Log.ErrorContext(ctx, "a record is lost", "command", t.command.Name, "run_id", r.Run, "error", err.Error())
+	}
+	if t.Unwritten != nil {
+		t.Unwritten(ctx, err == nil)
+	}
+}
+
+// writeRecord writes the record of an item. It is put off where the history still
+// does not take it.
+func (r *Runner) writeRecord(ctx context.Context, it queue.Item) error {
+	if r.History == nil {
+		return nil
+	}
+	var record history.Record
+	if err := json.Unmarshal(it.Record, &record); err != nil {
+		return fmt.Errorf("%w: decoding the %s: %w", queue.ErrGivenUp, it.Subject(), err)
+	}
+	err := r.History.Put(ctx, record)
+	if err == nil {
+		return nil
+	}
+	now := r.now()
+	if now.Sub(it.Arrived) > recordFor {
+		return fmt.Errorf("%w: %w", queue.ErrGivenUp, err)
+	}
+	it.Tries, it.Reason = it.Tries+1, err.Error()
+	it.Due = now.Add(queue.Backoff(it.Tries, r.fraction()))
+	return r.Queue.Put(ctx, it)
 }
 
 func (t *task) sourceRecord() history.Source {

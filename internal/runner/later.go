@@ -151,6 +151,9 @@ func (t *task) giveUp(ctx context.Context, c ledger.Case) {
 // queue. After an error the queue has to deliver the item again, unless the error wraps
 // [queue.ErrGivenUp].
 func (r *Runner) HandleItem(ctx context.Context, it queue.Item) error {
+	if it.Kind == queue.Record {
+		return r.writeRecord(ctx, it)
+	}
 	d, err := r.delivery(ctx, Source{Source: it.Source})
 	if err != nil {
 		return err

@@ -62,10 +62,13 @@ type Runner struct {
 	Now      func() time.Time // optional: time.Now
 	Random   io.Reader        // optional: crypto/rand.Reader
 
-	// Told is called with each record that the history gets, and Opened for a breaker
-	// that has opened. Optional.
-	Told   func(context.Context, history.Record)
-	Opened func(context.Context, string, ledger.BreakerOpened)
+	// Told is called with each record that the history gets; Opened for a breaker that
+	// has opened; Held, once in a delivery, for each thing that holds a command's runs
+	// back; Unwritten for a record that the history did not take. Optional.
+	Told      func(context.Context, history.Record)
+	Opened    func(context.Context, string, ledger.BreakerOpened)
+	Held      func(ctx context.Context, command string, why ledger.Reason)
+	Unwritten func(ctx context.Context, queued bool)
 
 	gates gates
 }
@@ -106,6 +109,7 @@ type delivery struct {
 	looks     []look
 	deferrals []deferral
 	away      map[string]bool         // :: alert of an entry → an item has it
+	held      map[string]bool         // :: command and what holds it back → it is told
 	endings   []func(context.Context) // for runs that turned out to be over while a gate was locked
 	last      []func(context.Context) // calls that wait for the ends of runs
 }
@@ -113,7 +117,7 @@ type delivery struct {
 func (r *Runner) delivery(ctx context.Context, src Source) (*delivery, error) {
 	d := &delivery{
 		Runner: r, config: r.Config(), source: src, arrived: r.now(), message: &amx.Message{},
-		pauses: newRecord(ledger.PauseKey), passed: map[string]*gate{}, away: map[string]bool{},
+		pauses: newRecord(ledger.PauseKey), passed: map[string]*gate{}, away: map[string]bool{}, held: map[string]bool{},
 	}
 	deadline, given := ctx.Deadline()
 	if !given {

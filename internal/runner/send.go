@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/amx-lambda/amx/internal/ledger"
@@ -24,6 +25,7 @@ func (t *task) send(ctx context.Context, a ledger.Send) ledger.Event {
 	sends, cancel := context.WithDeadline(ctx, t.sends)
 	defer cancel()
 	var mu sync.Mutex
+	var ids []string
 	sent := ledger.Sent{Send: a}
 	parallel(a.Portions, func(p ledger.Portion) {
 		in := inputs[p.Part]
@@ -42,8 +44,15 @@ func (t *task) send(ctx context.Context, a ledger.Send) ledger.Event {
 			}
 			mu.Lock()
 			sent.Answers = append(sent.Answers, answer)
+			if s.Err == nil {
+				ids = append(ids, s.CommandID)
+			}
 			mu.Unlock()
 		}
 	})
+	if len(ids) > 0 {
+		slices.Sort(ids)
+		t.Log.InfoContext(ctx, "sent", "command", t.command.Name, "reason", string(a.Reason), "run_id", a.Run, "command_ids", ids, "alerts", a.Shown())
+	}
 	return sent
 }

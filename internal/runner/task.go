@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,12 +101,14 @@ func (t *task) actor() ledger.Actor {
 // are done, side by side. The result of each is the next event.
 func (t *task) feed(ctx context.Context, events ...ledger.Event) {
 	var actions []ledger.Action
+	var notes sync.WaitGroup
+	defer notes.Wait()
 	err := t.change(ctx, t.record, func(value []byte) ([]byte, time.Time, error) {
 		entry, err := ledger.Decode(value)
 		if err != nil {
 			return nil, time.Time{}, err
 		}
-		actions = entry.Step(t.actor(), events...)
+		actions = t.besideTheWrite(ctx, &notes, entry.Step(t.actor(), events...))
 		after, expires := entry.Encode()
 		return after, expires, nil
 	})
@@ -123,6 +126,18 @@ func (t *task) feed(ctx context.Context, events ...ledger.Event) {
 		if ev := t.do(ctx, a); ev != nil {
 			t.feed(ctx, ev)
 		}
+	})
+}
+
+// besideTheWrite begins to tell the history what needs no write before it, and
+// answers the other actions.
+func (t *task) besideTheWrite(ctx context.Context, notes *sync.WaitGroup, actions []ledger.Action) []ledger.Action {
+	return slices.DeleteFunc(actions, func(a ledger.Action) bool {
+		n, ok := a.(ledger.Note)
+		if ok && n.Beside {
+			notes.Go(func() { t.note(ctx, n.Run) })
+		}
+		return ok && n.Beside
 	})
 }
 

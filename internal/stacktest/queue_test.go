@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/amx-lambda/amx/internal/queue/sqs"
@@ -115,8 +116,8 @@ func TestOnlyTheFunctionsMaySend(t *testing.T) {
 	}
 }
 
-// The metrics of amx's own that the alarms and the dashboard show are those that
-// the functions count.
+// The metrics of amx's own that the alarms, the dashboard and the runbook show are
+// those that the functions count.
 func TestTheMetricsAreCounted(t *testing.T) {
 	source, err := os.ReadFile(root + "/internal/app/metric.go")
 	if err != nil {
@@ -134,6 +135,21 @@ func TestTheMetricsAreCounted(t *testing.T) {
 	}
 	if !maps.Equal(counted, shown) {
 		t.Errorf("the dashboard shows %q, the functions count %q", slices.Sorted(maps.Keys(shown)), slices.Sorted(maps.Keys(counted)))
+	}
+	runbook, err := os.ReadFile(root + "/docs/runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	_, table, _ := strings.Cut(string(runbook), "\n| metric | by | counts |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	for line := range strings.Lines(table) {
+		for _, m := range regexp.MustCompile("`([A-Z][a-z]\\w+)`").FindAllStringSubmatch(strings.Split(line, "|")[1], -1) {
+			listed[m[1]] = true
+		}
+	}
+	if !maps.Equal(counted, listed) {
+		t.Errorf("docs/runbook.md lists %q, the functions count %q", slices.Sorted(maps.Keys(listed)), slices.Sorted(maps.Keys(counted)))
 	}
 	for id, a := range s.of("AWS::CloudWatch::Alarm") {
 		if a["Namespace"] == "amx" && !counted[fmt.Sprint(a["MetricName"])] {

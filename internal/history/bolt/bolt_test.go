@@ -30,13 +30,13 @@ func openStore(t testing.TB, now func() time.Time, keep history.Keeping) *Store 
 	return &Store{File: file, Keep: keep, Now: now}
 }
 
-// BenchmarkList is the last 50 of 100,000 runs, and a search of all of them for
-// one that is not there. Memory does not grow with the history.
-func BenchmarkList(b *testing.B) {
-	s := openStore(b, func() time.Time { return storetest.Noon }, history.Default)
-	err := s.File.Update(b.Context(), func(tx *bbolt.Tx) error {
+// fill is a store with that many runs, one a minute before noon.
+func fill(t testing.TB, n int) *Store {
+	t.Helper()
+	s := openStore(t, func() time.Time { return storetest.Noon }, history.Default)
+	err := s.File.Update(t.Context(), func(tx *bbolt.Tx) error {
 		buckets, err := open(tx)
-		for i := range 100_000 {
+		for i := range n {
 			if err == nil {
 				err = buckets.put(nil, storetest.Sample(storetest.Noon.Add(-time.Duration(i)*time.Minute), i), nil, s.Keep, storetest.Noon)
 			}
@@ -44,8 +44,19 @@ func BenchmarkList(b *testing.B) {
 		return err
 	})
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
+	return s
+}
+
+func TestAListTakesNoMoreMemoryOfMoreRuns(t *testing.T) {
+	storetest.FlatMemory(t, func(n int) storetest.Store { return fill(t, n) })
+}
+
+// BenchmarkList is the last 50 of 100,000 runs, and a search of all of them for
+// one that is not there. Memory does not grow with the history.
+func BenchmarkList(b *testing.B) {
+	s := fill(b, 100_000)
 	since := storetest.Noon.Add(-89 * 24 * time.Hour)
 	b.Run("the last 50", func(b *testing.B) {
 		b.ReportAllocs()

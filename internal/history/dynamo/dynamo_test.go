@@ -99,6 +99,13 @@ func TestAListTakesACallForEachDayThatItShows(t *testing.T) {
 	}
 }
 
+func TestAListTakesNoMoreMemoryOfMoreRuns(t *testing.T) {
+	storetest.FlatMemory(t, func(n int) storetest.Store {
+		s, _ := fill(t, n)
+		return s
+	})
+}
+
 // BenchmarkList is the last 50 of 100,000 runs.
 func BenchmarkList(b *testing.B) {
 	s, table := fill(b, 100_000)

@@ -119,6 +119,27 @@ func (s *Store) Len() (n int, oldest time.Time, err error) {
 	return n, oldest, nil
 }
 
+// OldestDue is since when the item has been due that is due longest, and zero where
+// none is due. An item that is being handled is due.
+func (s *Store) OldestDue() (since time.Time, err error) {
+	err = s.file.View(func(tx *bbolt.Tx) error {
+		if key, _ := tx.Bucket(bucket).Cursor().First(); len(key) == keySize {
+			since = dueOf(key)
+		}
+		return nil
+	})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the queue: %w", err)
+	}
+	if since.After(s.Now()) {
+		return time.Time{}, nil
+	}
+	return since, nil
+}
+
+// dueOf is when the item of a key is due.
+func dueOf(key []byte) time.Time { return time.Unix(0, int64(binary.BigEndian.Uint64(key))) }
+
 func (s *Store) change() {
 	select {
 	case s.changed <- struct{}{}:

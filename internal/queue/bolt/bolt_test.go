@@ -327,6 +327,33 @@ func TestLenKnowsTheOldest(t *testing.T) {
 	}
 }
 
+func TestSinceWhenTheOldestHasBeenDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		want := func(when string, want time.Time) {
+			t.Helper()
+			if since, err := w.store.OldestDue(); err != nil || !since.Equal(want) {
+				t.Errorf("%s: due since %v, %v, want %v", when, since, err, want)
+			}
+		}
+		want("an empty queue", time.Time{})
+		w.put("later", time.Minute)
+		want("before it is due", time.Time{})
+		w.put("soon", 20*time.Second)
+		time.Sleep(2 * time.Minute)
+		want("both are due", w.begin.Add(20*time.Second))
+		handled := make(chan struct{})
+		w.handle = func(queue.Item) error { <-handled; return nil }
+		w.run()
+		synctest.Wait()
+		want("both are being handled", w.begin.Add(20*time.Second))
+		close(handled)
+		synctest.Wait()
+		want("both are done with", time.Time{})
+		w.end()
+	})
+}
+
 func TestAFailedPutSaysSo(t *testing.T) {
 	w := newWorld(t)
 	w.file.kill()

@@ -84,7 +84,7 @@ func (s *Store) due(n int) (due []delivery, next time.Time, err error) {
 			if len(key) != keySize || len(value) < head {
 				return fmt.Errorf("key %x has a value of %d bytes: not an item of amx", key, len(value))
 			}
-			at := time.Unix(0, int64(binary.BigEndian.Uint64(key)))
+			at := dueOf(key)
 			if at.After(now) {
 				next = at
 				return nil
