@@ -139,7 +139,7 @@ func newSchedule(seed uint64, b bug) *schedule {
 	}
 	s.shape.document = !s.shape.term && r.IntN(6) == 0
 	s.shape.serve, s.shape.pair, s.shape.lost = r.IntN(8) == 0, r.IntN(8) == 0, r.IntN(8) == 0
-	s.shape.real, s.shape.cluster, s.shape.other = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(6) == 0
+	s.shape.real, s.shape.cluster, s.shape.other = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(12) == 0
 	s.shape.throttles, s.shape.blank, s.shape.groups = r.IntN(6) == 0, r.IntN(8) == 0, 1+r.IntN(3)
 	if r.IntN(6) == 0 {
 		s.shape.changes = between(r, time.Minute, 10*time.Minute)
