@@ -135,8 +135,13 @@ func (s *step) finish(r *run, state *State, c Case) {
 
 func (s *step) finished(r *run, c Case, again bool) {
 	c.Reason = ""
-	last := !r.Outcome.Failed || r.Attempt > s.Policy.Retries || r.CancelAsked || s.entry.allEnded(r.ID)
+	last := !r.Outcome.Failed || r.Attempt > s.Policy.Retries || r.CancelAsked || s.entry.allEnded(r.ID) && !s.entry.retried(r.ID)
 	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: last, Again: again})
+}
+
+// retried says that a retry of the run was claimed, which has its episodes now.
+func (e *Entry) retried(id string) bool {
+	return slices.ContainsFunc(e.runs, func(r *run) bool { return r.Prev == id && r.Attempt > 1 })
 }
 
 func (s *step) outcome(state *State) outcome {

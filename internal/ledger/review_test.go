@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -97,5 +98,36 @@ func TestAnEventFinishesACancelThatWasAsked(t *testing.T) {
 	}
 	if len(cancelled) != 1 || cancelled[0].ID != "c1" {
 		t.Errorf("cancels %v", cancelled)
+	}
+}
+
+// The end of a run that failed may be told again when its retry has begun: the
+// attempt that is left of it is still to come, and the breaker does not count it.
+func TestTheEndOfARetriedRunIsNotTheLast(t *testing.T) {
+	s := tell(t, Policy{Retries: 1, RetryDelay: 30 * time.Second}, []line{
+		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+		{answers("r1", "c1"), "r1 c1"},
+		{ends("r1", "Failed"), "r1 c1 (done) Failed"},
+		{reminded(2*m, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
+	})
+	for _, a := range s.entry.Step(s.actor(3*m, 3*m, "x"), Check{Run: "r1", Ended: true}) {
+		if f, ok := a.(Finished); !ok || f.Last {
+			t.Errorf("it says %+v", a)
+		}
+	}
+}
+
+// The write that enters an observed run may meet its own earlier attempt: the run is
+// answered all the same, and its slot is freed.
+func TestAnObservedRunIsToldThoughItsWriteMetItself(t *testing.T) {
+	s := tell(t, Policy{Observe: true}, nil)
+	by := s.actor(1*m, 1*m, "x")
+	prepare := s.entry.Step(by, Delivered{Alerts: amx.Alerts{fires("a", 0)}})[0].(Prepare)
+	prepare.Run = "r1"
+	taken := Taken{Prepared: s.entry.Step(by, Prepared{Start: prepare.Start})[0].(Take).Prepared, OK: true, Slot: true}
+	first := s.entry.Step(by, taken)
+	again := s.entry.Step(by, taken)
+	if len(first) != 2 || !reflect.DeepEqual(first, again) {
+		t.Errorf("it says\n%+v\nand then\n%+v", first, again)
 	}
 }

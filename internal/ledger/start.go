@@ -233,6 +233,10 @@ func (s *step) claim(ev Taken) {
 func (s *step) observe(r *run, c Case) {
 	r.Observed, r.Holder, r.Parts = true, "", nil
 	r.Outcome = &outcome{Ended: s.Now}
+	s.observed(r, c)
+}
+
+func (s *step) observed(r *run, c Case) {
 	c.Run = r.ID
 	s.do(Settle{Verb: VerbObserve, Reason: c.Reason, Run: r.ID, Alerts: c.fingerprints()})
 	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: true})
@@ -323,6 +327,8 @@ func (s *step) renew(r *run, ev Prepared) {
 // sendOwn sends a claim of this delivery that its write turned out to have made.
 func (s *step) sendOwn(r *run, ev Prepared) {
 	switch {
+	case r.Observed:
+		s.observed(r, ev.Case)
 	case r.CancelAsked:
 		s.stop(s.ended(ev.Case))
 	case r.Holder == s.holder():
