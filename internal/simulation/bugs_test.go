@@ -26,9 +26,10 @@ type bug struct {
 	tables  func(cloudtest.Table) ledger.Store
 	agents  func(cloudtest.SSM) ssmexec.Client
 	queues  func(cloudtest.Queue) runner.Queue
-	forever bool          // what was worked off is put again
-	waits   time.Duration // a webhook's function waits for the outcome for so long
-	shape   func(*shape)  // what it shows in, where that is seldom drawn
+	forever bool                // what was worked off is put again
+	waits   time.Duration       // a webhook's function waits for the outcome for so long
+	shape   func(*shape)        // what it shows in, where that is seldom drawn
+	config  func(string) string // of the worker, where it is another
 }
 
 func (b bug) store(t cloudtest.Table) ledger.Store {
@@ -107,6 +108,8 @@ var bugs = []bug{
 	}},
 	{name: "an item that never ends", forever: true},
 }
+
+func init() { bugs = slices.Concat(bugs, bugsOfRails, bugsOfNodes, bugsOfOthers) }
 
 // putsLater answers before it puts.
 type putsLater struct{ cloudtest.Queue }

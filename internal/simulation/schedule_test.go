@@ -26,14 +26,16 @@ type schedule struct {
 	books   *books
 	config  *amx.Config
 	changed *amx.Config // as it is after a change
-	paused  [2]time.Time
+	paused  []paused
 	called  map[string]int // :: operation and second → calls
+	untold  map[string]int // :: key of an entry → ends of commands that SSM told nobody of
 	origin  time.Time
 	shape   shape
 	alerts  []*history
 
 	calm   atomic.Bool   // the faults are over
 	over   bool          // and so is all that happened under them
+	acts   acts          // what the command does then
 	soon   time.Duration // how long after its acknowledgement a firing may take to run
 	server *server
 	lives  int // of it
@@ -67,9 +69,14 @@ type shape struct {
 	other     bool          // there is a second command, that SSM may not send
 	throttles bool          // SSM takes two calls of an operation in a second
 	changes   time.Duration // when the configuration changes what the command sends; 0: never
-	pauses    time.Duration // when the command is paused, for five minutes; 0: never
+	pauses    time.Duration // when the command is paused, for five minutes or until it is resumed; 0: never
 	blank     bool          // an alert does not say where to run
 	groups    int
+	rails     rails
+	reboots   bool   // nodes restart under what they run, and commands ask for it
+	forgets   bool   // nodes lose their guards
+	foreign   bool   // others send commands too
+	untimed   string // the source has a form without times: "text", or "block" with one alert in each message; "": it has none
 }
 
 // A server is one life of amx serve.
@@ -85,6 +92,7 @@ type history struct {
 	group    string
 	skew     time.Duration // of that clock
 	blank    bool          // it has no node
+	labels   amx.KV
 	episodes []episode
 }
 
@@ -120,7 +128,7 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 }
 
 func newSchedule(seed uint64, b bug) *schedule {
-	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, called: map[string]int{}, soon: 2 * time.Minute}
+	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, called: map[string]int{}, untold: map[string]int{}, soon: 2 * time.Minute}
 	s.books = keepBooks(s.cloud)
 	s.cloud.Arrived, s.cloud.Ended = s.arrived, s.commandEnded
 	r := s.draw("shape")
@@ -150,41 +158,29 @@ func newSchedule(seed uint64, b bug) *schedule {
 	if s.shape.real {
 		s.shape.pair = false
 	}
+	s.drawRails()
+	s.drawNodes()
+	s.drawForm()
+	s.shape.foreign = s.draw("foreign").IntN(8) == 0
 	if b.shape != nil {
 		b.shape(&s.shape)
 	}
-	config := group
-	if s.shape.chunked {
-		config = chunked()
-		s.shape.perAlert = false
-	}
-	config = strings.Replace(config, "wait: 0s", fmt.Sprintf("wait: %v\n    retries: %d\n    max: %d\n    ignore_resolved: %v", s.shape.wait, s.shape.retries, s.shape.max, s.shape.ignore), 1)
-	if s.shape.repeat > 0 {
-		config += fmt.Sprintf("    repeat_after: %v\n", s.shape.repeat)
-	}
-	if s.shape.document {
-		config = strings.Replace(config, "cmd: /bin/fix", "document: Fix", 1)
-	}
-	if s.shape.perAlert {
-		config += "    scope: alert\n"
-	}
-	if s.shape.term {
-		config += "    resolved_signal: SIGTERM\n"
-	}
-	if s.shape.other {
-		config += strings.TrimPrefix(strings.Replace(one, "name: fix", "name: other", 1), "\ncommands:\n")
-	}
+	s.shape.agree()
+	config := s.shape.yaml()
 	var err error
 	if s.config, err = amx.ParseConfig("amx.yaml", []byte(config)); err != nil {
 		panic(err)
 	}
-	if s.changed, err = amx.ParseConfig("amx.yaml", []byte(strings.Replace(config, "cmd: /bin/fix", "cmd: /bin/fix\n    args: [changed]", 1))); err != nil {
-		panic(err)
+	if s.shape.changes > 0 {
+		changed := strings.Replace(config, "cmd: /bin/fix", "cmd: /bin/fix\n    args: [changed]", 1)
+		if s.changed, err = amx.ParseConfig("amx.yaml", []byte(changed)); err != nil {
+			panic(err)
+		}
 	}
 	s.cloud.IDs = "c%03d"
 	s.surroundings()
 	n := 1 + r.IntN(3)
-	if r.IntN(6) == 0 {
+	if r.IntN(6) == 0 || s.shape.max > 2 && r.IntN(2) == 0 {
 		n += 4
 	}
 	if s.shape.chunked {
@@ -192,8 +188,12 @@ func newSchedule(seed uint64, b bug) *schedule {
 	}
 	for i := range n {
 		h := &history{name: string(rune('a' + i)), group: "g", skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second), blank: s.shape.blank && i == 1}
+		h.labels = s.shape.rails.labels(h, i)
 		if !s.shape.chunked {
 			h.group = string(rune('g' + i%s.shape.groups))
+		}
+		if s.shape.untimed == "block" {
+			h.group = h.name
 		}
 		at := between(r, 0, 3*time.Minute)
 		if i > 0 && s.shape.chunked {
@@ -208,6 +208,52 @@ func newSchedule(seed uint64, b bug) *schedule {
 		s.alerts = append(s.alerts, h)
 	}
 	return s
+}
+
+// yaml is the configuration.
+func (s *shape) yaml() string {
+	config := group
+	if s.chunked {
+		config = chunked()
+	}
+	config = strings.Replace(config, "wait: 0s", fmt.Sprintf("wait: %v\n    retries: %d\n    max: %d\n    ignore_resolved: %v", s.wait, s.retries, s.max, s.ignore), 1)
+	if s.repeat > 0 {
+		config += fmt.Sprintf("    repeat_after: %v\n", s.repeat)
+	}
+	if s.document {
+		config = strings.Replace(config, "cmd: /bin/fix", "document: Fix", 1)
+	}
+	if s.perAlert {
+		config += "    scope: alert\n"
+	}
+	if s.term {
+		config += "    resolved_signal: SIGTERM\n"
+	}
+	config = s.rails.on(config)
+	if s.other {
+		config += strings.TrimPrefix(strings.Replace(one, "name: fix", "name: other", 1), "\ncommands:\n")
+	}
+	return config
+}
+
+// agree takes out what does not go together.
+func (s *shape) agree() {
+	if s.chunked {
+		s.perAlert = false
+		s.rails.second = false
+	}
+	if s.rails.drawn {
+		s.other = false
+	}
+	if s.chunked { // which takes two alerts in a message
+		s.untimed = ""
+	}
+	if s.document { // nothing keeps an agent from repeating one
+		s.reboots = false
+	}
+	if s.term { // a signal goes by what the guard has
+		s.reboots, s.forgets = false, false
+	}
 }
 
 // surroundings is how SSM and the nodes behave.
@@ -253,7 +299,7 @@ func (s *schedule) surroundings() {
 	s.cloud.Lasts = func(c *cloudtest.Command, node string) (time.Duration, int) {
 		r := s.draw("lasts", c.ID, node)
 		if s.over {
-			return time.Second, 0
+			return s.acts.lasts(r)
 		}
 		code := 0
 		if r.IntN(3) == 0 && (!s.shape.chunked || r.IntN(20) == 0) {
