@@ -105,10 +105,21 @@ func (ev Awaited) Unrecorded() Settle {
 	for _, c := range ev.Commands {
 		result.Commands = append(result.Commands, c.ID)
 	}
-	if ev.State != nil {
+	if ev.State != nil && !ev.elsewhere() {
 		result.Status = ev.State.Status
 	}
 	return result
+}
+
+// elsewhere says that the run goes on in a command that SSM was not asked about: the
+// state is not the run's.
+func (ev Awaited) elsewhere() bool {
+	for _, owner := range ev.State.Owners {
+		if !slices.ContainsFunc(ev.Commands, func(c Command) bool { return c.ID == owner }) {
+			return true
+		}
+	}
+	return false
 }
 
 // owners enters the commands that run in the place of those that SSM was asked

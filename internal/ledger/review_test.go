@@ -131,3 +131,16 @@ func TestAnObservedRunIsToldThoughItsWriteMetItself(t *testing.T) {
 		t.Errorf("it says\n%+v\nand then\n%+v", first, again)
 	}
 }
+
+// The outcome of a run cannot be entered, and SSM shows that another command of it
+// runs on the node: the answer does not say that the run has ended.
+func TestAnOutcomeThatIsAnothersIsNotTold(t *testing.T) {
+	ev := Awaited{Await: Await{Ask{Commands: []Command{{ID: "c2"}}}}, State: &State{Over: true, Status: "Success", Owners: map[string]string{"c2": "c1"}}}
+	if got := ev.Unrecorded().Status; got != "" {
+		t.Errorf("it says %s of a run that goes on", got)
+	}
+	ev.Commands = append(ev.Commands, Command{ID: "c1"})
+	if got := ev.Unrecorded().Status; got != "Success" {
+		t.Errorf("it says %q of a run of which all commands were asked about", got)
+	}
+}
