@@ -89,8 +89,10 @@ func (s *schedule) invoke(a *attempt, limit time.Duration, handle func(context.C
 
 func (s *schedule) newRunner(p *cloudtest.Process) *runner.Runner {
 	run := newRunner(p, s.config)
-	if s.shape.changes > 0 && time.Since(s.origin) > s.shape.changes {
+	table := s.bug.store(p.Table())
+	if s.deployed(p.Name) {
 		run.Config = func() *amx.Config { return s.changed }
+		table = s.released(table)
 	}
 	if s.bug.config != nil && strings.HasPrefix(p.Name, "q") {
 		c, err := amx.ParseConfig("amx.yaml", []byte(s.bug.config(s.shape.yaml())))
@@ -99,7 +101,7 @@ func (s *schedule) newRunner(p *cloudtest.Process) *runner.Runner {
 		}
 		run.Config = func() *amx.Config { return c }
 	}
-	run.Store, run.Exec.Client, run.Queue = s.bug.store(p.Table()), s.bug.client(p.SSM()), s.bug.queue(p.Queue())
+	run.Store, run.Exec.Client, run.Queue = table, s.bug.client(p.SSM()), s.bug.queue(p.Queue())
 	return run
 }
 

@@ -109,7 +109,9 @@ var bugs = []bug{
 	{name: "an item that never ends", forever: true},
 }
 
-func init() { bugs = slices.Concat(bugs, bugsOfRails, bugsOfNodes, bugsOfOthers) }
+func init() {
+	bugs = slices.Concat(bugs, bugsOfRails, bugsOfNodes, bugsOfOthers, bugsOfReleases, bugsOfDays)
+}
 
 // putsLater answers before it puts.
 type putsLater struct{ cloudtest.Queue }

@@ -94,6 +94,7 @@ func (s *schedule) end() {
 	s.over = true
 	s.crowd()
 	s.breaks()
+	s.manyDays()
 	s.fireAgain()
 	s.queueEnds()
 }

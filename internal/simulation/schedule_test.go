@@ -68,7 +68,9 @@ type shape struct {
 	cluster   bool          // of two Alertmanagers
 	other     bool          // there is a second command, that SSM may not send
 	throttles bool          // SSM takes two calls of an operation in a second
-	changes   time.Duration // when the configuration changes what the command sends; 0: never
+	changes   time.Duration // when a deployment begins that changes what the command sends; 0: never
+	newer     bool          // and the release, to one that writes newer entries
+	days      bool          // alerts whose labels change come for days
 	pauses    time.Duration // when the command is paused, for five minutes or until it is resumed; 0: never
 	blank     bool          // an alert does not say where to run
 	groups    int
@@ -161,6 +163,7 @@ func newSchedule(seed uint64, b bug) *schedule {
 	s.drawRails()
 	s.drawNodes()
 	s.drawForm()
+	s.shape.newer, s.shape.days = s.draw("release").IntN(2) == 0, s.draw("days").IntN(60) == 0
 	s.shape.foreign = s.draw("foreign").IntN(8) == 0
 	if b.shape != nil {
 		b.shape(&s.shape)
