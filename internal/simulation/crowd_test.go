@@ -30,7 +30,7 @@ func (a acts) lasts(r *rand.Rand) (time.Duration, int) {
 // placed are the alerts that have a node.
 func (s *schedule) placed() (placed []*history) {
 	for _, h := range s.alerts {
-		if !h.blank && !(s.shape.lost && h.name == "a") {
+		if lost := s.shape.lost && h.name == "a"; !h.blank && !lost {
 			placed = append(placed, h)
 		}
 	}

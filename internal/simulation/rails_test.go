@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func (s *shape) holdsBack() bool { return s.max > 0 || s.pauses > 0 || s.rails.d
 
 // longest is how long it takes at the most until a window has room for one run.
 func (g *rails) longest() (longest time.Duration) {
-	for _, w := range append(g.windows[:len(g.windows):len(g.windows)], g.all.RateLimit...) {
+	for _, w := range slices.Concat(g.windows, g.all.RateLimit) {
 		longest = max(longest, w.Per)
 	}
 	return longest
