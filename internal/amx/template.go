@@ -52,6 +52,9 @@ func render(t *template.Template, now time.Time, dot any) (string, error) {
 // and annotations has to be there. In a plain one, all that it prints has to be no
 // code to a shell.
 func value(text string, named map[string]string, plain bool, now time.Time, dot any) (string, error) {
+	if !strings.Contains(text, "{{") {
+		return text, nil // most values are no templates
+	}
 	t, err := parseTemplate(text, named)
 	if err != nil {
 		return "", err
