@@ -22,6 +22,7 @@ func (s *schedule) breaks() {
 	if len(own) == 0 {
 		return
 	}
+	own = own[:min(len(own), 3)]
 	defer func() { s.acts = acts{} }()
 	b := &breaking{schedule: s, own: own, clear: g.longest() + g.cooldown + 2*time.Minute}
 	// Until all attempts have ended, and been heard of.

@@ -103,6 +103,7 @@ func (s *schedule) crowd() {
 	expires := r.IntN(16) == 0
 	pauses := expires || r.IntN(4) == 0
 	crowd := s.placed()
+	crowd = crowd[:min(len(crowd), s.shape.max+3)] // more than there is room for
 	switch {
 	case len(crowd) == 0:
 		return

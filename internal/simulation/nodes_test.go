@@ -69,7 +69,7 @@ func (s *schedule) follows(r *run, p *cloudtest.Pass) bool {
 var bugsOfNodes = []bug{
 	{
 		name: "a command that runs elsewhere is not heeded", agents: func(a cloudtest.SSM) ssmexec.Client { return hidesOwners{a} },
-		shape: func(s *shape) { s.reboots, s.term, s.document, s.ignore = true, false, false, false },
+		shape: railed(func(s *shape) { s.reboots, s.serve, s.rails = true, false, rails{} }),
 	},
 }
 
