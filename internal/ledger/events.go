@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -43,6 +44,16 @@ func (c Case) About() Case { return c }
 
 // About is all alerts that were delivered.
 func (d Delivered) About() Case { return Case{Alerts: d.Alerts} }
+
+// About is the alerts that were prepared, and those that have no place to run.
+func (p Prepared) About() Case {
+	c := p.Case
+	c.Alerts = slices.Clone(c.Alerts)
+	for _, u := range p.Without {
+		c.Alerts = append(c.Alerts, u.Alert)
+	}
+	return c
+}
 
 // About is no alert.
 func (c Check) About() Case { return Case{Run: c.Run, aim: toCheck, ended: c.Ended} }

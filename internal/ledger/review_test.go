@@ -144,3 +144,28 @@ func TestAnOutcomeThatIsAnothersIsNotTold(t *testing.T) {
 		t.Errorf("it says %q of a run of which all commands were asked about", got)
 	}
 }
+
+// The step that settles alerts without a place to run may fail to be written: they
+// are put off with the others. Once it is written, they are settled.
+func TestAlertsWithoutAPlaceArePutOffWithTheOthers(t *testing.T) {
+	s := tell(t, Policy{}, nil)
+	by := s.actor(1*m, 1*m, "x")
+	start := s.entry.Step(by, Delivered{Alerts: amx.Alerts{fires("a", 0), fires("b", 0)}})[0].(Prepare).Start
+	start.Run, start.Alerts = "r1", start.Alerts[:1]
+	ev := Prepared{Start: start, Parts: 1, Without: []Unplaced{{Alert: fires("b", 0), Again: true, Err: errNoTime}}}
+	if got := names(fingerprintsOf(ev.About().Alerts)); got != "a b" {
+		t.Errorf("it is about %q", got)
+	}
+	took := false
+	for _, a := range s.entry.Step(by, ev) {
+		if take, ok := a.(Take); ok {
+			took = true
+			if got := names(fingerprintsOf(Taken{Prepared: take.Prepared}.About().Alerts)); got != "a" {
+				t.Errorf("when b is put off, it is about %q", got)
+			}
+		}
+	}
+	if !took {
+		t.Error("a takes no slot")
+	}
+}

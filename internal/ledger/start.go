@@ -83,6 +83,7 @@ func (ev Prepared) apply(s *step) {
 // take takes a place at the gates; a run that may be retried has a reminder before
 // its claim.
 func (s *step) take(ev Prepared) Take {
+	ev.Without = nil // they are settled
 	return Take{ev, (ev.Attempt <= s.Policy.Retries || s.Policy.Rerun) && !ev.TakenOver}
 }
 
