@@ -23,7 +23,7 @@ func (s *schedule) breaks() {
 		return
 	}
 	own = own[:min(len(own), 3)]
-	defer func() { s.acts = acts{} }()
+	defer s.act(acts{})
 	b := &breaking{schedule: s, own: own, clear: g.longest() + g.cooldown + 2*time.Minute}
 	// Until all attempts have ended, and been heard of.
 	b.settled = time.Duration(1+s.shape.retries)*(10*time.Minute+g.longest()) + g.cooldown
@@ -54,7 +54,7 @@ func (b *breaking) next() string {
 
 // plays has one run, to its end.
 func (b *breaking) plays(fails bool) {
-	b.acts.fail = fails
+	b.act(acts{fail: fails})
 	e := b.episodeNow(b.own[0])
 	b.runsAtOnce(b.own[0], b.next(), e)
 	b.rests(b.settled)
@@ -69,7 +69,7 @@ func (b *breaking) resolved(e episode, h *history) {
 // opens has one run fail, or one has just done so, and answers until when the
 // breaker is open: later than it was.
 func (b *breaking) opens(plays bool, was time.Time) time.Time {
-	b.acts.fail = true
+	b.act(acts{fail: true})
 	e := b.episodeNow(b.own[0])
 	if plays {
 		b.runsAtOnce(b.own[0], b.next(), e)
@@ -88,7 +88,8 @@ func (b *breaking) opens(plays bool, was time.Time) time.Time {
 }
 
 func (b *breaking) openUntil(command string) time.Time {
-	b.read()
+	b.cloud.Mu.Lock()
+	defer b.cloud.Mu.Unlock()
 	return b.books.gate(command).last().until
 }
 
@@ -111,7 +112,7 @@ func (b *breaking) refused() {
 // tries has all alerts fire at once when the breaker's time is up: one run is let
 // through, and fails.
 func (b *breaking) tries() {
-	b.acts = acts{long: true, fail: true}
+	b.act(acts{long: true, fail: true})
 	try := b.own
 	if all := b.shape.rails.all; all.Max > 0 || len(all.RateLimit) > 0 {
 		try = try[:1] // others would wait for the limits over all commands

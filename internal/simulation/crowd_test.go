@@ -27,6 +27,13 @@ func (a acts) lasts(r *rand.Rand) (time.Duration, int) {
 	return d, btoi(a.fail)
 }
 
+// act has the command do so from now on.
+func (s *schedule) act(a acts) {
+	s.cloud.Mu.Lock()
+	defer s.cloud.Mu.Unlock()
+	s.acts, s.over = a, true
+}
+
 // placed are the alerts that have a node.
 func (s *schedule) placed() (placed []*history) {
 	for _, h := range s.alerts {
@@ -67,7 +74,8 @@ func (s *schedule) runsAtOnce(h *history, name string, e episode) {
 
 // began says that a run of the alert was claimed since then, and sent.
 func (s *schedule) began(h *history, since time.Time) bool {
-	s.read()
+	s.cloud.Mu.Lock()
+	defer s.cloud.Mu.Unlock()
 	for run, covers := range s.books.covers {
 		for _, a := range covers {
 			if a.Fingerprint == h.name && s.books.claimed[run].After(since) && (s.shape.rails.observe || s.accepted(run)) {
@@ -78,7 +86,7 @@ func (s *schedule) began(h *history, since time.Time) bool {
 	return false
 }
 
-// accepted says that SSM took a command of the run.
+// accepted says that SSM took a command of the run. The caller holds the cloud's lock.
 func (s *schedule) accepted(run string) bool {
 	for _, c := range s.cloud.Commands {
 		if c.Token.Run == run && c.Signal == "" {
@@ -97,8 +105,8 @@ func (s *schedule) crowd() {
 		return
 	}
 	r := s.draw("crowd")
-	s.acts = acts{long: true}
-	defer func() { s.acts = acts{} }()
+	s.act(acts{long: true})
+	defer s.act(acts{})
 	since := time.Now().Add(-time.Second)
 	expires := r.IntN(16) == 0
 	pauses := expires || r.IntN(4) == 0

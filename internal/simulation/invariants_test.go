@@ -118,13 +118,13 @@ func (s *schedule) onePassEach() {
 func (s *schedule) resolved(fingerprint string, start time.Time, later bool) (begun, settled time.Time) {
 	for _, a := range s.attempts {
 		for _, r := range a.alerts {
-			if r.Status != amx.Resolved || r.Fingerprint != fingerprint || r.EndsAt.Before(start) || s.overtaken(a, &r) {
+			if r.Status != amx.Resolved || r.Fingerprint != fingerprint || r.EndsAt.Before(start) {
 				continue
 			}
 			if begun.IsZero() || a.begun.Before(begun) {
 				begun = a.begun
 			}
-			if a.acknowledged && (later || !a.putsOff(fingerprint)) && (settled.IsZero() || a.ended.Before(settled)) {
+			if a.acknowledged && !s.overtaken(a, &r) && (later || !a.putsOff(fingerprint)) && (settled.IsZero() || a.ended.Before(settled)) {
 				settled = a.ended
 			}
 		}

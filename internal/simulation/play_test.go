@@ -91,7 +91,7 @@ func (s *schedule) end() {
 	s.stoppedInTheEnd()
 	s.read()
 	s.rests(4 * time.Hour)
-	s.over = true
+	s.act(acts{})
 	s.crowd()
 	s.breaks()
 	s.manyDays()
