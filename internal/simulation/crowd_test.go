@@ -239,7 +239,7 @@ func (s *schedule) comesAgain(h *history, e episode) (again bool) {
 		}) {
 			continue
 		}
-		for _, r := range a.answer.Results {
+		for _, r := range a.own() {
 			if slices.Contains(r.Alerts, h.name) {
 				again = r.Action == runner.ActionRefuse || r.Action == runner.ActionSkip && ledger.Reason(r.Reason).Holds() != "other"
 			}
