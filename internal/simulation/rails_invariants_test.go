@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -213,7 +214,7 @@ func (s *schedule) nothingBeginsWhileOpen(command string, runs []*run) {
 // opensForFailures: the breaker opens for as many runs as it says, each of which
 // failed, however often their ends were told.
 func (s *schedule) opensForFailures(command string, runs []*run) {
-	limit := s.config.Commands[0].Breaker.Failures
+	limit := cmp.Or(s.shape.rails.breaker.Failures, 3) // which is the default
 	for _, b := range s.books.gate(command).breakers {
 		failed := 0
 		for _, r := range runs {
