@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -206,7 +207,8 @@ func (s *schedule) waits(crowd []*history, since time.Time, episodes map[string]
 	// A run ends within two minutes. It may take two more until SSM shows that, and
 	// two until who waits asks again.
 	each := 6*time.Minute + s.shape.rails.longest()
-	until := time.Now().Add(time.Duration(len(crowd))*each + s.shape.rails.cooldown + 10*time.Minute)
+	// And a failure that is heard of late may open the breaker.
+	until := time.Now().Add(time.Duration(len(crowd))*each + s.shape.rails.cooldown + cmp.Or(s.shape.rails.breaker.For, time.Hour) + 10*time.Minute)
 	for n := 0; ; n++ {
 		waiting := slices.DeleteFunc(slices.Clone(crowd), func(h *history) bool { return s.began(h, since) })
 		switch {
