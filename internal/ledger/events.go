@@ -37,6 +37,7 @@ type Case struct {
 	retries string    // the run that is retried
 	acted   bool      // of a stop: this delivery has cancelled or signalled it
 	ended   bool      // of a check: SSM said that a command of it ended
+	aside   bool      // of a stop: whoever asked for it has put it off, or was not answered
 }
 
 // About is c itself.
@@ -101,6 +102,10 @@ func (c Case) As() string {
 
 // Stops says that the case is to end a run: it does not end before the run does.
 func (c Case) Stops() bool { return c.aim == toStop || c.aim == toKill }
+
+// Aside says that the case is another's too, who sees to it: what cannot be settled of
+// it here is not put off once more, or each delivery would double the items.
+func (c Case) Aside() bool { return c.aside }
 
 // An aim is the purpose of a case.
 type aim int

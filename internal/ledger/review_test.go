@@ -94,6 +94,9 @@ func TestAnEventFinishesACancelThatWasAsked(t *testing.T) {
 	for _, a := range s.entry.Step(s.actor(6*m, 6*m, "x"), Check{Run: "r2", Ended: true}) {
 		if c, ok := a.(Cancel); ok {
 			cancelled = c.Commands
+			if !c.Aside() { // else each event would put it off once more
+				t.Error("it is the event's own")
+			}
 		}
 	}
 	if len(cancelled) != 1 || cancelled[0].ID != "c1" {
