@@ -52,6 +52,9 @@ func render(t *template.Template, now time.Time, dot any) (string, error) {
 // label or annotation that the value prints is missing. With plain, it also returns
 // an error if the value prints text that a shell could take for code.
 func value(text string, named map[string]string, plain bool, now time.Time, dot any) (string, error) {
+	if !strings.Contains(text, "{{") {
+		return text, nil // most values are no templates
+	}
 	t, err := parseTemplate(text, named)
 	if err != nil {
 		return "", err

@@ -22,6 +22,7 @@ type Cloud struct {
 	Lasts   func(c *Command, node string) (time.Duration, int) // how long a command runs, and its exit code; nil: a second, and well
 	Obeys   func(c *Command) time.Duration                     // from an accepted cancellation to the nodes; nil: a moment
 	Fails   func(node string) bool                             // the command fails there
+	Reboots func(c *Command, node string, pass int) Reboot     // what the node does in that pass of the command, from 1; nil: it stays up
 	Refuse  func(r *Request) error                             // what SSM will not have
 	Written func(ledger.Record)                                // sees each record that is written
 	Arrived func(*Queued)                                      // sees each item that is put on the queue
@@ -32,20 +33,22 @@ type Cloud struct {
 	IDs  string // the form of SSM's command IDs, which are all of one length
 	Page int    // how many commands a list has on a page
 
-	Mu       sync.Mutex               // guards what follows; hooks are called under it
-	Records  map[string]ledger.Record // :: key → record
-	Commands []*Command               // in the order of their sends
-	Queued   []*Queued                // in the order of their puts
-	Dead     []string                 // the texts of the items that the dead-letter queue got
-	Passes   []*Pass                  // those that ran the command, in the order of their start
-	Trace    []string                 // what happened, a line each
-	guards   map[string]*Pass         // :: node and run → the pass that has it
-	gone     chan struct{}            // closed at the end of the world
+	Mu        sync.Mutex               // guards what follows; hooks are called under it
+	Records   map[string]ledger.Record // :: key → record
+	Commands  []*Command               // in the order of their sends
+	Queued    []*Queued                // in the order of their puts
+	Dead      []string                 // the texts of the items that the dead-letter queue got
+	Passes    []*Pass                  // those that ran the command, in the order of their start
+	Trace     []string                 // what happened, a line each
+	guards    map[string]*Pass         // :: node and run → the pass that has it
+	lost      map[string][]time.Time   // :: node → when it lost its guards
+	downtimes map[string]*downtime     // :: node → its latest restart
+	gone      chan struct{}            // closed at the end of the world
 }
 
 // New is a cloud in which nothing has happened. Close it before its test ends.
 func New() *Cloud {
-	return &Cloud{IDs: "c%d", Page: 3, Records: map[string]ledger.Record{}, guards: map[string]*Pass{}, gone: make(chan struct{})}
+	return &Cloud{IDs: "c%d", Page: 3, Records: map[string]ledger.Record{}, guards: map[string]*Pass{}, lost: map[string][]time.Time{}, downtimes: map[string]*downtime{}, gone: make(chan struct{})}
 }
 
 // Close ends the world: its nodes do no more.

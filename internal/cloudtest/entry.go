@@ -1,8 +1,8 @@
 package cloudtest
 
 import (
+	"bytes"
 	"encoding/json"
-	"maps"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/ledger"
@@ -15,14 +15,15 @@ type Entry struct {
 	Episodes []*Episode       `json:"episodes,omitempty"`
 	Resolves []map[string]any `json:"resolves,omitempty"`
 	Runs     []*Run           `json:"runs,omitempty"`
-	Rest     map[string]any   `json:"-"`
+	text     []byte           // as the store has it
 }
 
 // An Episode is one of an [Entry].
 type Episode struct {
-	StartsAt time.Time
-	Run      string
-	all      map[string]any
+	StartsAt    time.Time
+	Run         string
+	fingerprint string
+	text        []byte // as the store has it
 }
 
 // A Run is one of an [Entry].
@@ -33,27 +34,28 @@ type Run struct {
 	Commands         []string
 	Refused          bool // SSM will not have a part of it
 	Failed           *bool
-	all              map[string]any
+	text             []byte // as the store has it
 }
 
 // Fingerprint is the alert of the episode.
-func (p *Episode) Fingerprint() string { s, _ := p.all["fp"].(string); return s }
+func (p *Episode) Fingerprint() string { return p.fingerprint }
 
 // UnmarshalJSON reads an episode, and keeps what it does not know.
 func (p *Episode) UnmarshalJSON(b []byte) error {
 	var known struct {
-		Start time.Time `json:"start"`
-		Run   string    `json:"run"`
+		Fingerprint string    `json:"fp"`
+		Start       time.Time `json:"start"`
+		Run         string    `json:"run"`
 	}
 	if err := json.Unmarshal(b, &known); err != nil {
 		return err
 	}
-	p.StartsAt, p.Run = known.Start, known.Run
-	return json.Unmarshal(b, &p.all)
+	*p = Episode{known.Start, known.Run, known.Fingerprint, bytes.Clone(b)}
+	return nil
 }
 
 // MarshalJSON writes it as it was.
-func (p *Episode) MarshalJSON() ([]byte, error) { return json.Marshal(p.all) }
+func (p *Episode) MarshalJSON() ([]byte, error) { return p.text, nil }
 
 // UnmarshalJSON reads a run, and keeps what it does not know.
 func (r *Run) UnmarshalJSON(b []byte) error {
@@ -71,7 +73,7 @@ func (r *Run) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &known); err != nil {
 		return err
 	}
-	*r = Run{ID: known.ID, Prev: known.Prev, Holder: known.Holder, Claimed: known.Claimed, Lease: known.Lease, InDoubt: known.Doubt}
+	*r = Run{ID: known.ID, Prev: known.Prev, Holder: known.Holder, Claimed: known.Claimed, Lease: known.Lease, InDoubt: known.Doubt, text: bytes.Clone(b)}
 	for _, p := range known.Parts {
 		r.Refused = r.Refused || p.State == "refused" && len(p.Without) == 0
 		for _, c := range p.Commands {
@@ -81,25 +83,26 @@ func (r *Run) UnmarshalJSON(b []byte) error {
 	if known.Outcome != nil {
 		r.Failed = &known.Outcome.Failed
 	}
-	return json.Unmarshal(b, &r.all)
+	return nil
 }
 
 // MarshalJSON writes it as it was, but for InDoubt.
 func (r *Run) MarshalJSON() ([]byte, error) {
-	if !r.InDoubt {
-		delete(r.all, "doubt")
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(r.text, &all); err != nil {
+		return nil, err
 	}
-	return json.Marshal(r.all)
+	if !r.InDoubt {
+		delete(all, "doubt")
+	}
+	return json.Marshal(all)
 }
 
 // ReadEntry reads the value of a record whose key begins with entry/.
 func ReadEntry(r ledger.Record) (*Entry, error) {
-	e := &Entry{}
+	e := &Entry{text: r.Value}
 	if len(r.Value) == 0 {
 		return e, nil
-	}
-	if err := json.Unmarshal(r.Value, &e.Rest); err != nil {
-		return nil, err
 	}
 	return e, json.Unmarshal(r.Value, e)
 }
@@ -107,7 +110,11 @@ func ReadEntry(r ledger.Record) (*Entry, error) {
 // Value is the entry as the store keeps it.
 func (e *Entry) Value() ([]byte, error) {
 	all := map[string]any{}
-	maps.Copy(all, e.Rest)
+	if len(e.text) > 0 {
+		if err := json.Unmarshal(e.text, &all); err != nil {
+			return nil, err
+		}
+	}
 	all["episodes"], all["resolves"], all["runs"] = e.Episodes, e.Resolves, e.Runs
 	return json.Marshal(all)
 }

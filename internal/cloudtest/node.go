@@ -43,11 +43,13 @@ type Command struct {
 	Comment     string
 	Sent        time.Time
 	Listed      time.Time // from then on ListCommands has it
+	Over        time.Time // when it ended on the last of its nodes; zero: it goes on
 	shown       time.Time // and ListCommandInvocations
 	invocations []*invocation
 	Cancelled   bool
 	CancelledBy string
 	By          string // the process that sent it
+	Foreign     bool   // somebody else sent it
 }
 
 type invocation struct {
@@ -55,9 +57,12 @@ type invocation struct {
 	code                 int
 	cancel               chan struct{} // closed when a cancellation reaches the node
 	cancelled            bool
+	passes               int
+	deaf                 bool
 }
 
-// A Pass is the one time that a node ran the command of a run.
+// A Pass is one time that a node ran the command of a run. There is one for each
+// run, but for a command that asks for another, and a node that lost its guards.
 type Pass struct {
 	Command        *Command
 	Run, Node      string
@@ -65,11 +70,23 @@ type Pass struct {
 	Code           int
 	Killed         bool // by a cancellation
 	Stopped        bool // by a signal
+	Again          bool // the same command asked for it
 	stop           chan struct{}
 }
 
+// Asks says that the command asked to be run again.
+func (p *Pass) Asks() bool { return p.Code == asksAgain }
+
 // Running says whether it has not ended.
 func (p *Pass) Running() bool { return p.Ended.IsZero() }
+
+// Failed says that it has ended, and not well.
+func (cmd *Command) Failed() bool { return cmd.over() && cmd.status() != "Success" }
+
+// ActiveAt says that SSM had taken the command by then, and that it was not over.
+func (cmd *Command) ActiveAt(t time.Time) bool {
+	return !cmd.Sent.After(t) && (cmd.Over.IsZero() || cmd.Over.After(t))
+}
 
 // Parse reads a request as a node does: from its comment and its script.
 func Parse(in *ssm.SendCommandInput) *Request {
@@ -140,19 +157,72 @@ func (c *Cloud) deliver(cmd *Command, inv *invocation, reach time.Duration) {
 		c.Mu.Unlock()
 		return
 	}
+	for c.sleeps(c.untilBack(inv.node)) {
+		select {
+		case <-inv.cancel: // the agent hears of it when it is back, or soon after
+			c.Mu.Lock()
+			heard := inv.passes == 0 || !inv.deaf
+			if heard {
+				c.ends(cmd, inv, "Cancelled")
+			}
+			c.Mu.Unlock()
+			if heard {
+				return
+			}
+		default:
+		}
+		if !c.runs(cmd, inv) {
+			return
+		}
+	}
+}
+
+func (c *Cloud) sleeps(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-c.gone:
+		return false
+	}
+}
+
+// runs is one pass of the command on a node. It says whether the agent goes on with
+// it when the node is back.
+func (c *Cloud) runs(cmd *Command, inv *invocation) (again bool) {
 	c.Mu.Lock()
 	p, lasts := c.begin(cmd, inv)
 	if p == nil {
 		c.ends(cmd, inv, inv.status)
 		c.Mu.Unlock()
-		return
+		return false
 	}
-	stop := p.stop
+	inv.passes++
+	reboot := Reboot{}
+	if c.Reboots != nil {
+		reboot = c.Reboots(cmd, inv.node, inv.passes)
+	}
+	inv.deaf = reboot.Deaf
+	if reboot.Asked {
+		p.Code = asksAgain
+	}
+	var restarts <-chan time.Time
+	if reboot.After > 0 {
+		restarts = time.After(reboot.After)
+	}
+	stop, down := p.stop, c.down(inv.node)
 	c.Mu.Unlock()
+	cut := false
 	select {
 	case <-time.After(lasts):
+	case <-restarts:
+		cut = true
+	case <-down: // for another command
+		cut = true
 	case <-c.gone:
-		return
+		return false
 	case <-inv.cancel:
 		p.Killed = true
 	case <-stop:
@@ -163,19 +233,30 @@ func (c *Cloud) deliver(cmd *Command, inv *invocation, reach time.Duration) {
 	p.Ended = time.Now()
 	status := "Success"
 	switch {
+	case cut: // the agent repeats the document, and the guard reports what was cut off
+		p.Code = 1
+		c.goesDown(inv.node, reboot.Away)
+		return true
 	case p.Killed:
 		p.Code, status = 1, "Cancelled" // cut off: a second pass reports 1
+	case p.Asks():
+		c.goesDown(inv.node, reboot.Away)
+		return true
 	case p.Code != 0:
 		status = "Failed"
 	}
 	inv.code = p.Code
 	c.ends(cmd, inv, status)
+	return false
 }
 
 // ends enters how the command ended on a node. The caller holds Mu.
 func (c *Cloud) ends(cmd *Command, inv *invocation, status string) {
-	inv.status = status
-	if c.Ended != nil && cmd.over() {
+	if inv.status = status; !cmd.over() {
+		return
+	}
+	cmd.Over = time.Now()
+	if c.Ended != nil {
 		c.Ended(cmd)
 	}
 }
@@ -198,7 +279,8 @@ func (c *Cloud) begin(cmd *Command, inv *invocation) (*Pass, time.Duration) {
 		}
 		return nil, 0
 	}
-	if p == nil {
+	asked := p != nil && p.Command == cmd && !p.Running() && p.Asks()
+	if p == nil || asked {
 		lasts, code := time.Second, 0
 		if c.Lasts != nil {
 			lasts, code = c.Lasts(cmd, inv.node)
@@ -206,14 +288,14 @@ func (c *Cloud) begin(cmd *Command, inv *invocation) (*Pass, time.Duration) {
 		if c.Fails != nil && c.Fails(inv.node) {
 			code = 1
 		}
-		p = &Pass{Command: cmd, Run: cmd.Run, Node: inv.node, Started: time.Now(), Code: code, stop: make(chan struct{})}
+		p = &Pass{Command: cmd, Run: cmd.Run, Node: inv.node, Started: time.Now(), Code: code, Again: asked, stop: make(chan struct{})}
 		c.guards[key] = p
 		c.Passes = append(c.Passes, p)
 		inv.status = "InProgress"
 		c.Note("%s runs on %s", cmd.ID, inv.node)
 		return p, lasts
 	}
-	if p.Running() {
+	if p.Running() || p.Asks() {
 		inv.status, inv.output = "Success", "amx: runs here: "+p.Command.ID+"\n"
 		return nil, 0
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -36,6 +37,7 @@ type Case struct {
 	retries string    // the run that is retried
 	acted   bool      // in a stop: this delivery has cancelled or signalled the run
 	ended   bool      // in a check: SSM said that a command of the run ended
+	aside   bool      // in a stop: whoever asked for it has put it off, or was not answered
 }
 
 // About returns c itself.
@@ -43,6 +45,16 @@ func (c Case) About() Case { return c }
 
 // About returns all alerts that were delivered.
 func (d Delivered) About() Case { return Case{Alerts: d.Alerts} }
+
+// About returns the alerts that were prepared, and those that have no place to run.
+func (p Prepared) About() Case {
+	c := p.Case
+	c.Alerts = slices.Clone(c.Alerts)
+	for _, u := range p.Without {
+		c.Alerts = append(c.Alerts, u.Alert)
+	}
+	return c
+}
 
 // About returns the run, without alerts.
 func (c Check) About() Case { return Case{Run: c.Run, aim: toCheck, ended: c.Ended} }
@@ -91,6 +103,10 @@ func (c Case) As() string {
 // Stops reports whether the case stops a run. Such a case stays on the queue until
 // the run has ended.
 func (c Case) Stops() bool { return c.aim == toStop || c.aim == toKill }
+
+// Aside says that the case is another's too, who sees to it: what cannot be settled of
+// it here is not put off once more, or each delivery would double the items.
+func (c Case) Aside() bool { return c.aside }
 
 // An aim is the purpose of a case.
 type aim int

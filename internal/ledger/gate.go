@@ -199,7 +199,10 @@ func (w SlotWanted) applyTo(g *Gate, a *Actor) GateAction {
 	}
 	s := slot{Run: w.Run, Command: w.Command, Entry: w.Entry, Holder: a.holder(), Lease: a.Lease, At: a.Now, Spread: w.Spread}
 	if own >= 0 {
-		s.Lease, s.At = later(s.Lease, g.slots[own].Lease), g.slots[own].At
+		was := g.slots[own]
+		if s.Lease, s.At = later(s.Lease, was.Lease), was.At; !was.Over {
+			s.Spread = was.Spread // whoever takes the run over may have fewer of its alerts
+		}
 		g.slots[own] = s
 	} else {
 		g.forget(&w.Limits, a.Now)

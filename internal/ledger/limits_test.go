@@ -127,6 +127,13 @@ func TestLimits(t *testing.T) {
 			{1 * m, "ok r2", ""},
 			{1 * m, "want r3 in eu-1b", "taken"},
 		}},
+		{"spread_by: a run that is taken over with fewer of its alerts goes on for all of them", Limits{Spread: true}, []passage{
+			{0, "want r1 in eu-1a,eu-1b", "taken"},
+			{1 * m, "want r1 in eu-1a", "taken"},
+			{2 * m, "want r2 in eu-1a", "ask for r1"},
+			{2 * m, "asked", ""},
+			{2 * m, "want r2 in eu-1a", `held: spread_by: runs go on for "eu-1a,eu-1b"`},
+		}},
 		{"without a limit nothing is kept", Limits{}, []passage{
 			{0, "want r1", "taken"},
 			{0, "want r2", "taken"},

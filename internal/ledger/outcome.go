@@ -106,10 +106,21 @@ func (ev Awaited) Unrecorded() Settle {
 	for _, c := range ev.Commands {
 		result.Commands = append(result.Commands, c.ID)
 	}
-	if ev.State != nil {
+	if ev.State != nil && !ev.elsewhere() {
 		result.Status = ev.State.Status
 	}
 	return result
+}
+
+// elsewhere says that the run goes on in a command that SSM was not asked about: the
+// state is not the run's.
+func (ev Awaited) elsewhere() bool {
+	for _, owner := range ev.State.Owners {
+		if !slices.ContainsFunc(ev.Commands, func(c Command) bool { return c.ID == owner }) {
+			return true
+		}
+	}
+	return false
 }
 
 // owners enters the commands that own the run on a node in the place of those that SSM
@@ -136,8 +147,13 @@ func (s *step) finish(r *run, state *State, c Case) {
 
 func (s *step) finished(r *run, c Case, again bool) {
 	c.Reason, s.told = "", r.ID
-	last := !r.Outcome.Failed || r.Attempt > s.Policy.Retries || r.CancelAsked || s.entry.allEnded(r.ID)
+	last := !r.Outcome.Failed || r.Attempt > s.Policy.Retries || r.CancelAsked || s.entry.allEnded(r.ID) && !s.entry.retried(r.ID)
 	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: last, Again: again})
+}
+
+// retried says that a retry of the run was claimed, which has its episodes now.
+func (e *Entry) retried(id string) bool {
+	return slices.ContainsFunc(e.runs, func(r *run) bool { return r.Prev == id && r.Attempt > 1 })
 }
 
 func (s *step) outcome(state *State) outcome {

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -93,6 +94,9 @@ func TestAnEventFinishesACancelThatWasAsked(t *testing.T) {
 	for _, a := range s.entry.Step(s.actor(6*m, 6*m, "x"), Check{Run: "r2", Ended: true}) {
 		if c, ok := a.(Cancel); ok {
 			cancelled = c.Commands
+			if !c.Aside() { // else each event would put it off once more
+				t.Error("it is the event's own")
+			}
 		}
 	}
 	if len(cancelled) != 1 || cancelled[0].ID != "c1" {
@@ -122,5 +126,74 @@ func TestAnEventTellsAnEndOnce(t *testing.T) {
 		if told != 1 {
 			t.Errorf("%T tells the end %d times", ev, told)
 		}
+	}
+}
+
+// The end of a run that failed may be told again when its retry has begun: the
+// attempt that is left of it is still to come, and the breaker does not count it.
+func TestTheEndOfARetriedRunIsNotTheLast(t *testing.T) {
+	s := tell(t, Policy{Retries: 1, RetryDelay: 30 * time.Second}, []line{
+		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+		{answers("r1", "c1"), "r1 c1"},
+		{ends("r1", "Failed"), "r1 c1 (done) Failed"},
+		{reminded(2*m, "r1", fires("a", 0)), "run r2 for a after r1, attempt 2: failed before, tried again"},
+	})
+	for _, a := range s.entry.Step(s.actor(3*m, 3*m, "x"), Check{Run: "r1", Ended: true}) {
+		if f, ok := a.(Finished); !ok || f.Last {
+			t.Errorf("it says %+v", a)
+		}
+	}
+}
+
+// The write that enters an observed run may meet its own earlier attempt: the run is
+// answered all the same, and its slot is freed.
+func TestAnObservedRunIsToldThoughItsWriteMetItself(t *testing.T) {
+	s := tell(t, Policy{Observe: true}, nil)
+	by := s.actor(1*m, 1*m, "x")
+	prepare := s.entry.Step(by, Delivered{Alerts: amx.Alerts{fires("a", 0)}})[0].(Prepare)
+	prepare.Run = "r1"
+	taken := Taken{Prepared: s.entry.Step(by, Prepared{Start: prepare.Start})[0].(Take).Prepared, OK: true, Slot: true}
+	first := s.entry.Step(by, taken)
+	again := s.entry.Step(by, taken)
+	if len(first) != 2 || !reflect.DeepEqual(first, again) {
+		t.Errorf("it says\n%+v\nand then\n%+v", first, again)
+	}
+}
+
+// The outcome of a run cannot be entered, and SSM shows that another command of it
+// runs on the node: the answer does not say that the run has ended.
+func TestAnOutcomeThatIsAnothersIsNotTold(t *testing.T) {
+	ev := Awaited{Await: Await{Ask{Commands: []Command{{ID: "c2"}}}}, State: &State{Over: true, Status: "Success", Owners: map[string]string{"c2": "c1"}}}
+	if got := ev.Unrecorded().Status; got != "" {
+		t.Errorf("it says %s of a run that goes on", got)
+	}
+	ev.Commands = append(ev.Commands, Command{ID: "c1"})
+	if got := ev.Unrecorded().Status; got != "Success" {
+		t.Errorf("it says %q of a run of which all commands were asked about", got)
+	}
+}
+
+// The step that settles alerts without a place to run may fail to be written: they
+// are put off with the others. Once it is written, they are settled.
+func TestAlertsWithoutAPlaceArePutOffWithTheOthers(t *testing.T) {
+	s := tell(t, Policy{}, nil)
+	by := s.actor(1*m, 1*m, "x")
+	start := s.entry.Step(by, Delivered{Alerts: amx.Alerts{fires("a", 0), fires("b", 0)}})[0].(Prepare).Start
+	start.Run, start.Alerts = "r1", start.Alerts[:1]
+	ev := Prepared{Start: start, Parts: 1, Without: []Unplaced{{Alert: fires("b", 0), Again: true, Err: errNoTime}}}
+	if got := names(fingerprintsOf(ev.About().Alerts)); got != "a b" {
+		t.Errorf("it is about %q", got)
+	}
+	took := false
+	for _, a := range s.entry.Step(by, ev) {
+		if take, ok := a.(Take); ok {
+			took = true
+			if got := names(fingerprintsOf(Taken{Prepared: take.Prepared}.About().Alerts)); got != "a" {
+				t.Errorf("when b is put off, it is about %q", got)
+			}
+		}
+	}
+	if !took {
+		t.Error("a takes no slot")
 	}
 }

@@ -83,6 +83,7 @@ func (ev Prepared) apply(s *step) {
 // take takes a slot in the gates. A run that may be retried gets its reminder before
 // its claim.
 func (s *step) take(ev Prepared) Take {
+	ev.Without = nil // they are settled
 	return Take{ev, (ev.Attempt <= s.Policy.Retries || s.Policy.Rerun) && !ev.TakenOver}
 }
 
@@ -234,6 +235,10 @@ func (s *step) claim(ev Taken) {
 func (s *step) observe(r *run, c Case) {
 	r.Observed, r.Holder, r.Parts = true, "", nil
 	r.Outcome = &outcome{Ended: s.Now}
+	s.observed(r, c)
+}
+
+func (s *step) observed(r *run, c Case) {
 	c.Run = r.ID
 	s.do(Settle{Verb: VerbObserve, Reason: c.Reason, Run: r.ID, Alerts: c.fingerprints()})
 	s.do(Finished{Run: s.view(r, c), Slot: r.Slot, Last: true})
@@ -329,6 +334,8 @@ func (s *step) renew(r *run, ev Prepared) {
 // fail.
 func (s *step) sendOwn(r *run, ev Prepared) {
 	switch {
+	case r.Observed:
+		s.observed(r, ev.Case)
 	case r.CancelAsked:
 		s.stop(s.ended(ev.Case))
 	case r.Holder == s.holder():

@@ -140,6 +140,7 @@ func (s *step) others() {
 	p := plan{}
 	s.unfinished(&p, Case{})
 	for _, stop := range p.stops {
+		stop.aside = true
 		s.stop(stop)
 	}
 }

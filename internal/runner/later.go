@@ -41,6 +41,9 @@ func (t *task) deferred(ctx context.Context, a ledger.Defer) {
 		t.failed = append(t.failed, a.Err)
 		return
 	}
+	if a.Aside() {
+		return
+	}
 	if a.Alerts = t.young(ctx, a); t.item != nil && len(a.Alerts) == 0 && a.As() == ledger.AsNotification {
 		return
 	}

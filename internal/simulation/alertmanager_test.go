@@ -49,10 +49,10 @@ type logged struct {
 func (s *schedule) cluster(group string, alerts []*history) (all []*alertmanager) {
 	r := s.draw("alertmanager", group)
 	receivers := []receiver{{"webhook", false}}
-	switch r.IntN(4) {
-	case 0:
+	switch n := r.IntN(4); {
+	case n == 0 || s.shape.untimed != "":
 		receivers[0] = receiver{"sns", true}
-	case 1:
+	case n == 1:
 		receivers = append(receivers, receiver{"sns", true}) // continue: true
 	}
 	m := alertmanager{

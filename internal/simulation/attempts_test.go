@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
@@ -29,7 +30,7 @@ func (s *schedule) bring(name string, n news, delay time.Duration, sns bool) {
 
 // attempt is the delivery of a message to a function, or a request to amx serve.
 func (s *schedule) attempt(name string, m *amx.Message, sns bool) bool {
-	return s.delivers(&attempt{name: name, sent: m.SentAt, alerts: m.Alerts, begun: time.Now()}, m, sns).acknowledged
+	return s.delivers(s.attemptOf(name, m), m, sns).acknowledged
 }
 
 func (s *schedule) delivers(a *attempt, m *amx.Message, sns bool) *attempt {
@@ -88,10 +89,19 @@ func (s *schedule) invoke(a *attempt, limit time.Duration, handle func(context.C
 
 func (s *schedule) newRunner(p *cloudtest.Process) *runner.Runner {
 	run := newRunner(p, s.config)
-	if s.shape.changes > 0 && time.Since(s.origin) > s.shape.changes {
+	table := s.bug.store(p.Table())
+	if s.deployed(p.Name) {
 		run.Config = func() *amx.Config { return s.changed }
+		table = s.released(table)
 	}
-	run.Store, run.Exec.Client, run.Queue = s.bug.store(p.Table()), s.bug.client(p.SSM()), s.bug.queue(p.Queue())
+	if s.bug.config != nil && strings.HasPrefix(p.Name, "q") {
+		c, err := amx.ParseConfig("amx.yaml", []byte(s.bug.config(s.shape.yaml())))
+		if err != nil {
+			panic(err)
+		}
+		run.Config = func() *amx.Config { return c }
+	}
+	run.Store, run.Exec.Client, run.Queue = table, s.bug.client(p.SSM()), s.bug.queue(p.Queue())
 	return run
 }
 

@@ -26,9 +26,10 @@ type bug struct {
 	tables  func(cloudtest.Table) ledger.Store
 	agents  func(cloudtest.SSM) ssmexec.Client
 	queues  func(cloudtest.Queue) runner.Queue
-	forever bool          // what was worked off is put again
-	waits   time.Duration // a webhook's function waits for the outcome for so long
-	shape   func(*shape)  // what it shows in, where that is seldom drawn
+	forever bool                // what was worked off is put again
+	waits   time.Duration       // a webhook's function waits for the outcome for so long
+	shape   func(*shape)        // what it shows in, where that is seldom drawn
+	config  func(string) string // of the worker, where it is another
 }
 
 func (b bug) store(t cloudtest.Table) ledger.Store {
@@ -106,29 +107,10 @@ var bugs = []bug{
 		}, nil}
 	}},
 	{name: "an item that never ends", forever: true},
-	{
-		name: "a cooldown that ends with its episode", shape: func(s *shape) { s.cooldown = 5 * time.Minute },
-		tables: func(t cloudtest.Table) ledger.Store {
-			return edits{t, func(e *cloudtest.Entry) { delete(e.Rest, "begun") }, nil}
-		},
-	},
-	{
-		name: "a rate limit that is not entered", shape: func(s *shape) { s.rate, s.cooldown = 1, 0 },
-		tables: func(t cloudtest.Table) ledger.Store { return noGates{t} },
-	},
 }
 
-// noGates reads gates as if nobody had written them.
-type noGates struct{ cloudtest.Table }
-
-func (s noGates) Get(ctx context.Context, keys ...string) ([]ledger.Record, error) {
-	records, err := s.Table.Get(ctx, keys...)
-	for i, r := range records {
-		if strings.HasPrefix(r.Key, "gate/") {
-			records[i].Value = nil
-		}
-	}
-	return records, err
+func init() {
+	bugs = slices.Concat(bugs, bugsOfRails, bugsOfNodes, bugsOfOthers, bugsOfReleases, bugsOfDays)
 }
 
 // putsLater answers before it puts.

@@ -34,13 +34,7 @@ type news struct {
 }
 
 func (h *history) fires(origin time.Time, e episode) amx.Alert {
-	if h.blank {
-		return amx.Alert{Status: amx.Firing, Fingerprint: h.name, Labels: amx.KV{"alertname": h.name}, StartsAt: origin.Add(e.start + h.skew)}
-	}
-	return amx.Alert{
-		Status: amx.Firing, Fingerprint: h.name, Labels: amx.KV{"alertname": h.name, "node": nodeOf(h.name)},
-		StartsAt: origin.Add(e.start + h.skew),
-	}
+	return amx.Alert{Status: amx.Firing, Fingerprint: h.name, Labels: h.labels, StartsAt: origin.Add(e.start + h.skew)}
 }
 
 func (h *history) resolves(origin time.Time, e episode) amx.Alert {
@@ -108,5 +102,5 @@ func (s *schedule) message(group string, sent time.Duration, alerts ...amx.Alert
 	if sent > 0 {
 		m.SentAt = s.origin.Add(sent)
 	}
-	return m
+	return s.formed(group, m)
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/cloudtest"
+	"github.com/amx-lambda/amx/internal/ledger"
 	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/runner"
 )
@@ -69,7 +72,10 @@ func (s *schedule) worked(q *cloudtest.Queued, name string) bool {
 	s.cloud.Delivered(q)
 	a := &attempt{name: name, begun: time.Now(), sent: q.SentAt, item: &q.Item}
 	if q.Kind == queue.Notification && q.Command != "other" {
-		a.alerts = q.Message.Alerts
+		// The resolve of a dedup_key asks every command.
+		a.alerts = slices.DeleteFunc(slices.Clone(s.stamped(q.Message)), func(f amx.Alert) bool {
+			return s.shape.rails.second && f.Labels["for"] != q.Command
+		})
 	}
 	var err error
 	s.invoke(a, timeout, func(ctx context.Context, run *runner.Runner) runner.Answer {
@@ -91,15 +97,19 @@ func (s *schedule) worked(q *cloudtest.Queued, name string) bool {
 	return a.acknowledged
 }
 
-// commandEnded has SSM tell of the end of a command: once, twice, or never; at once
-// or late. Lambda tries an event three times.
+// commandEnded has SSM tell of the end of a command: once, twice, or, before all is
+// over, never; at once or late. Lambda tries an event three times.
 func (s *schedule) commandEnded(c *cloudtest.Command) {
 	r := s.draw("event", c.ID)
-	if s.closed || c.Signal != "" || r.IntN(6) == 0 {
+	if s.closed || c.Signal != "" || c.Token.Run == "" {
+		return
+	}
+	if r.IntN(6) == 0 && !s.over && !c.Foreign {
+		s.untold[ledger.EntryKey(c.Token.Command, c.Token.Entry)]++
 		return
 	}
 	times := 1
-	if r.IntN(6) == 0 {
+	if r.IntN(6) == 0 || s.over && r.IntN(2) == 0 {
 		times = 2
 	}
 	for n := range times {

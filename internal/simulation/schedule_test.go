@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,14 +25,16 @@ type schedule struct {
 	books   *books
 	config  *amx.Config
 	changed *amx.Config // as it is after a change
-	paused  [2]time.Time
+	paused  []paused
 	called  map[string]int // :: operation and second → calls
+	untold  map[string]int // :: key of an entry → ends of commands that SSM told nobody of
 	origin  time.Time
 	shape   shape
 	alerts  []*history
 
 	calm   atomic.Bool   // the faults are over
 	over   bool          // and so is all that happened under them
+	acts   acts          // what the command does then
 	soon   time.Duration // how long after its acknowledgement a firing may take to run
 	server *server
 	lives  int // of it
@@ -46,36 +47,6 @@ type schedule struct {
 	queueFails map[string]bool // :: process → it could not put something off
 	work       sync.WaitGroup  // of requests
 }
-
-// A shape is what a schedule is about.
-type shape struct {
-	perAlert  bool
-	retries   int
-	ignore    bool
-	max       int
-	term      bool // resolved_signal: SIGTERM
-	chunked   bool
-	document  bool          // a document, which no guard keeps from running twice
-	repeat    time.Duration // repeat_after
-	wait      time.Duration
-	calm      bool          // no fault but reordering and duplicates
-	serve     bool          // amx serve: one process at a time, which is killed and started again
-	lost      bool          // SSM has lost the node of an alert
-	pair      bool          // of Prometheis, whose clocks are up to a minute apart
-	real      bool          // the source is Alertmanager as it is, and not whatever may be
-	cluster   bool          // of two Alertmanagers
-	other     bool          // there is a second command, that SSM may not send
-	throttles bool          // SSM takes two calls of an operation in a second
-	changes   time.Duration // when the configuration changes what the command sends; 0: never
-	pauses    time.Duration // when the command is paused, for five minutes; 0: never
-	blank     bool          // an alert does not say where to run
-	groups    int
-	cooldown  time.Duration
-	rate      int // rate_limit: so many runs in rateWindow; 0: no limit
-}
-
-// rateWindow is the time in which a schedule's rate_limit counts.
-const rateWindow = 10 * time.Minute
 
 // A server is one life of amx serve.
 type server struct {
@@ -90,6 +61,7 @@ type history struct {
 	group    string
 	skew     time.Duration // of that clock
 	blank    bool          // it has no node
+	labels   amx.KV
 	episodes []episode
 }
 
@@ -125,82 +97,22 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 }
 
 func newSchedule(seed uint64, b bug) *schedule {
-	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, called: map[string]int{}, soon: 2 * time.Minute}
+	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, called: map[string]int{}, untold: map[string]int{}, soon: 2 * time.Minute}
 	s.books = keepBooks(s.cloud)
 	s.cloud.Arrived, s.cloud.Ended = s.arrived, s.commandEnded
 	r := s.draw("shape")
-	s.shape = shape{perAlert: r.IntN(2) == 0, ignore: r.IntN(12) == 0, term: r.IntN(8) == 0, chunked: r.IntN(10) == 0, calm: r.IntN(10) == 0}
-	if r.IntN(3) == 0 {
-		s.shape.retries = 1 + r.IntN(2)
-	}
-	if r.IntN(4) == 0 {
-		s.shape.max = 1 + r.IntN(4)
-	}
-	if r.IntN(2) == 0 {
-		s.shape.wait = 5 * time.Second
-	}
-	if r.IntN(6) == 0 {
-		s.shape.repeat = 5 * time.Minute
-	}
-	s.shape.document = !s.shape.term && r.IntN(6) == 0
-	s.shape.serve, s.shape.pair, s.shape.lost = r.IntN(8) == 0, r.IntN(8) == 0, r.IntN(8) == 0
-	s.shape.real, s.shape.cluster, s.shape.other = r.IntN(2) == 0, r.IntN(3) == 0, r.IntN(6) == 0
-	s.shape.throttles, s.shape.blank, s.shape.groups = r.IntN(6) == 0, r.IntN(8) == 0, 1+r.IntN(3)
-	if r.IntN(6) == 0 {
-		s.shape.changes = between(r, time.Minute, 10*time.Minute)
-	}
-	if r.IntN(8) == 0 {
-		s.shape.pauses = between(r, time.Second, 10*time.Minute)
-	}
-	if s.shape.real {
-		s.shape.pair = false
-	}
-	if limits := s.draw("limits"); limits.IntN(8) == 0 {
-		s.shape.cooldown = between(limits, time.Minute, 10*time.Minute).Round(time.Second)
-	} else if limits.IntN(8) == 0 {
-		s.shape.rate = 1 + limits.IntN(3)
-	}
-	if b.shape != nil {
-		b.shape(&s.shape)
-	}
-	config := group
-	if s.shape.chunked {
-		config = chunked()
-		s.shape.perAlert = false
-	}
-	config = strings.Replace(config, "wait: 0s", fmt.Sprintf("wait: %v\n    retries: %d\n    max: %d\n    ignore_resolved: %v", s.shape.wait, s.shape.retries, s.shape.max, s.shape.ignore), 1)
-	if s.shape.repeat > 0 {
-		config += fmt.Sprintf("    repeat_after: %v\n", s.shape.repeat)
-	}
-	if s.shape.cooldown > 0 {
-		config += fmt.Sprintf("    cooldown: %v\n", s.shape.cooldown)
-	}
-	if s.shape.rate > 0 {
-		config += fmt.Sprintf("    rate_limit: {runs: %d, per: %v}\n", s.shape.rate, rateWindow)
-	}
-	if s.shape.document {
-		config = strings.Replace(config, "cmd: /bin/fix", "document: Fix", 1)
-	}
-	if s.shape.perAlert {
-		config += "    scope: alert\n"
-	}
-	if s.shape.term {
-		config += "    resolved_signal: SIGTERM\n"
-	}
-	if s.shape.other {
-		config += strings.TrimPrefix(strings.Replace(one, "name: fix", "name: other", 1), "\ncommands:\n")
-	}
-	var err error
-	if s.config, err = amx.ParseConfig("amx.yaml", []byte(config)); err != nil {
-		panic(err)
-	}
-	if s.changed, err = amx.ParseConfig("amx.yaml", []byte(strings.Replace(config, "cmd: /bin/fix", "cmd: /bin/fix\n    args: [changed]", 1))); err != nil {
-		panic(err)
-	}
+	s.drawShape(r)
+	s.configure()
 	s.cloud.IDs = "c%03d"
 	s.surroundings()
+	s.drawAlerts(r)
+	return s
+}
+
+// drawAlerts draws what truly happens.
+func (s *schedule) drawAlerts(r *rand.Rand) {
 	n := 1 + r.IntN(3)
-	if r.IntN(6) == 0 {
+	if r.IntN(6) == 0 || s.shape.max > 2 && r.IntN(2) == 0 {
 		n += 4
 	}
 	if s.shape.chunked {
@@ -208,8 +120,12 @@ func newSchedule(seed uint64, b bug) *schedule {
 	}
 	for i := range n {
 		h := &history{name: string(rune('a' + i)), group: "g", skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second), blank: s.shape.blank && i == 1}
+		h.labels = s.shape.rails.labels(h, i)
 		if !s.shape.chunked {
 			h.group = string(rune('g' + i%s.shape.groups))
+		}
+		if s.shape.untimed == "block" {
+			h.group = h.name
 		}
 		at := between(r, 0, 3*time.Minute)
 		if i > 0 && s.shape.chunked {
@@ -223,7 +139,6 @@ func newSchedule(seed uint64, b bug) *schedule {
 		}
 		s.alerts = append(s.alerts, h)
 	}
-	return s
 }
 
 // surroundings is how SSM and the nodes behave.
@@ -269,7 +184,7 @@ func (s *schedule) surroundings() {
 	s.cloud.Lasts = func(c *cloudtest.Command, node string) (time.Duration, int) {
 		r := s.draw("lasts", c.ID, node)
 		if s.over {
-			return time.Second, 0
+			return s.acts.lasts(r)
 		}
 		code := 0
 		if r.IntN(3) == 0 && (!s.shape.chunked || r.IntN(20) == 0) {
