@@ -201,8 +201,8 @@ func (a *attempt) needsTime() bool {
 	})
 }
 
-// Alerts that were skipped, or refused by the breaker, come again with the next notification.
-// refused by the breaker, comes again with the next notification.
+// waits has time pass until each of the alerts has its run. Alerts that were skipped,
+// or refused by the breaker, come again with the next notification.
 func (s *schedule) waits(crowd []*history, since time.Time, episodes map[string]episode) {
 	// A run ends within two minutes. It may take two more until SSM shows that, and
 	// two until who waits asks again.
