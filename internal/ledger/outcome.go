@@ -59,7 +59,7 @@ func (ev Asked) apply(s *step) {
 		s.putOff(ev.Case, fmt.Errorf("asking for run %s: %w", ev.Run, ev.Err))
 		return
 	case r == nil:
-	case s.owners(r, &ev.State):
+	case s.owners(r, ev.Ask, &ev.State):
 		// The guard let another command run in the place of one of these. So this is
 		// not the run's state, and SSM is asked again.
 		s.looked = ev.Run
@@ -86,7 +86,7 @@ func (ev Awaited) apply(s *step) {
 	}
 	result.Commands = r.commands()
 	if st := ev.State; st != nil {
-		if st.Over && s.owners(r, st) {
+		if st.Over && s.owners(r, ev.Ask, st) {
 			s.do(Await{Ask{Case: ev.Case, Commands: r.asked()}})
 			return
 		}
@@ -106,7 +106,7 @@ func (ev Awaited) Unrecorded() Settle {
 	for _, c := range ev.Commands {
 		result.Commands = append(result.Commands, c.ID)
 	}
-	if ev.State != nil && !ev.elsewhere() {
+	if ev.State != nil && !ev.elsewhere(ev.State) {
 		result.Status = ev.State.Status
 	}
 	return result
@@ -114,9 +114,9 @@ func (ev Awaited) Unrecorded() Settle {
 
 // elsewhere says that the run goes on in a command that SSM was not asked about: the
 // state is not the run's.
-func (ev Awaited) elsewhere() bool {
-	for _, owner := range ev.State.Owners {
-		if !slices.ContainsFunc(ev.Commands, func(c Command) bool { return c.ID == owner }) {
+func (a Ask) elsewhere(state *State) bool {
+	for _, owner := range state.Owners {
+		if !slices.ContainsFunc(a.Commands, func(c Command) bool { return c.ID == owner }) {
 			return true
 		}
 	}
@@ -124,17 +124,17 @@ func (ev Awaited) elsewhere() bool {
 }
 
 // owners enters the commands that own the run on a node in the place of those that SSM
-// was asked about, as the guard reports them. found: there are such commands.
-func (s *step) owners(r *run, state *State) (found bool) {
+// was asked about, as the guard reports them. It says whether the state is not the
+// run's for that: somebody else may have entered such a command meanwhile.
+func (s *step) owners(r *run, a Ask, state *State) bool {
 	for i := range r.Parts {
 		for _, c := range slices.Clone(r.Parts[i].Commands) {
 			if owner := state.Owners[c.ID]; owner != "" && !slices.Contains(r.commands(), owner) {
 				r.merge(i, owner, c.Nodes)
-				found = true
 			}
 		}
 	}
-	return found
+	return a.elsewhere(state)
 }
 
 // finish enters how a run ended, and reports it.

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -170,6 +171,33 @@ func TestAnOutcomeThatIsAnothersIsNotTold(t *testing.T) {
 	ev.Commands = append(ev.Commands, Command{ID: "c1"})
 	if got := ev.Unrecorded().Status; got != "Success" {
 		t.Errorf("it says %q of a run of which all commands were asked about", got)
+	}
+}
+
+// SSM was asked about c2 alone. The guard shows that c1 runs in its place, and somebody
+// has entered c1 meanwhile: the state is still not the run's, and c1 is asked about.
+func TestTheStateOfARunThatAnotherCommandOwnsIsAskedFor(t *testing.T) {
+	s := tell(t, Policy{}, []line{
+		{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+		{answers("r1", "c2"), "r1 c2"},
+	})
+	by := s.actor(2*m, 2*m, "x")
+	ask, ok := s.entry.Step(by, Check{Run: "r1", Ended: true})[0].(Ask)
+	if !ok {
+		t.Fatal("it does not ask SSM")
+	}
+	ended := State{Over: true, Status: "Success", Owners: map[string]string{"c2": "c1"}}
+	for range 2 { // it enters c1; then it is there
+		actions := s.entry.Step(by, Asked{Ask: ask, State: ended})
+		again, ok := actions[0].(Ask)
+		if !ok || len(actions) != 1 || !slices.ContainsFunc(again.Commands, func(c Command) bool { return c.ID == "c1" }) {
+			t.Fatalf("it says %+v, want to ask about c1", actions)
+		}
+	}
+	for _, a := range s.entry.Step(by, Awaited{Await: Await{ask}, State: &ended}) {
+		if _, ok := a.(Await); !ok {
+			t.Errorf("it says %+v, want to wait for c1", a)
+		}
 	}
 }
 

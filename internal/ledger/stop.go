@@ -203,7 +203,7 @@ func (ev Confirmed) apply(s *step) {
 		s.stop(ev.Case)
 		return
 	}
-	if s.owners(r, &ev.State) {
+	if s.owners(r, ev.Ask, &ev.State) {
 		s.stop(ev.Case) // another command owns the run on a node, and has to be stopped too
 		return
 	}
