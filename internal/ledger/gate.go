@@ -306,17 +306,17 @@ func (g *Gate) forget(l *Limits, now time.Time) {
 	})
 }
 
-// Free reports whether the holder's slot is free, by the run in its entry. unsent: the
-// run was never sent.
-func (h *Holder) Free(e *Entry, now time.Time, process string) (free, unsent bool) {
+// Free reports whether the holder's slot is free, by the run in its entry. A run that
+// the entry does not have was not claimed, or is over and forgotten: nobody can tell
+// which, so it still counts against rate_limit.
+func (h *Holder) Free(e *Entry, now time.Time, process string) bool {
 	r := e.run(h.Run)
 	switch {
 	case r == nil:
-		unsent = true
 	case r.over():
-		return true, false
+		return true
 	case !r.idle(now, process):
-		return false, false
+		return false
 	}
-	return now.After(h.slot.Lease) || process != "" && !ownedBy(h.slot.Holder, process), unsent
+	return now.After(h.slot.Lease) || process != "" && !ownedBy(h.slot.Holder, process)
 }

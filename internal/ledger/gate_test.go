@@ -3,6 +3,8 @@ package ledger
 import (
 	"testing"
 	"time"
+
+	"github.com/amx-lambda/amx/internal/amx"
 )
 
 func TestSlots(t *testing.T) {
@@ -35,10 +37,32 @@ func TestSlots(t *testing.T) {
 				e.runs = []*run{tt.run}
 			}
 			h := Holder{Run: "r1", slot: slot{Run: "r1", Lease: at(tt.lease)}}
-			if got, _ := h.Free(e, now, ""); got != tt.want {
+			if got := h.Free(e, now, ""); got != tt.want {
 				t.Errorf("free %v", got)
 			}
 		})
+	}
+}
+
+// A gate may miss the end of a run that its entry then forgets. The run was sent, so it
+// counts against rate_limit.
+func TestARunThatItsEntryHasForgottenCountsAgainstRateLimit(t *testing.T) {
+	g := &Gate{}
+	by := func(now time.Duration) Actor { return Actor{Delivery: "a", Lease: at(now + m), Now: at(now)} }
+	want := func(run string) SlotWanted {
+		return SlotWanted{Run: run, Command: "fix", Limits: Limits{Windows: []amx.Window{{Runs: 1, Per: time.Hour}}}}
+	}
+	g.Step(by(0), want("r1"))
+	refresh, ok := g.Step(by(10*m), want("r2")).(Refresh)
+	if !ok || len(refresh.Holders) != 1 || !refresh.Holders[0].Free(&Entry{}, at(10*m), "") {
+		t.Fatalf("%+v", refresh)
+	}
+	g.Step(by(10*m), SlotsFree{Over: []string{"r1"}, Asked: true})
+	if got, ok := g.Step(by(10*m), want("r2")).(SlotRefused); !ok {
+		t.Errorf("it says %+v", got)
+	}
+	if got, ok := g.Step(by(61*m), want("r2")).(SlotTaken); !ok {
+		t.Errorf("after the window it says %+v", got)
 	}
 }
 

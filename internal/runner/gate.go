@@ -203,10 +203,11 @@ func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 			unknown = cmp.Or(unknown, fmt.Errorf("asking whether run %s still counts against a limit: %w", h.Run, err))
 			continue
 		}
-		switch over, unsent := h.Free(entry, t.now(), t.Process); {
-		case over && unsent:
+		switch {
+		case !h.Free(entry, t.now(), t.Process):
+		case holders[i].released == h.Run:
 			free.Unsent = append(free.Unsent, h.Run)
-		case over:
+		default:
 			free.Over = append(free.Over, h.Run)
 		}
 	}
@@ -221,7 +222,8 @@ func (t *task) refresh(ctx context.Context, g *gate, a ledger.Refresh) error {
 // release gives up the slots of a run that was not sent after all.
 func (t *task) release(ctx context.Context, a ledger.Release) {
 	if t.checking {
-		return // the check itself sees that the slot is free
+		t.released = a.Run // the check itself tells the gate
+		return
 	}
 	for _, g := range t.gates {
 		t.tellGate(ctx, g, ledger.SlotsFree{Unsent: []string{a.Run}})

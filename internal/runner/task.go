@@ -36,6 +36,7 @@ type task struct {
 
 	checking bool    // this checks a run for a gate, so there is no answer
 	failed   []error // errors of that check
+	released string  // the run of which the check found that it was never sent
 }
 
 // tasks matches the alerts of the message, each by itself, with the commands. An item

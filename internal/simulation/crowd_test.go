@@ -57,8 +57,12 @@ func (s *schedule) fires(h *history, name string, e episode) *attempt {
 	return s.delivers(s.attemptOf(name, m), m, false)
 }
 
+// own is what became of the firing. Whoever reads an entry also finishes cancels of
+// earlier runs.
 func (a *attempt) own() []runner.Result {
-	return slices.DeleteFunc(slices.Clone(a.answer.Results), func(r runner.Result) bool { return r.Command == "other" })
+	return slices.DeleteFunc(slices.Clone(a.answer.Results), func(r runner.Result) bool {
+		return r.Command == "other" || r.Action == runner.ActionCancel
+	})
 }
 
 // runsAtOnce brings a firing that nothing holds back.
