@@ -57,11 +57,11 @@ func (s *schedule) fires(h *history, name string, e episode) *attempt {
 	return s.delivers(s.attemptOf(name, m), m, false)
 }
 
-// own is what became of the firing. Whoever reads an entry also finishes cancels of
-// earlier runs.
+// own is what became of the alerts of the message. Whoever reads an entry also finishes
+// cancels of other runs.
 func (a *attempt) own() []runner.Result {
 	return slices.DeleteFunc(slices.Clone(a.answer.Results), func(r runner.Result) bool {
-		return r.Command == "other" || r.Action == runner.ActionCancel
+		return r.Command == "other" || !slices.ContainsFunc(a.alerts, func(x amx.Alert) bool { return slices.Contains(r.Alerts, x.Fingerprint) })
 	})
 }
 

@@ -174,8 +174,12 @@ func (s *schedule) nothingAfterItsResolve() {
 			continue
 		}
 		for _, p := range r.passes {
-			// A node may go on after its restart before it hears of a cancellation.
-			if p.Again && !p.Running() && !p.Ended.After(p.Started.Add(obeyed)) {
+			// A node may go on after its restart before it hears of a cancellation, also if
+			// it has lost its guards.
+			again := slices.ContainsFunc(r.passes, func(before *cloudtest.Pass) bool {
+				return before.Command == p.Command && before.Node == p.Node && before.Started.Before(p.Started) && s.sameAgain(before, p)
+			})
+			if again && !p.Running() && !p.Ended.After(p.Started.Add(obeyed)) {
 				continue
 			}
 			if p.Started.After(stopped.Add(obeyed)) {
