@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"testing"
@@ -99,62 +96,5 @@ func TestAlertmanagerAndMax1(t *testing.T) {
 	}
 	if after := p.metric(`amx_http_requests_total{code="200"}`); after != before {
 		t.Errorf("%s notifications came, %s by the time that the first ended", after, before)
-	}
-}
-
-// Alertmanager tells amx of an alert at once, and the pager only of one that is still
-// there after the pager's group_wait: what the command mends in time pages nobody.
-func TestAlertmanagerPagesOnlyForWhatTheCommandDoesNotMend(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	m := &machine{t: t, dir: dir}
-	p := startAMX(t, dir, "commands: [{name: mend, cmd: sh, args: [-c, 'echo $AMX_ALERT_1_LABEL_name >>@DIR@/runs']}]")
-	pages := make(chan string, 100)
-	pager := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var body struct {
-			Alerts []struct{ Labels map[string]string }
-		}
-		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
-			t.Error(err)
-		}
-		for _, a := range body.Alerts {
-			pages <- a.Labels["name"]
-		}
-	}))
-	t.Cleanup(pager.Close)
-	const pagerWaits = 10 * time.Second
-	am := alertmanagertest.Start(t, os.Getenv("AMX_TEST_ALERTMANAGER"), fmt.Sprintf(`
-route:
-  receiver: pager
-  group_by: [alertname, name]
-  group_interval: %v
-  repeat_interval: 1h
-  routes:
-    - {receiver: amx, group_wait: 0s, continue: true}
-    - {receiver: pager, group_wait: %v}
-receivers:
-  - {name: amx, webhook_configs: [{url: %q, send_resolved: true}]}
-  - {name: pager, webhook_configs: [{url: %q, send_resolved: true}]}
-`, groupInterval, pagerWaits, p.url, pager.URL))
-	var began time.Time
-	fires := func(name string) {
-		began = time.Now()
-		am.Post(map[string]any{"labels": map[string]string{"alertname": "A", "name": name}, "startsAt": began})
-		m.eventually("the command has run", func() bool { return slices.Contains(m.lines("runs"), name) })
-	}
-	mended := ""
-	for i := 0; mended == ""; i++ {
-		name := fmt.Sprint("mended", i)
-		fires(name)
-		am.Post(map[string]any{"labels": map[string]string{"alertname": "A", "name": name}, "startsAt": began, "endsAt": time.Now()})
-		if time.Since(began) < pagerWaits-time.Second { // else the pager may have heard of it in between
-			mended = name
-		}
-	}
-	fires("lasting") // when the pager hears of it, it would have heard of the other
-	for name := ""; name != "lasting"; {
-		if name = <-pages; name == mended {
-			t.Errorf("the pager hears of %q", name)
-		}
 	}
 }
