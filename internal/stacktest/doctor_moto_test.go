@@ -164,7 +164,7 @@ ok     token: 1 accepted, in the SecureString /amx/amx/tokens
 ok     topic: ` + workspace + ` may publish to ` + c.ids["Topic"] + `, and the function is subscribed
 ok     dead-letter queue: nothing waits
 ok     work queue: nothing waits
-ok     alarms: 17 are quiet; AlarmTopicArn is told of them
+ok     alarms: 17 are quiet; they notify AlarmTopicArn
 ok     configuration: /amx/amx/config is good, 1 command
 ok     nodes: 2 managed, 1 of them with the tag amx:allowed=true, all online
 `
@@ -208,7 +208,7 @@ func TestOnMotoTheDoctorFindsEachFault(t *testing.T) {
 		},
 		"a topic policy without the workspace": {
 			func() func() { c.setPolicy(other); return func() { c.setPolicy(workspace) } }, nil,
-			"topic: the policy of " + c.ids["Topic"] + " does not let the workspace publish: it names " + other + "; it should have the statement of examples/iam/topic.json",
+			"topic: the policy of " + c.ids["Topic"] + " is wrong: it names " + other + "; it should have the statement of examples/iam/topic.json",
 		},
 		"no subscription": {func() func() {
 			c.query("sns", snsVersion, "Unsubscribe", "SubscriptionArn", c.subscription)
@@ -231,7 +231,7 @@ func TestOnMotoTheDoctorFindsEachFault(t *testing.T) {
 		"another configuration than the file": {
 			nil,
 			[]string{"--stack", "amx", "-f", root + "/examples/amx-ec2.yaml"},
-			"configuration: /amx/amx/config is not what ../../examples/amx-ec2.yaml has: put there what amx config --pack ../../examples/amx-ec2.yaml prints, or take over what is there (amx config)",
+			"configuration: /amx/amx/config differs from ../../examples/amx-ec2.yaml: put the output of amx config --pack ../../examples/amx-ec2.yaml there, or use what is there (amx config)",
 		},
 		"a target that is not managed": {
 			fixed("{key: InstanceIds, values: [i-0123456789abcdef9]}"), nil,
@@ -243,7 +243,7 @@ func TestOnMotoTheDoctorFindsEachFault(t *testing.T) {
 		},
 		"a target without the tag": {
 			fixed("{key: 'tag:Role', values: [db]}"), nil,
-			"node " + untagged + ": it has not the tag amx:allowed=true, so IAM refuses commands for it: tag it",
+			"node " + untagged + ": it lacks the tag amx:allowed=true, so IAM refuses commands for it: tag it",
 		},
 		"a tag that no node has": {
 			fixed("{key: 'tag:Role', values: [cache]}"), nil,
