@@ -101,6 +101,7 @@ func (s *schedule) newRunner(p *cloudtest.Process) *runner.Runner {
 		}
 		run.Config = func() *amx.Config { return c }
 	}
+	run.MaxEntry = s.shape.room
 	run.Store, run.Exec.Client, run.Queue = table, s.bug.client(p.SSM()), s.bug.queue(p.Queue())
 	return run
 }

@@ -209,6 +209,9 @@ func (s *schedule) everyAcknowledgedFiringRan() {
 			if putOff && s.shape.holdsBack() || s.shape.rails.observe {
 				continue // and what it was put off for may have become the limit
 			}
+			if s.shape.room > 0 {
+				continue // a full entry takes it for late, or has it wait
+			}
 			s.ranFor(h.name, start, first.Add(soon-s.soon+time.Second), resolved)
 		}
 	}

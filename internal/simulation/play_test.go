@@ -132,7 +132,8 @@ func (s *schedule) fireAgain() {
 	if s.shape.lost {
 		return // the firing would be refused
 	}
-	for _, h := range s.placed() {
+	again := s.placed()
+	for _, h := range again[:min(len(again), 8)] {
 		e := s.episodeNow(h)
 		s.runsAtOnce(h, "again "+h.name, e)
 		time.Sleep(4 * time.Minute)

@@ -24,6 +24,7 @@ func (s *schedule) arrived(q *cloudtest.Queued) {
 	if s.closed {
 		return
 	}
+	s.newer[q.ID] = s.shape.newer && !s.shape.serve && s.deployed(q.By)
 	r := s.draw("item", q.ID)
 	late := between(r, time.Millisecond, time.Second)
 	if r.IntN(4) == 0 {
@@ -70,6 +71,10 @@ func (s *schedule) sleeps(d time.Duration) bool {
 // with.
 func (s *schedule) worked(q *cloudtest.Queued, name string) bool {
 	s.cloud.Delivered(q)
+	if s.newer[q.ID] && !s.deployed(name) {
+		s.count("an item of a newer release")
+		return false // it stays on the queue
+	}
 	a := &attempt{name: name, begun: time.Now(), sent: q.SentAt, item: &q.Item}
 	if q.Kind == queue.Notification && q.Command != "other" {
 		// The resolve of a dedup_key asks every command.

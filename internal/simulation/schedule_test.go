@@ -26,8 +26,9 @@ type schedule struct {
 	config  *amx.Config
 	changed *amx.Config // as it is after a change
 	paused  []paused
-	called  map[string]int // :: operation and second → calls
-	untold  map[string]int // :: key of an entry → ends of commands that SSM told nobody of
+	called  map[string]int  // :: operation and second → calls
+	newer   map[string]bool // :: ID of an item → a newer release has put it on the queue
+	untold  map[string]int  // :: key of an entry → ends of commands that SSM told nobody of
 	origin  time.Time
 	shape   shape
 	alerts  []*history
@@ -97,7 +98,7 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 }
 
 func newSchedule(seed uint64, b bug) *schedule {
-	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, called: map[string]int{}, untold: map[string]int{}, soon: 2 * time.Minute}
+	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, called: map[string]int{}, untold: map[string]int{}, newer: map[string]bool{}, soon: 2 * time.Minute}
 	s.books = keepBooks(s.cloud)
 	s.cloud.Arrived, s.cloud.Ended = s.arrived, s.commandEnded
 	r := s.draw("shape")
@@ -118,15 +119,12 @@ func (s *schedule) drawAlerts(r *rand.Rand) {
 	if s.shape.chunked {
 		n = 2 + r.IntN(2)
 	}
+	if s.shape.hundreds {
+		n = 0
+		s.drawAtOnce(r)
+	}
 	for i := range n {
-		h := &history{name: string(rune('a' + i)), group: "g", skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second), blank: s.shape.blank && i == 1}
-		h.labels = s.shape.rails.labels(h, i)
-		if !s.shape.chunked {
-			h.group = string(rune('g' + i%s.shape.groups))
-		}
-		if s.shape.untimed == "block" {
-			h.group = h.name
-		}
+		h := s.newHistory(r, i)
 		at := between(r, 0, 3*time.Minute)
 		if i > 0 && s.shape.chunked {
 			at = s.alerts[0].episodes[0].start // it takes two alerts to have two parts
@@ -139,6 +137,27 @@ func (s *schedule) drawAlerts(r *rand.Rand) {
 		}
 		s.alerts = append(s.alerts, h)
 	}
+}
+
+// newHistory is the alert of that number, before anything happens to it.
+func (s *schedule) newHistory(r *rand.Rand, i int) *history {
+	h := &history{name: nameOf(i), group: "g", skew: between(r, -60*time.Second, 60*time.Second).Round(time.Second), blank: s.shape.blank && i == 1}
+	h.labels = s.shape.rails.labels(h, i)
+	if !s.shape.chunked {
+		h.group = string(rune('g' + i%s.shape.groups))
+	}
+	if s.shape.untimed == "block" {
+		h.group = h.name
+	}
+	return h
+}
+
+// nameOf is the name of the alert of that number.
+func nameOf(i int) string {
+	if i < 26 {
+		return string(rune('a' + i))
+	}
+	return fmt.Sprint("a", i)
 }
 
 // surroundings is how SSM and the nodes behave.
@@ -207,9 +226,11 @@ func (s *schedule) fate(c cloudtest.Call) (f cloudtest.Fate) {
 	if s.shape.calm || s.calm.Load() {
 		return f
 	}
+	spared := s.shape.hundreds && s.draw("spared", c.Process, c.Op, c.About, c.Nth).IntN(10) > 0 // else nobody would outlive a message
 	if s.shape.serve {
 		// Nothing lies between amx serve and its ledger, its SSM and its nodes.
 		switch n := r.IntN(100); {
+		case spared:
 		case n < 2:
 			f.Dies = "before"
 		case n < 4:
@@ -251,6 +272,8 @@ func (s *schedule) fate(c cloudtest.Call) (f cloudtest.Fate) {
 		}()
 	}
 	switch n := r.IntN(100); {
+	case spared:
+		return f
 	case n < 2:
 		fault, f.Dies = "dies before", "before"
 	case n < 4:

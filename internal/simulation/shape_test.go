@@ -31,6 +31,8 @@ type shape struct {
 	changes   time.Duration // when a deployment begins that changes what the command sends; 0: never
 	newer     bool          // and the release, to one that writes newer entries
 	days      bool          // alerts whose labels change come for days
+	hundreds  bool          // of alerts, most of them in the same messages
+	room      int           // bytes of an entry of the ledger; 0: any number
 	pauses    time.Duration // when the command is paused, for five minutes or until it is resumed; 0: never
 	blank     bool          // an alert does not say where to run
 	groups    int
@@ -72,6 +74,7 @@ func (s *schedule) drawShape(r *rand.Rand) {
 	s.drawRails()
 	s.drawNodes()
 	s.drawForm()
+	s.drawHundreds()
 	s.shape.newer, s.shape.days = s.draw("release").IntN(2) == 0, s.draw("days").IntN(60) == 0
 	s.shape.foreign = s.draw("foreign").IntN(8) == 0
 	if s.bug.shape != nil {
@@ -127,11 +130,14 @@ func (s *shape) agree() {
 		s.perAlert = false
 		s.rails.second = false
 	}
-	if s.rails.drawn {
+	if s.rails.drawn || s.hundreds { // each of which would be tried again for hours
 		s.other = false
 	}
 	if s.chunked { // which takes two alerts in a message
 		s.untimed = ""
+	}
+	if s.hundreds { // whatever may be has a message for each
+		s.real, s.pair = true, false
 	}
 	if s.document { // nothing keeps an agent from repeating one
 		s.reboots = false
