@@ -12,7 +12,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/amx-lambda/amx/internal/ledger"
@@ -62,7 +64,8 @@ func (p *Process) answer(ctx context.Context, operation string, body []byte) (an
 		return called(ctx, body, func(ctx context.Context, in *ssm.ListCommandsInput) (any, error) { return a.ListCommands(ctx, in) })
 	case "ListCommandInvocations":
 		return called(ctx, body, func(ctx context.Context, in *ssm.ListCommandInvocationsInput) (any, error) {
-			return a.ListCommandInvocations(ctx, in)
+			out, err := a.ListCommandInvocations(ctx, in)
+			return invocationsOnWire(out), err
 		})
 	case "DescribeInstanceInformation":
 		return called(ctx, body, func(ctx context.Context, in *ssm.DescribeInstanceInformationInput) (any, error) {
@@ -78,6 +81,31 @@ func (p *Process) answer(ctx context.Context, operation string, body []byte) (an
 		return called(ctx, body, Queue{p}.sendMessage)
 	}
 	return nil, APIError("UnknownOperationException")
+}
+
+// invocationsOnWire has the times as the protocol has them: in seconds since 1970.
+func invocationsOnWire(out *ssm.ListCommandInvocationsOutput) any {
+	type plugin struct {
+		types.CommandPlugin
+		ResponseFinishDateTime *float64
+	}
+	type invocation struct {
+		types.CommandInvocation
+		CommandPlugins []plugin
+	}
+	all := []invocation{}
+	for _, i := range out.CommandInvocations {
+		on := invocation{CommandInvocation: i}
+		for _, p := range i.CommandPlugins {
+			with := plugin{CommandPlugin: p}
+			if p.ResponseFinishDateTime != nil {
+				with.ResponseFinishDateTime = aws.Float64(float64(p.ResponseFinishDateTime.UnixMilli()) / 1000)
+			}
+			on.CommandPlugins = append(on.CommandPlugins, with)
+		}
+		all = append(all, on)
+	}
+	return map[string]any{"CommandInvocations": all, "NextToken": out.NextToken}
 }
 
 func called[In any](ctx context.Context, body []byte, f func(context.Context, *In) (any, error)) (any, error) {

@@ -307,8 +307,9 @@ type State struct {
 	Over      bool
 	Status    string // of the run, as SSM's StatusDetails without spaces
 	Failed    bool
-	Succeeded []string // nodes
-	Other     []string // nodes on which it has not succeeded
+	Ended     time.Time // of the last node, by the nodes' clocks; zero: SSM does not say
+	Succeeded []string  // nodes
+	Other     []string  // nodes on which it has not succeeded
 	Nodes     []NodeState
 	Owners    map[string]string // :: command → the command that runs in its place
 }

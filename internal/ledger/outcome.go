@@ -140,7 +140,7 @@ func (s *step) owners(r *run, a Ask, state *State) bool {
 // finish enters how a run ended, and reports it.
 func (s *step) finish(r *run, state *State, c Case) {
 	was := r.Outcome != nil
-	if r.finish(s.outcome(state)); !was && r.over() {
+	if r.finish(s.outcome(r, state)); !was && r.over() {
 		s.finished(r, c, false)
 	}
 }
@@ -156,8 +156,13 @@ func (e *Entry) retried(id string) bool {
 	return slices.ContainsFunc(e.runs, func(r *run) bool { return r.Prev == id && r.Attempt > 1 })
 }
 
-func (s *step) outcome(state *State) outcome {
+// outcome is how the run ended. Its end may be found out hours later, if SSM's event
+// was lost. The nodes' clocks say when it was, within what this ledger's clock allows.
+func (s *step) outcome(r *run, state *State) outcome {
 	o := outcome{Status: state.Status, Failed: state.Failed, Ended: s.Now}
+	if at := state.Ended; !at.IsZero() && at.Before(s.Now) {
+		o.Finished = later(at, r.Claimed)
+	}
 	if o.Failed {
 		o.Succeeded, o.Remaining = state.Succeeded, state.Other
 	}

@@ -130,6 +130,35 @@ func TestAnEventTellsAnEndOnce(t *testing.T) {
 	}
 }
 
+// SSM's event was lost, and the end of a run is found out hours later: it is told as of
+// when it was. A node's clock may not put it before the claim, nor after now.
+func TestAnEndThatIsFoundLateIsToldAsOfWhenItWas(t *testing.T) {
+	for name, tt := range map[string]struct{ says, want time.Duration }{
+		"in time":                 {3 * m, 3 * m},
+		"the node's clock is off": {-90 * m, 1 * m},
+		"and ahead":               {900 * m, 300 * m},
+	} {
+		s := tell(t, Policy{}, []line{
+			{comes(1*m, fires("a", 0)), "run r1 for a: firing"},
+			{answers("r1", "c1"), "r1 c1"},
+		})
+		by := s.actor(300*m, 300*m, "x")
+		ask, ok := s.entry.Step(by, Check{Run: "r1", Ended: true})[0].(Ask)
+		if !ok {
+			t.Fatal("it does not ask SSM")
+		}
+		var told []time.Time
+		for _, a := range s.entry.Step(by, Asked{Ask: ask, State: State{Over: true, Status: "Success", Ended: at(tt.says)}}) {
+			if f, ok := a.(Finished); ok {
+				told = append(told, f.Ended)
+			}
+		}
+		if len(told) != 1 || !told[0].Equal(at(tt.want)) {
+			t.Errorf("%s: told %v, not %v", name, told, at(tt.want))
+		}
+	}
+}
+
 // The end of a run that failed may be told again when its retry has begun: the
 // attempt that is left of it is still to come, and the breaker does not count it.
 func TestTheEndOfARetriedRunIsNotTheLast(t *testing.T) {

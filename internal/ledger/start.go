@@ -252,6 +252,9 @@ func (s *step) view(r *run, c Case) Run {
 	}
 	if r.over() {
 		v.Ended, v.Status, v.Failed = r.Outcome.Ended, r.Outcome.Status, r.Outcome.Failed
+		if !r.Outcome.Finished.IsZero() {
+			v.Ended = r.Outcome.Finished
+		}
 	}
 	return v
 }

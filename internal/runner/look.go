@@ -116,7 +116,7 @@ func asked(commands []ledger.Command) []ssmexec.Asked {
 
 // stateOf is SSM's state in the ledger's terms.
 func stateOf(s *ssmexec.State) ledger.State {
-	state := ledger.State{Over: s.Over, Status: s.Status, Failed: s.Failed(), Owners: s.Owners}
+	state := ledger.State{Over: s.Over, Status: s.Status, Failed: s.Failed(), Ended: s.Ended(), Owners: s.Owners}
 	state.Succeeded, state.Other = s.Nodes()
 	for _, i := range s.Invocations {
 		state.Nodes = append(state.Nodes, ledger.NodeState{

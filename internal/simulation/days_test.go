@@ -34,7 +34,7 @@ func (s *schedule) manyDays() {
 		s.smallEntries(2500 + 300*recent)
 		s.rests(between(r, time.Second, []time.Duration{time.Minute, 3 * time.Hour}[r.IntN(2)]))
 	}
-	s.rests(4 * time.Hour)
+	s.rests(ledger.Stale + 2*ledger.Late) // until the last of what they leave is gone
 }
 
 // smallEntries: no entry is larger than that.

@@ -123,7 +123,9 @@ func (s *schedule) commandEnded(c *cloudtest.Command) {
 			late = between(r, time.Second, time.Minute)
 		}
 		go func() {
-			time.Sleep(late)
+			if !s.sleeps(late) {
+				return
+			}
 			for i := range 3 {
 				a := &attempt{name: fmt.Sprintf("%s ended.%d/%d", c.ID, n, i), begun: time.Now()}
 				s.invoke(a, timeout, func(ctx context.Context, run *runner.Runner) runner.Answer {
@@ -132,7 +134,9 @@ func (s *schedule) commandEnded(c *cloudtest.Command) {
 				if a.acknowledged {
 					return
 				}
-				time.Sleep(time.Duration(i+1) * time.Minute)
+				if !s.sleeps(time.Duration(i+1) * time.Minute) {
+					return
+				}
 			}
 		}()
 	}

@@ -63,6 +63,21 @@ func (s *State) Failed() bool {
 	return s.Over && s.Status != "Success" && s.Status != "Cancelled" && s.Status != ""
 }
 
+// Ended answers when the last node was done, by the nodes' clocks; zero: SSM does not say
+// it of each.
+func (s *State) Ended() (last time.Time) {
+	for _, i := range s.Invocations {
+		switch {
+		case i.Owner != "":
+		case i.Ended.IsZero():
+			return time.Time{}
+		case i.Ended.After(last):
+			last = i.Ended
+		}
+	}
+	return last
+}
+
 // Nodes answers the nodes on which the run succeeded and those on which it did
 // not, each sorted.
 func (s *State) Nodes() (succeeded, other []string) {

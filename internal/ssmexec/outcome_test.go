@@ -191,3 +191,22 @@ func TestErrorsNameTheirSubject(t *testing.T) {
 		t.Errorf("%v, cancelled %v", err, f.cancelled)
 	}
 }
+
+// A run has ended when its last node was done. A node of which SSM does not say it, or
+// on which another command runs, leaves the answer open, or does not count.
+func TestWhenARunEnded(t *testing.T) {
+	at := func(s int64) time.Time { return time.Unix(s, 0) }
+	for name, tt := range map[string]struct {
+		nodes []Invocation
+		want  time.Time
+	}{
+		"the last":                       {[]Invocation{{Ended: at(20)}, {Ended: at(30)}, {Ended: at(10)}}, at(30)},
+		"one that SSM says nothing of":   {[]Invocation{{Ended: at(20)}, {}}, time.Time{}},
+		"one on which another runs":      {[]Invocation{{Ended: at(20)}, {Owner: "c2"}, {Ended: at(40), Owner: "c3"}}, at(20)},
+		"no node is known to have begun": {nil, time.Time{}},
+	} {
+		if got := (&State{Invocations: tt.nodes}).Ended(); !got.Equal(tt.want) {
+			t.Errorf("%s: ended %v, not %v", name, got, tt.want)
+		}
+	}
+}
