@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/amx-lambda/amx/internal/amx"
+	"github.com/amx-lambda/amx/internal/cloudtest"
 )
 
 // An alertmanager is the source as it is: it flushes a group in one sequence, tries
@@ -288,7 +289,7 @@ func (s *schedule) sourcesLoss() {
 			s.count("lost by the source")
 			for _, a := range r.alerts {
 				if _, acknowledged := s.resolved(a.Fingerprint, s.serves(r, a), true); acknowledged.IsZero() {
-					s.blame(a.Fingerprint, p.Command.ID)
+					s.blame(a, p.Command.ID)
 				}
 			}
 		}
@@ -298,11 +299,13 @@ func (s *schedule) sourcesLoss() {
 // blame looks for the answer that cost a resolve: an error, or none in time, of a
 // process that lived, could put off what it could not settle, and was the first to be
 // asked.
-func (s *schedule) blame(fingerprint, id string) {
+func (s *schedule) blame(lost cloudtest.Alert, id string) {
 	for _, a := range s.attempts {
-		carries := slices.ContainsFunc(a.alerts, func(f amx.Alert) bool { return f.Fingerprint == fingerprint })
+		carries := slices.ContainsFunc(a.alerts, func(f amx.Alert) bool {
+			return f.Fingerprint == lost.Fingerprint && !f.StartsAt.Before(lost.At()) // an earlier episode has its own resolve
+		})
 		if a.item == nil && carries && a.first && (!a.acknowledged || a.late) && !a.dead && !s.queueFails[a.process] {
-			s.violation("%s of %s goes on, and its resolve was lost: %s was answered %s, %v, late: %v", id, fingerprint, a.name, says(a.answer), a.answer.Err, a.late)
+			s.violation("%s of %s goes on, and its resolve was lost: %s was answered %s, %v, late: %v", id, lost.Fingerprint, a.name, says(a.answer), a.answer.Err, a.late)
 		}
 	}
 }

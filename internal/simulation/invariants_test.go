@@ -202,6 +202,9 @@ func (s *schedule) everyAcknowledgedFiringRan() {
 			soon := s.soon
 			if putOff {
 				soon = settles + 5*time.Minute // what was put off meets faults too
+				if s.shape.document {
+					soon += 2 * window // each send whose answer is lost costs one
+				}
 			}
 			if first.IsZero() || !resolved.After(first.Add(soon)) {
 				continue // it may have been resolved before it reached its nodes

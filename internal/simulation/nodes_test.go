@@ -68,7 +68,7 @@ func (s *schedule) follows(r *run, p *cloudtest.Pass) bool {
 // Bugs of what a node says of a run.
 var bugsOfNodes = []bug{
 	{
-		name: "a command that runs elsewhere is not heeded", agents: func(a cloudtest.SSM) ssmexec.Client { return hidesOwners{a} },
+		name: "a command that runs elsewhere is not heeded", from: 23, agents: func(a cloudtest.SSM) ssmexec.Client { return hidesOwners{a} },
 		shape: railed(func(s *shape) { s.reboots, s.serve, s.rails = true, false, rails{} }),
 	},
 }

@@ -105,6 +105,9 @@ func newSchedule(seed uint64, b bug) *schedule {
 	s.drawShape(r)
 	s.configure()
 	s.cloud.IDs = "c%03d"
+	if s.shape.throttles {
+		s.cloud.Page = 50 // as SSM has it, whose rate is for calls: pages of three are throttled for ever
+	}
 	s.surroundings()
 	s.drawAlerts(r)
 	return s

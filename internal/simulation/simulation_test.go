@@ -152,7 +152,7 @@ func TestSeededBugs(t *testing.T) {
 	for _, b := range bugs {
 		t.Run(b.name, func(t *testing.T) {
 			var found []result
-			sideBySide(t, 1, 2000, b, func(r result) bool {
+			sideBySide(t, max(b.from, 1), 2000, b, func(r result) bool {
 				if len(r.violations) > 0 {
 					found = append(found, r)
 				}
