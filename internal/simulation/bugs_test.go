@@ -66,7 +66,7 @@ var bugs = []bug{
 		shape: func(s *shape) { s.chunked = true },
 	},
 	{name: "a retry under the old run ID", agents: func(a cloudtest.SSM) ssmexec.Client { return oldRunID{a} }},
-	{name: "cancel dropped when the claimant died", tables: func(t cloudtest.Table) ledger.Store {
+	{name: "cancel dropped when the claimant died", from: 3, tables: func(t cloudtest.Table) ledger.Store {
 		return edits{t, nil, func(e *cloudtest.Entry) {
 			forget(e, func(r *cloudtest.Run) bool { return r.Holder != "" && r.Lease.Before(time.Now()) })
 		}}
