@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,13 @@ type runMetrics struct {
 	duration *prometheus.HistogramVec // by command
 	success  *prometheus.GaugeVec     // by command
 	putOff   *prometheus.CounterVec   // by command, reason
+	latest   *successes
+}
+
+// successes are the latest ends of runs that succeeded, by command.
+type successes struct {
+	sync.Mutex
+	at map[string]time.Time
 }
 
 func newRunMetrics(r prometheus.Registerer) runMetrics {
@@ -33,6 +41,7 @@ func newRunMetrics(r prometheus.Registerer) runMetrics {
 			Name: "amx_run_last_success_timestamp_seconds", Help: "When a run last succeeded, by command.",
 		}, []string{"command"}),
 	}
+	m.latest = &successes{at: map[string]time.Time{}}
 	m.putOff = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "amx_put_off_total", Help: "How often alerts were put off, by command and reason: limit, pause, other.",
 	}, []string{"command", "reason"})
@@ -56,11 +65,21 @@ func (m runMetrics) told(r history.Record) {
 		}
 		return
 	case history.Succeeded:
-		m.success.WithLabelValues(r.Command).Set(float64(r.Ended.UnixMilli()) / 1000)
+		m.succeeded(r)
 	}
 	m.total.WithLabelValues(r.Command, string(r.State)).Inc()
 	if took, ok := r.Took(); ok {
 		m.duration.WithLabelValues(r.Command).Observe(took.Seconds())
+	}
+}
+
+// succeeded sets when a run last succeeded. Ends are not told in their order.
+func (m runMetrics) succeeded(r history.Record) {
+	m.latest.Lock()
+	defer m.latest.Unlock()
+	if r.Ended.After(m.latest.at[r.Command]) {
+		m.latest.at[r.Command] = r.Ended
+		m.success.WithLabelValues(r.Command).Set(float64(r.Ended.UnixMilli()) / 1000)
 	}
 }
 

@@ -55,7 +55,7 @@ type Command struct {
 type invocation struct {
 	node, status, output string
 	code                 int
-	ended                time.Time     // zero: it goes on, or never began
+	ended                time.Time     // zero: it goes on
 	cancel               chan struct{} // closed when a cancellation reaches the node
 	cancelled            bool
 	passes               int
@@ -301,7 +301,7 @@ func (c *Cloud) begin(cmd *Command, inv *invocation) (*Pass, time.Duration) {
 		inv.status, inv.output = "Success", "amx: runs here: "+p.Command.ID+"\n"
 		return nil, 0
 	}
-	inv.status, inv.code, inv.ended, inv.output = "Success", p.Code, time.Now(), fmt.Sprintf("amx: already run here, exit %d\n", p.Code)
+	inv.status, inv.code, inv.output = "Success", p.Code, fmt.Sprintf("amx: already run here, exit %d\n", p.Code)
 	if p.Code != 0 {
 		inv.status = "Failed"
 	}

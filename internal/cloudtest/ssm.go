@@ -125,7 +125,7 @@ func (a SSM) ListCommandInvocations(ctx context.Context, in *ssm.ListCommandInvo
 		for _, i := range cmd.invocations {
 			plugin := types.CommandPlugin{Output: aws.String(i.output), ResponseCode: int32(i.code)}
 			if !i.ended.IsZero() {
-				plugin.ResponseFinishDateTime = &i.ended
+				plugin.ResponseFinishDateTime = aws.Time(i.ended)
 			}
 			out.CommandInvocations = append(out.CommandInvocations, types.CommandInvocation{
 				CommandId: aws.String(cmd.ID), InstanceId: aws.String(i.node), StatusDetails: aws.String(i.status),

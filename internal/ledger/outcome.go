@@ -4,7 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
+
+// foundAtOnce is how long after a run's end amx finds it out at the most, if nothing was
+// lost.
+const foundAtOnce = time.Minute
 
 // know asks SSM whether a run is over, because a decision depends on it.
 func (s *step) know(c Case) {
@@ -156,12 +161,13 @@ func (e *Entry) retried(id string) bool {
 	return slices.ContainsFunc(e.runs, func(r *run) bool { return r.Prev == id && r.Attempt > 1 })
 }
 
-// outcome is how the run ended. Its end may be found out hours later, if SSM's event
-// was lost. The nodes' clocks say when it was, within what this ledger's clock allows.
+// outcome is how the run ended. If SSM's event was lost, its end is found out hours
+// later: then the nodes' clocks say when it was. They may be wrong, so they do not count
+// for what is found out at once.
 func (s *step) outcome(r *run, state *State) outcome {
-	o := outcome{Status: state.Status, Failed: state.Failed, Ended: s.Now}
-	if at := state.Ended; !at.IsZero() && at.Before(s.Now) {
-		o.Finished = later(at, r.Claimed)
+	o := outcome{Status: state.Status, Failed: state.Failed, Found: s.Now}
+	if at := state.Ended; at.After(r.Claimed) && at.Before(s.Now.Add(-foundAtOnce)) {
+		o.Ended = at
 	}
 	if o.Failed {
 		o.Succeeded, o.Remaining = state.Succeeded, state.Other

@@ -73,10 +73,10 @@ func (e *Entry) retryOf(id string) *run {
 }
 
 func (s *step) retryOf(r *run, c Case) {
-	reason, due := RunRetry, r.Outcome.Ended.Add(s.Policy.RetryDelay<<min(r.Attempt-1, 20))
+	reason, due := RunRetry, r.Outcome.Found.Add(s.Policy.RetryDelay<<min(r.Attempt-1, 20))
 	switch {
 	case s.Policy.Rerun && r.Outcome.Status == "Cancelled": // and nobody asked for it: amx was stopped
-		reason, due = RunAgain, r.Outcome.Ended
+		reason, due = RunAgain, r.Outcome.Found
 	case !r.Outcome.Failed || r.Attempt > s.Policy.Retries:
 		return
 	}

@@ -58,8 +58,8 @@ type run struct {
 type outcome struct {
 	Status    string    `json:"status"` // SSM's StatusDetails without spaces
 	Failed    bool      `json:"failed,omitempty"`
-	Ended     time.Time `json:"ended"`             // when that was found out
-	Finished  time.Time `json:"finished,omitzero"` // when it was, by the nodes' clocks; zero: SSM does not say
+	Found     time.Time `json:"ended"`             // when that was found out
+	Ended     time.Time `json:"finished,omitzero"` // when it was, by the nodes' clocks; zero: about when it was found out
 	Succeeded []string  `json:"ok,omitempty"`      // the nodes on which a failed run, or one that it retries, succeeded
 	Remaining []string  `json:"missing,omitempty"` // the nodes on which it did not
 }

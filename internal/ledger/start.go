@@ -234,7 +234,7 @@ func (s *step) claim(ev Taken) {
 // observe ends a run at once, without sending it.
 func (s *step) observe(r *run, c Case) {
 	r.Observed, r.Holder, r.Parts = true, "", nil
-	r.Outcome = &outcome{Ended: s.Now}
+	r.Outcome = &outcome{Found: s.Now}
 	s.observed(r, c)
 }
 
@@ -251,9 +251,9 @@ func (s *step) view(r *run, c Case) Run {
 		Claimed: r.Claimed, Observed: r.Observed, CancelAsked: r.CancelAsked, StoppedBy: r.StoppedBy, StoppedWhy: r.StoppedWhy,
 	}
 	if r.over() {
-		v.Ended, v.Status, v.Failed = r.Outcome.Ended, r.Outcome.Status, r.Outcome.Failed
-		if !r.Outcome.Finished.IsZero() {
-			v.Ended = r.Outcome.Finished
+		v.Ended, v.Status, v.Failed = r.Outcome.Found, r.Outcome.Status, r.Outcome.Failed
+		if !r.Outcome.Ended.IsZero() {
+			v.Ended = r.Outcome.Ended
 		}
 	}
 	return v

@@ -232,7 +232,7 @@ func renews(run string, d time.Duration) event {
 func ends(run, status string) event {
 	return func(s *teller) string {
 		r := s.entry.run(run)
-		r.finish(outcome{Status: status, Failed: status == "Failed", Ended: at(s.now)})
+		r.finish(outcome{Status: status, Failed: status == "Failed", Found: at(s.now)})
 		return describe(r)
 	}
 }

@@ -24,7 +24,7 @@ func (s *schedule) arrived(q *cloudtest.Queued) {
 	if s.closed {
 		return
 	}
-	s.newer[q.ID] = s.shape.newer && !s.shape.serve && s.deployed(q.By)
+	newer := s.shape.newer && !s.shape.serve && s.deployed(q.By) // a newer release has put it
 	r := s.draw("item", q.ID)
 	late := between(r, time.Millisecond, time.Second)
 	if r.IntN(4) == 0 {
@@ -40,7 +40,7 @@ func (s *schedule) arrived(q *cloudtest.Queued) {
 		if !s.sleeps(time.Until(q.Due) + late) {
 			return
 		}
-		for i := 0; !s.closed && !s.worked(q, fmt.Sprintf("%s/%d", q.ID, i)); i++ {
+		for i := 0; !s.closed && !s.worked(q, fmt.Sprintf("%s/%d", q.ID, i), newer); i++ {
 			if !s.sleeps(again) {
 				return
 			}
@@ -49,7 +49,7 @@ func (s *schedule) arrived(q *cloudtest.Queued) {
 	if twice {
 		go func() {
 			if s.sleeps(time.Until(q.Due) + double) {
-				s.worked(q, q.ID+" again")
+				s.worked(q, q.ID+" again", newer)
 			}
 		}()
 	}
@@ -69,9 +69,9 @@ func (s *schedule) sleeps(d time.Duration) bool {
 
 // worked is one delivery of an item to the worker, and says whether it is done
 // with.
-func (s *schedule) worked(q *cloudtest.Queued, name string) bool {
+func (s *schedule) worked(q *cloudtest.Queued, name string, newer bool) bool {
 	s.cloud.Delivered(q)
-	if s.newer[q.ID] && !s.deployed(name) {
+	if newer && !s.deployed(name) {
 		s.count("an item of a newer release")
 		return false // it stays on the queue
 	}

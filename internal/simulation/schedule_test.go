@@ -26,9 +26,8 @@ type schedule struct {
 	config  *amx.Config
 	changed *amx.Config // as it is after a change
 	paused  []paused
-	called  map[string]int  // :: operation and second → calls
-	newer   map[string]bool // :: ID of an item → a newer release has put it on the queue
-	untold  map[string]int  // :: key of an entry → ends of commands that SSM told nobody of
+	called  map[string]int // :: operation and second → calls
+	untold  map[string]int // :: key of an entry → ends of commands that SSM told nobody of
 	origin  time.Time
 	shape   shape
 	alerts  []*history
@@ -98,7 +97,7 @@ func between(r *rand.Rand, a, b time.Duration) time.Duration {
 }
 
 func newSchedule(seed uint64, b bug) *schedule {
-	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, called: map[string]int{}, untold: map[string]int{}, newer: map[string]bool{}, soon: 2 * time.Minute}
+	s := &schedule{seed: seed, bug: b, cloud: cloudtest.New(), origin: time.Now(), faults: map[string]int{}, queueFails: map[string]bool{}, called: map[string]int{}, untold: map[string]int{}, soon: 2 * time.Minute}
 	s.books = keepBooks(s.cloud)
 	s.cloud.Arrived, s.cloud.Ended = s.arrived, s.commandEnded
 	r := s.draw("shape")

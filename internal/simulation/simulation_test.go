@@ -47,7 +47,7 @@ func simulate(t *testing.T, seed uint64, b bug) (r result) {
 	synctest.Test(t, func(*testing.T) {
 		s := newSchedule(seed, b)
 		s.play()
-		time.Sleep(2 * timeout) // what is under way ends, and what the nodes were about to write is written
+		s.rests(2 * timeout) // what is under way ends, and what the nodes were about to write is written
 		r = result{
 			seed: seed, violations: s.check(), trace: s.cloud.Trace, faults: s.faults,
 			attempts: len(s.attempts), commands: len(s.cloud.Commands), passes: len(s.cloud.Passes),

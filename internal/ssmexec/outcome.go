@@ -63,13 +63,13 @@ func (s *State) Failed() bool {
 	return s.Over && s.Status != "Success" && s.Status != "Cancelled" && s.Status != ""
 }
 
-// Ended answers when the last node was done, by the nodes' clocks; zero: SSM does not say
-// it of each.
+// Ended answers when the last of the listed nodes was done, by their clocks; zero: SSM
+// does not say it of each. A second pass is over later than the run.
 func (s *State) Ended() (last time.Time) {
 	for _, i := range s.Invocations {
 		switch {
 		case i.Owner != "":
-		case i.Ended.IsZero():
+		case i.Ended.IsZero() || strings.HasPrefix(i.Output, "amx: already run here"):
 			return time.Time{}
 		case i.Ended.After(last):
 			last = i.Ended

@@ -202,6 +202,7 @@ func TestWhenARunEnded(t *testing.T) {
 	}{
 		"the last":                       {[]Invocation{{Ended: at(20)}, {Ended: at(30)}, {Ended: at(10)}}, at(30)},
 		"one that SSM says nothing of":   {[]Invocation{{Ended: at(20)}, {}}, time.Time{}},
+		"one that had run before":        {[]Invocation{{Ended: at(20)}, {Ended: at(90), Output: "amx: already run here, exit 0\n"}}, time.Time{}},
 		"one on which another runs":      {[]Invocation{{Ended: at(20)}, {Owner: "c2"}, {Ended: at(40), Owner: "c3"}}, at(20)},
 		"no node is known to have begun": {nil, time.Time{}},
 	} {
