@@ -81,6 +81,9 @@ func (r *Reporter) put(ctx context.Context, c *amx.Config, e *Event) error {
 		return nil
 	}
 	it, err := e.Item()
+	if e.withoutNodes() {
+		it.Due = r.Now().Add(forNodes)
+	}
 	if err == nil {
 		err = r.Queue.Put(ctx, it)
 	}
@@ -94,6 +97,16 @@ func (r *Reporter) put(ctx context.Context, c *amx.Config, e *Event) error {
 		return fmt.Errorf("putting the report %q on the queue: %w", e.Key(), err)
 	}
 	return nil
+}
+
+// forNodes is how long a report of an end waits whose teller did not see the nodes. An
+// end may be told twice at once, and the history has the nodes when the other has told it.
+const forNodes = 5 * time.Second
+
+// withoutNodes reports whether the event is the end of a run without a word of its nodes.
+func (e *Event) withoutNodes() bool {
+	r := e.Record
+	return r != nil && history.IsRun(r.Run) && !r.Ended.IsZero() && r.State != history.Observed && len(r.Nodes) == 0
 }
 
 // shrunk is the event with at most n alerts, the firing ones first, so that it still

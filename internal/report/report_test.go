@@ -256,3 +256,22 @@ func TestANotificationThatIsTooLargeIsReportedWithFewerAlerts(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// An end may be told twice at once. Who did not see the nodes reports it later, so that
+// the one who did is first: the report shows what they wrote.
+func TestAnEndWithoutItsNodesIsReportedLater(t *testing.T) {
+	c := config(t, everybody)
+	q := &recorder{}
+	r := &Reporter{Queue: q, Config: func() *amx.Config { return c }, Now: func() time.Time { return noon }}
+	bare, seen := record("a", history.Failed), record("a", history.Failed)
+	bare.Ended, bare.Nodes = noon, nil
+	seen.Ended, seen.Nodes = noon, []history.Node{{Node: "i-1", Status: "Failed"}}
+	for _, rec := range []history.Record{bare, seen} {
+		if err := r.Record(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if late, soon := q.items[0].Due, q.items[1].Due; !late.Equal(noon.Add(forNodes)) || soon.After(noon) {
+		t.Errorf("due %v without the nodes, %v with them", late, soon)
+	}
+}

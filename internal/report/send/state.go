@@ -63,6 +63,10 @@ type subject struct {
 	incident bool
 }
 
+// soonAgain is when a report is tried again whose subject another delivery sends. That
+// one is mostly done within a second or two.
+const soonAgain = 5 * time.Second
+
 func (s *Sender) key(d *amx.Report, about string) string { return "report/" + d.Name + "/" + about }
 
 // claim reads the destination's record of the subject about, and claims it for this
@@ -78,7 +82,7 @@ func (o *outgoing) claim(ctx context.Context, about string) (*subject, error) {
 	}
 	now := o.s.Now()
 	if left := t.Claim.Sub(now); left > 0 {
-		return nil, &temporary{after: left, err: errors.New("another delivery is sending it")}
+		return nil, &temporary{after: min(left, soonAgain), err: errors.New("another delivery is sending it")}
 	}
 	t.Claim = now.Add(claimFor)
 	if err := t.put(ctx); err != nil {
