@@ -105,6 +105,26 @@ func TestAnEventFinishesACancelThatWasAsked(t *testing.T) {
 	}
 }
 
+// asksAtItsEnd has SSM's event of the end of r1 come, and answers what is asked of SSM.
+func (s *teller) asksAtItsEnd(t *testing.T, by Actor) Ask {
+	t.Helper()
+	ask, ok := s.entry.Step(by, Check{Run: "r1", Ended: true})[0].(Ask)
+	if !ok {
+		t.Fatal("it does not ask SSM")
+	}
+	return ask
+}
+
+// told is the ends that these actions tell.
+func told(actions []Action) (ends []Finished) {
+	for _, a := range actions {
+		if f, ok := a.(Finished); ok {
+			ends = append(ends, f)
+		}
+	}
+	return ends
+}
+
 // An event of SSM tells the end of a run once. One that comes again tells it again:
 // whoever told it may have died before it was recorded.
 func TestAnEventTellsAnEndOnce(t *testing.T) {
@@ -113,19 +133,10 @@ func TestAnEventTellsAnEndOnce(t *testing.T) {
 		{answers("r1", "c1"), "r1 c1"},
 	})
 	by := s.actor(2*m, 2*m, "x")
-	ask, ok := s.entry.Step(by, Check{Run: "r1", Ended: true})[0].(Ask)
-	if !ok {
-		t.Fatal("it does not ask SSM")
-	}
+	ask := s.asksAtItsEnd(t, by)
 	for _, ev := range []Event{Asked{Ask: ask, State: State{Over: true, Status: "Success"}}, Check{Run: "r1", Ended: true}} {
-		told := 0
-		for _, a := range s.entry.Step(by, ev) {
-			if _, ok := a.(Finished); ok {
-				told++
-			}
-		}
-		if told != 1 {
-			t.Errorf("%T tells the end %d times", ev, told)
+		if n := len(told(s.entry.Step(by, ev))); n != 1 {
+			t.Errorf("%T tells the end %d times", ev, n)
 		}
 	}
 }
@@ -144,18 +155,10 @@ func TestAnEndThatIsFoundLateIsToldAsOfWhenItWas(t *testing.T) {
 			{answers("r1", "c1"), "r1 c1"},
 		})
 		by := s.actor(300*m, 300*m, "x")
-		ask, ok := s.entry.Step(by, Check{Run: "r1", Ended: true})[0].(Ask)
-		if !ok {
-			t.Fatal("it does not ask SSM")
-		}
-		var told []time.Time
-		for _, a := range s.entry.Step(by, Asked{Ask: ask, State: State{Over: true, Status: "Success", Ended: at(tt.says)}}) {
-			if f, ok := a.(Finished); ok {
-				told = append(told, f.Ended)
-			}
-		}
-		if len(told) != 1 || !told[0].Equal(at(tt.want)) {
-			t.Errorf("%s: told %v, not %v", name, told, at(tt.want))
+		ask := s.asksAtItsEnd(t, by)
+		ends := told(s.entry.Step(by, Asked{Ask: ask, State: State{Over: true, Status: "Success", Ended: at(tt.says)}}))
+		if len(ends) != 1 || !ends[0].Ended.Equal(at(tt.want)) {
+			t.Errorf("%s: told %+v, not %v", name, ends, at(tt.want))
 		}
 	}
 }
@@ -212,10 +215,7 @@ func TestTheStateOfARunThatAnotherCommandOwnsIsAskedFor(t *testing.T) {
 		{answers("r1", "c2"), "r1 c2"},
 	})
 	by := s.actor(2*m, 2*m, "x")
-	ask, ok := s.entry.Step(by, Check{Run: "r1", Ended: true})[0].(Ask)
-	if !ok {
-		t.Fatal("it does not ask SSM")
-	}
+	ask := s.asksAtItsEnd(t, by)
 	ended := State{Over: true, Status: "Success", Owners: map[string]string{"c2": "c1"}}
 	for range 2 { // it enters c1; then it is there
 		actions := s.entry.Step(by, Asked{Ask: ask, State: ended})

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// drawHundreds draws now and then a schedule of hundreds of alerts, for which an entry
-// of the ledger may have no room.
+// drawHundreds draws now and then a schedule of one to two hundred alerts, for which an
+// entry of the ledger may have no room.
 func (s *schedule) drawHundreds() {
 	r := s.draw("hundreds")
 	s.shape.hundreds = r.IntN(1000) == 0 && !s.shape.chunked

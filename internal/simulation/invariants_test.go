@@ -212,12 +212,22 @@ func (s *schedule) everyAcknowledgedFiringRan() {
 			if putOff && s.shape.holdsBack() || s.shape.rails.observe {
 				continue // and what it was put off for may have become the limit
 			}
-			if s.shape.room > 0 {
-				continue // a full entry takes it for late, or has it wait
+			if s.shape.room > 0 && (putOff || s.takenForLate(h.name)) {
+				continue // by a full entry, which also has alerts wait
 			}
 			s.ranFor(h.name, start, first.Add(soon-s.soon+time.Second), resolved)
 		}
 	}
+}
+
+// takenForLate says that an answer took a firing of the alert for one that its resolve
+// had overtaken.
+func (s *schedule) takenForLate(fingerprint string) bool {
+	return slices.ContainsFunc(s.attempts, func(a *attempt) bool {
+		return slices.ContainsFunc(a.answer.Results, func(r runner.Result) bool {
+			return r.Reason == string(ledger.SkipLate) && slices.Contains(r.Alerts, fingerprint)
+		})
+	})
 }
 
 // acknowledgedFiring is when a firing was first acknowledged as run, by its

@@ -126,8 +126,9 @@ func btoi(b bool) int {
 // item.
 const settles = visibility + timeout + window + 5*time.Minute
 
-// fireAgain: once all is over each alert fires once more, and resolves. It runs at
-// once, so that nothing has kept its slot, and its entry is small again.
+// fireAgain: once all is over each alert, of hundreds the first eight, fires once more,
+// and resolves. It runs at once, so that nothing has kept its slot, and its entry is
+// small again.
 func (s *schedule) fireAgain() {
 	if s.shape.lost {
 		return // the firing would be refused

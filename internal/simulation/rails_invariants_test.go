@@ -193,7 +193,8 @@ func (s *schedule) nothingBeginsWhileOpen(command string, runs []*run) {
 		}
 	}
 	for _, r := range runs {
-		// Whoever claims has read the gate at most so long before.
+		// Whoever claims has read the gate at most so long before: as it was at any
+		// moment since.
 		from, to := r.claimed.Add(-timeout), r.claimed.Add(clocks)
 		before, now := g.at(from), g.at(to)
 		closed := slices.ContainsFunc(g.breakers, func(b breakerAt) bool {
