@@ -139,6 +139,9 @@ func TestTwoDeliveriesAtATimeSendOnce(t *testing.T) {
 	if err := w.sender().HandleItem(t.Context(), it); err != nil {
 		t.Fatal(err)
 	}
+	if late := w.items[0].Due.Sub(w.now); late > max(soonAgain, queue.Backoff(0, 1)) {
+		t.Errorf("the second comes again after %v, and the first is mostly done by then", late)
+	}
 	close(hold)
 	if err := <-first; err != nil {
 		t.Fatal(err)
