@@ -11,8 +11,8 @@ import (
 
 	"github.com/amx-lambda/amx/internal/amx"
 	"github.com/amx-lambda/amx/internal/history"
-	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/ledger"
+	"github.com/amx-lambda/amx/internal/queue"
 	"github.com/amx-lambda/amx/internal/reporttest"
 )
 
