@@ -3,6 +3,7 @@ package amx
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -35,8 +36,9 @@ func FuzzParseConfig(f *testing.F) {
 				t.Fatalf("commands[%d] has the name %q", i, cmd.Name)
 			}
 			names[cmd.Name] = true
-			if (cmd.Cmd == "") == (cmd.Script == "") || strings.Contains(cmd.Cmd+cmd.Script, "\x00") {
-				t.Fatalf("commands[%d] runs %q and %q", i, cmd.Cmd, cmd.Script)
+			runs := slices.DeleteFunc([]string{cmd.Cmd, cmd.Script, cmd.Document}, func(s string) bool { return s == "" })
+			if len(runs) != 1 || strings.Contains(runs[0], "\x00") {
+				t.Fatalf("commands[%d] runs %q", i, runs)
 			}
 			cmd.Matches(&web1)
 			if targets, err := cmd.ExpandTargets(sample, Alerts{web1}); err == nil && len(targets) != len(cmd.Targets) {
